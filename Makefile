@@ -1,0 +1,39 @@
+# Each target sets up what it needs. PYTHON picks another interpreter (3.11 to 3.13).
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
+TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium
+
+.PHONY: help setup demo test check demo-model clean
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## Make .venv with pinned packages
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || docker/debian-packages.sh python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
+	@docker/debian-packages.sh $(ORTHANC_PACKAGES)
+	@$(BIN)/python -m orthanc_plugin.demo
+
+test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
+	@docker/debian-packages.sh $(TEST_PACKAGES)
+	$(BIN)/pytest
+
+check: $(INSTALLED) ## Format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo-model: $(INSTALLED) ## Fit the embedded model again: make demo-model DATA=<folder with the public data sets>
+	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model
+
+clean: ## Remove .venv and caches
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
