@@ -1,0 +1,60 @@
+"""What happened during one run, kept from the first stage on so that a failed run can tell too."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+BEFORE = "start"
+"""Name of the stage that was over when the journal was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    name: str
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunWarning:
+    """Something the reader of the results should know; ``code`` is a stable word."""
+
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Journal:
+    """Stages in order, warnings, and what was decided about each series.
+
+    announce : called with the name of each stage when it begins, for whoever shows progress
+    decisions : `operators.dicom.series_selection.SeriesDecision`, filled before anything can fail on pixels
+    """
+
+    announce: Callable[[str], None] = lambda name: None
+    stages: list[Stage] = field(default_factory=list)
+    warnings: list[RunWarning] = field(default_factory=list)
+    decisions: tuple[Any, ...] = ()
+    _started: float = field(default_factory=time.perf_counter)
+    study_instance_uid: str | None = None
+
+    @contextmanager
+    def stage(self, name: str, *, device: str = "cpu") -> Iterator[None]:
+        self.announce(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.append(Stage(name, round(time.perf_counter() - start, 4), device))
+
+    def close(self) -> None:
+        """Account for the time between the stages (the framework's own), so that the stages add up to the run's."""
+        inside = sum(stage.seconds for stage in self.stages if stage.name != BEFORE)
+        elapsed = time.perf_counter() - self._started
+        self.stages.append(Stage("framework", round(max(elapsed - inside, 0.0), 4), "cpu"))
+
+    def warn(self, code: str, message: str) -> None:
+        self.warnings.append(RunWarning(code, message))
