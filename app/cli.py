@@ -1,0 +1,132 @@
+"""The command: arguments to settings, errors to one line and an exit code."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from app import __version__
+from app.logs import configure_logs
+from app.settings import DEMO_MODEL, Settings
+from operators.domain.journal import BEFORE, Journal, Stage
+from operators.domain.result_manifest import FILE_NAME, ResultManifest
+from operators.errors import CuriaError
+
+USAGE_ERROR = 2
+
+
+def main() -> None:
+    """Entry point of ``python -m app`` and ``curia-app``."""
+    typer.run(command)
+
+
+def command(
+    input: Annotated[
+        Path | None,
+        typer.Option("-i", "--input", envvar="HOLOSCAN_INPUT_PATH", exists=True, help="Folder with one study."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", envvar="HOLOSCAN_OUTPUT_PATH", file_okay=False, help="Folder for results."),
+    ] = None,
+    model: Annotated[
+        Path,
+        typer.Option("-m", "--model", envvar="HOLOSCAN_MODEL_PATH", help="Model folder; default: the embedded one."),
+    ] = DEMO_MODEL,
+    prior: Annotated[Path | None, typer.Option(exists=True, help="Folder with an earlier study.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings in a TOML file.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print which series would be chosen and why.")] = False,
+    features: Annotated[
+        Literal["cls", "tokens"] | None, typer.Option(help="Write features.safetensors as well.")
+    ] = None,
+    print_schema: Annotated[bool, typer.Option("--print-schema", help="Print the JSON schema of result.json.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Read a CT or MR study with the Curia-2 encoder and its heads; write SEG, SR and result.json.
+
+    Research use only.
+    """
+    if version:
+        typer.echo(__version__)
+    elif print_schema:
+        typer.echo(json.dumps(ResultManifest.model_json_schema(by_alias=True), indent=2))
+    elif explain:
+        with errors_as_exit_codes():
+            _explain(_required(input, "--input"))
+    else:
+        with errors_as_exit_codes():
+            settings = Settings.read(config, device=device, log_level=log_level)
+            configure_logs(settings.log_level)
+            _run(
+                _required(input, "--input"),
+                _required(output, "--output"),
+                model=model,
+                prior=prior,
+                features=features,
+                settings=settings,
+            )
+
+
+@contextmanager
+def errors_as_exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except CuriaError as error:
+        typer.echo(f"{error.code}: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _required(path: Path | None, option: str) -> Path:
+    if path is None:
+        raise typer.BadParameter(f"{option} is required")
+    return path
+
+
+def _explain(folder: Path) -> None:
+    from app.series_table import series_table
+    from operators.dicom.series_selection import select_series
+    from operators.dicom.study_index import check_one_study, index_study
+
+    study = index_study(folder)
+    check_one_study(study)
+    # A pipe has no width of its own; wide enough for a reason on one line.
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width).print(series_table(select_series(study)))
+
+
+def _run(
+    input_folder: Path,
+    output: Path,
+    *,
+    model: Path,
+    prior: Path | None,
+    features: Literal["cls", "tokens"] | None,
+    settings: Settings,
+) -> None:
+    with Console(stderr=True).status("starting") as status:
+        journal = Journal(announce=lambda stage: status.update(f"{stage} ..."))
+        journal.stages.append(Stage(BEFORE, round(_seconds_since_process_start(), 4), "cpu"))
+        with journal.stage("imports"):
+            # Torch, timm, highdicom and Holoscan take seconds; --help and --explain should not wait for them.
+            from app.application import StudyRequest
+            from app.pipeline import Pipeline
+            from app.run import failure_recorded, run_study
+        with failure_recorded(output, journal), journal.stage("model"):
+            pipeline = Pipeline.load(model, settings)
+        run_study(pipeline, StudyRequest(input_folder, output, prior, features), journal)
+    typer.echo(f"completed: {output / FILE_NAME}", err=True)
+
+
+def _seconds_since_process_start() -> float:
+    """So that the stages add up to the time that a user waits, the interpreter's start included."""
+    started_ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    ticks_per_second = 100  # USER_HZ, fixed by Linux's interface to user space
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / ticks_per_second

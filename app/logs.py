@@ -1,0 +1,26 @@
+"""Logging of the application: one stream on stderr, no patient data in it."""
+
+import logging
+import sys
+import warnings
+
+import structlog
+
+_CHATTY = ("pydicom", "pydicom.reader", "pynetdicom", "highdicom", "timm", "torch")
+
+
+def configure_logs(level: str, *, as_json: bool = False) -> None:
+    """Set up structlog on stderr and keep libraries quiet: their messages can quote header values."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,69 @@
+"""One study through the graph: the result or the reason why there is none, always in ``result.json``."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from app.application import CuriaApplication, StudyRequest
+from app.pipeline import Pipeline
+from operators.deployment import Deployment
+from operators.domain.journal import Journal
+from operators.domain.result_manifest import FILE_NAME, write_result_manifest
+from operators.errors import CuriaError, OutputError, ResourceError
+from operators.run_record import clear_previous, failed_manifest
+
+
+def run_study(pipeline: Pipeline, request: StudyRequest, journal: Journal) -> None:
+    """Run the graph; ``result.json`` lies in the output folder afterwards, and nothing else if it fails.
+
+    Raises
+    ------
+    CuriaError
+        As the stage that failed raised it, after the manifest of the failure was written.
+    """
+    with failure_recorded(request.output, journal, pipeline.deployment):
+        if request.prior is not None:
+            journal.warn("prior-not-used", "this version has no registration head; the prior was not read")
+        # On the output's own file system, so that publishing is a rename.
+        drafts = Path(tempfile.mkdtemp(prefix=".drafts-", dir=request.output))
+        try:
+            _run_graph(pipeline, request, drafts=drafts, journal=journal)
+        finally:
+            shutil.rmtree(drafts)
+
+
+@contextmanager
+def failure_recorded(output: Path, journal: Journal, deployment: Deployment | None = None) -> Iterator[None]:
+    """Start with a clean output folder; turn whatever ends the run early into its manifest and pass it on."""
+    output.mkdir(parents=True, exist_ok=True)
+    clear_previous(output)
+    try:
+        with _exhaustion_translated():
+            yield
+    except CuriaError as error:
+        write_result_manifest(failed_manifest(journal, deployment, error), output)
+        raise
+
+
+def _run_graph(pipeline: Pipeline, request: StudyRequest, *, drafts: Path, journal: Journal) -> None:
+    now = datetime.now()
+    CuriaApplication(pipeline, request, drafts=drafts, journal=journal, now=now).run()
+    # The scheduler returns without an error when it is told to stop, so only the manifest proves a result.
+    if not (request.output / FILE_NAME).is_file():
+        raise OutputError("the graph ended without a result, was it interrupted? run again")
+
+
+@contextmanager
+def _exhaustion_translated() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise ResourceError("memory ran out; close other programs or use a larger machine") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ResourceError("the disk of the output folder is full; free some space and run again") from error

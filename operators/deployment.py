@@ -1,0 +1,58 @@
+"""What stays the same from study to study: model, settings and code, and the identity they give to results."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from operators.dicom.provenance import Provenance
+from operators.dicom.source_series import SourceSeries
+from operators.dicom.uids import RunIdentity
+from operators.domain.finding import Algorithm
+from operators.heads.model_folder import Model
+
+SettingValue = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployment:
+    """A model with the settings and the code version it runs under.
+
+    settings : every setting that changes results, by name
+    """
+
+    model: Model
+    settings: Mapping[str, SettingValue]
+    provenance: Provenance
+
+    @classmethod
+    def of(cls, model: Model, settings: Mapping[str, SettingValue], *, version: str) -> Self:
+        listing = json.dumps(dict(settings), sort_keys=True)
+        provenance = Provenance(
+            model_name=model.name,
+            software_versions=f"model {model.version}, code {version}",
+            model_digest=model.digest,
+            settings_digest=hashlib.sha256(listing.encode()).hexdigest(),
+            demonstration=model.demonstration,
+        )
+        return cls(model, dict(settings), provenance)
+
+    @property
+    def digest(self) -> str:
+        """Changes with weights, heads, settings and code: the pipeline's part in a piece of work's identity."""
+        return hashlib.sha256(self.provenance.device_uid.encode()).hexdigest()
+
+    @property
+    def algorithms(self) -> dict[str, Algorithm]:
+        return {head.algorithm.name: head.algorithm for head in self.model.heads.all}
+
+    def identity(self, sources: Iterable[SourceSeries]) -> RunIdentity:
+        """What every UID of a run is derived from."""
+        digests = "\n".join(sorted(source.digest for source in sources))
+        return RunIdentity(
+            source_digest=hashlib.sha256(digests.encode()).hexdigest(),
+            model_digest=self.model.digest,
+            # The code's version counts as a setting: another version may write another result.
+            settings_digest=self.digest,
+        )

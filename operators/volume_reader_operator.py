@@ -1,0 +1,33 @@
+"""Selected series in, volumes out."""
+
+from typing import Any
+
+from operators.dicom.volume_reader import read_series
+from operators.domain.journal import Journal
+from operators.framework import Operator, OperatorSpec
+
+
+class VolumeReaderOperator(Operator):
+    """Decode the pixels of the selected series onto their regular grids.
+
+    Input ``selection``: tuple of SeriesDecision. Output ``sources``: tuple of SourceSeries.
+    """
+
+    SELECTION = "selection"
+    SOURCES = "sources"
+
+    def __init__(self, fragment: Any, *args: Any, journal: Journal, **kwargs: Any) -> None:
+        self._journal = journal
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        spec.input(self.SELECTION)
+        spec.output(self.SOURCES)
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        selection = op_input.receive(self.SELECTION)
+        with self._journal.stage("volume"):
+            sources = tuple(read_series(decision.series, role=decision.role) for decision in selection)
+        for remark in (remark for source in sources for remark in source.remarks):
+            self._journal.warn("source-remark", remark)
+        op_output.emit(sources, self.SOURCES)
