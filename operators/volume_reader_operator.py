@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from operators.dicom.source_headers import padded_headers
 from operators.dicom.volume_reader import read_series
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
@@ -28,6 +29,7 @@ class VolumeReaderOperator(Operator):
         selection = op_input.receive(self.SELECTION)
         with self._journal.stage("volume"):
             sources = tuple(read_series(decision.series, role=decision.role) for decision in selection)
-        for remark in (remark for source in sources for remark in source.remarks):
-            self._journal.warn("source-remark", remark)
+        for source in sources:
+            for remark in (*source.remarks, *padded_headers(source.headers)[1]):
+                self._journal.warn("source-remark", remark)
         op_output.emit(sources, self.SOURCES)

@@ -106,8 +106,7 @@ def grid_positions(geometry: Geometry) -> NDArray[np.float64]:
 def phantom_mask(positions: NDArray[np.float64], body: str) -> NDArray[np.bool_]:
     """(..., 3) LPS mm to (...) bool: inside the ellipsoid *body*."""
     centre, radii, _ = BODIES[body]
-    inside: NDArray[np.bool_] = np.sum(((positions - centre) / radii) ** 2, axis=-1) <= 1.0
-    return inside
+    return np.asarray(np.sum(((positions - centre) / radii) ** 2, axis=-1) <= 1.0)
 
 
 def phantom_value(positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,19 +119,15 @@ def phantom_value(positions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def ramp_value(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 3) LPS mm to (...): linear, with another slope along each axis."""
-    ramp: NDArray[np.float64] = 100.0 + positions @ np.array([2.0, -3.0, 5.0])
-    return ramp
+    return np.asarray(100.0 + positions @ np.array([2.0, -3.0, 5.0]))
 
 
 def build_datasets(spec: SeriesSpec, value: ClosedForm = phantom_value) -> list[Dataset]:
     """One dataset per slice, in the order of their instance numbers."""
     voxels = value(grid_positions(spec.geometry))
     stored = np.round((voxels - spec.rescale_intercept) / spec.rescale_slope).astype("<i2")
-    order = range(spec.shape[0])
-    return [
-        _slice_dataset(spec, index=index, number=number, stored=stored[index])
-        for number, index in enumerate(reversed(order) if spec.descending else order, start=1)
-    ]
+    order = range(spec.shape[0])[:: -1 if spec.descending else 1]
+    return [_slice_dataset(spec, index=k, number=n, stored=stored[k]) for n, k in enumerate(order, start=1)]
 
 
 def save_series(datasets: Sequence[Dataset], folder: Path) -> list[Path]:

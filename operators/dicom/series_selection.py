@@ -127,7 +127,14 @@ def _enough_slices(series: SeriesIndex, role: Role) -> str | None:
 
 
 def _placed(series: SeriesIndex, role: Role) -> str | None:
-    needed = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
+    needed = (
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "FrameOfReferenceUID",
+        "PixelSpacing",
+        "Rows",
+        "Columns",
+    )
     missing = [word for word in needed if not all(header.get(word) for header in series.headers)]
     return f"slices without {', '.join(missing)}" if missing else None
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -75,8 +74,11 @@ def _in_one_frame(instances: tuple[Instance, ...], uid: str) -> tuple[tuple[Data
 
 
 def _with_frame(header: Dataset, frame_of_reference_uid: str) -> Dataset:
-    adjusted = copy(header)
-    adjusted.FrameOfReferenceUID = frame_of_reference_uid
+    # pydicom's own shallow copy shares its elements with the original, which must stay as it was read.
+    adjusted = Dataset()
+    adjusted.update(header)
+    adjusted.file_meta = header.file_meta
+    adjusted.add_new("FrameOfReferenceUID", "UI", frame_of_reference_uid)
     return adjusted
 
 

@@ -159,6 +159,13 @@ def test_the_digest_is_of_the_pixels_and_the_instances_not_of_their_order(tmp_pa
     assert read(tmp_path / "b").digest != first
 
 
+def test_headers_of_the_index_stay_as_they_were_read():
+    (series,) = index_study(CHEST_CT).series
+    source = read_series(series, role="test")
+    assert len({header.FrameOfReferenceUID for header in source.headers}) == 1
+    assert len({header.FrameOfReferenceUID for header in series.headers}) == 32
+
+
 def test_the_bundled_chest_ct_is_read_as_it_was_published():
     source = read(CHEST_CT)
     assert source.volume.geometry.shape == (32, 512, 512)

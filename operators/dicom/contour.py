@@ -1,0 +1,77 @@
+"""The outline of a mask, as a closed polygon along the edges of its pixels."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+MAX_VERTICES = 2000
+"""More are thinned: GraphicData is one FL element, whose explicit VR length ends at 64 KiB (8191 points)."""
+
+
+def key_slice(mask: NDArray[np.bool_]) -> int:
+    """Index of the slice on which a (D, H, W) mask covers most pixels, the first of equals."""
+    return int(np.argmax(mask.sum(axis=(1, 2))))
+
+
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Outer boundary of the largest 4-connected part of a (H, W) mask.
+
+    Returns
+    -------
+    (N, 2) (column, row), first vertex repeated at the end, in the image coordinates of PS3.3 C.10.5.1.2: (0, 0) is
+    the top left corner of the top left pixel, whose centre is (0.5, 0.5).
+    """
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    filled = ndimage.binary_fill_holes(labels == np.argmax(sizes))
+    return _thinned(_without_straight_vertices(_trace(filled)))
+
+
+def _trace(region: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Walk the pixel edges of one hole-free 4-connected region clockwise, (row, column) corners."""
+    turns = {(0, 1): (1, 0), (1, 0): (0, -1), (0, -1): (-1, 0), (-1, 0): (0, 1)}
+    edges = _edges(region)
+    start = min(edges)
+    corner, direction = start, (0, 1)
+    corners = [start]
+    while True:
+        corner = (corner[0] + direction[0], corner[1] + direction[1])
+        if corner == start:
+            return [*corners, start]
+        corners.append(corner)
+        choices = edges[corner]
+        # Where two pixels touch at a corner only, turning right stays on this side of the region.
+        direction = turns[direction] if turns[direction] in choices else choices[0]
+
+
+def _edges(region: NDArray[np.bool_]) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Directed pixel edges between region and background, region on the right: corner to its directions."""
+    padded = np.pad(region, 1)
+    inside = padded[1:-1, 1:-1]
+    edges: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    sides = (
+        # background neighbour, start corner, direction
+        (padded[:-2, 1:-1], (0, 0), (0, 1)),
+        (padded[1:-1, 2:], (0, 1), (1, 0)),
+        (padded[2:, 1:-1], (1, 1), (0, -1)),
+        (padded[1:-1, :-2], (1, 0), (-1, 0)),
+    )
+    for neighbour, offset, direction in sides:
+        for row, column in np.argwhere(inside & ~neighbour) + offset:
+            edges.setdefault((int(row), int(column)), []).append(direction)
+    return edges
+
+
+def _without_straight_vertices(corners: list[tuple[int, int]]) -> NDArray[np.float64]:
+    points = np.array(corners[:-1], np.float64)[:, ::-1]
+    incoming = points - np.roll(points, 1, axis=0)
+    outgoing = np.roll(points, -1, axis=0) - points
+    return points[np.any(incoming != outgoing, axis=1)]
+
+
+def _thinned(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = points[:: math.ceil(len(points) / MAX_VERTICES)]
+    return np.vstack([kept, kept[:1]])

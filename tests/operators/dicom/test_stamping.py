@@ -1,0 +1,70 @@
+from dataclasses import replace
+from datetime import date, timedelta
+from io import BytesIO
+
+import pytest
+
+from phantoms import SeriesSpec, build_source_series
+from result_cases import IDENTITY, NOW, build_case
+
+DATES = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime")
+
+
+def _bytes(dataset):
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def case():
+    return build_case(build_source_series(SeriesSpec()))
+
+
+def test_equal_runs_give_equal_bytes(case):
+    again = build_case(build_source_series(SeriesSpec()))
+    first, second = case.segmentation(), again.segmentation()
+    assert _bytes(first) == _bytes(second)
+    assert _bytes(case.report([first])) == _bytes(again.report([second]))
+
+
+def test_a_later_run_differs_in_dates_only(case):
+    later = NOW + timedelta(days=1, hours=1)
+    pairs = [(case.segmentation(), case.segmentation(later))]
+    pairs.append((case.report([pairs[0][0]]), case.report([pairs[0][1]], later)))
+    for first, second in pairs:
+        assert second.ContentDate == date(2026, 3, 5)
+        for keyword in DATES:
+            assert first[keyword].value != second[keyword].value
+            second[keyword].value = first[keyword].value
+        for old, new in zip(first.ContributingEquipmentSequence, second.ContributingEquipmentSequence, strict=True):
+            if "ContributionDateTime" in old:
+                assert old.ContributionDateTime != new.ContributionDateTime
+                new.ContributionDateTime = old.ContributionDateTime
+        assert _bytes(first) == _bytes(second)
+
+
+def test_another_content_is_another_instance_of_the_same_series(case):
+    segment = case.segments.segments[0]
+    mask = segment.mask.copy()
+    mask[0, 0, 0] = True
+    changed = replace(segment, mask=mask)
+    other = replace(
+        case, segments=replace(case.segments, segments=(changed, *case.segments.segments[1:]))
+    ).segmentation()
+    first = case.segmentation()
+    assert other.SeriesInstanceUID == first.SeriesInstanceUID
+    assert other.SOPInstanceUID != first.SOPInstanceUID
+    assert other.file_meta.MediaStorageSOPInstanceUID == other.SOPInstanceUID
+
+
+def test_another_model_is_another_series(case):
+    other = case.segmentation(identity=replace(IDENTITY, model_digest="9" * 64))
+    assert other.SeriesInstanceUID != case.segmentation().SeriesInstanceUID
+
+
+def test_report_and_segmentation_are_series_of_their_own(case):
+    segmentation = case.segmentation()
+    report = case.report([segmentation])
+    assert report.SeriesInstanceUID != segmentation.SeriesInstanceUID
+    assert report.SeriesNumber != segmentation.SeriesNumber

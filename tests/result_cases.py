@@ -1,0 +1,167 @@
+"""A study's results as heads would give them on the phantom, and the independent judges of the DICOM objects."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset
+
+from operators.dicom.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
+from operators.dicom.provenance import Provenance
+from operators.dicom.report import build_report
+from operators.dicom.segmentation import build_segmentation
+from operators.dicom.source_series import SourceSeries
+from operators.dicom.uids import RunIdentity
+from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
+from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
+
+NOW = datetime(2026, 3, 4, 5, 6, 7)
+IDENTITY = RunIdentity(source_digest="a" * 64, model_digest="b" * 64, settings_digest="c" * 64)
+PROVENANCE = Provenance(
+    model_name="curia-demo",
+    software_versions="0.1.0",
+    model_digest="b" * 64,
+    settings_digest="c" * 64,
+    demonstration=True,
+)
+HEADS = {name: Algorithm(name, "1", digit * 64) for name, digit in (("organs", "1"), ("region", "2"), ("mass", "3"))}
+LABELS = {"lung": "lung", "bone": "bone", "soft-tissue mass": "mass"}
+"""Segment label to body of the phantom."""
+
+GEOMETRIES = {
+    "axial": SeriesSpec(),
+    "sagittal": SeriesSpec(row_cosine=SAGITTAL[0], column_cosine=SAGITTAL[1], shape=(24, 60, 50)),
+    "coronal descending": SeriesSpec(
+        row_cosine=CORONAL[0], column_cosine=CORONAL[1], shape=(16, 60, 70), descending=True
+    ),
+    "oblique": SeriesSpec(row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1], slice_spacing=2.5),
+    "oblique descending": SeriesSpec(row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1], descending=True),
+}
+TYPE_2 = ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime")
+JAPANESE_NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One source series with everything that is said about it."""
+
+    source: SourceSeries
+    segments: SeriesSegments
+    findings: tuple[Finding, ...]
+
+    @cached_property
+    def measurements(self) -> list[Measurement]:
+        geometry, series = self.segments.geometry, self.source.series_instance_uid
+        return [
+            Measurement(
+                name="volume",
+                code=VOLUME,
+                value=float(segment.mask.sum()) * geometry.voxel_volume_ml,
+                unit=MILLILITRE,
+                series_instance_uid=series,
+                segment_number=segment.number,
+                tracking_uid=segment.tracking_uid,
+            )
+            for segment in self.segments.segments
+        ]
+
+    def segmentation(self, now: datetime = NOW, identity: RunIdentity = IDENTITY) -> Dataset:
+        return build_segmentation(
+            self.source, self.segments, identity=identity, provenance=PROVENANCE, heads=HEADS, now=now
+        )
+
+    def report(self, segmentations: Sequence[Dataset] = (), now: datetime = NOW, is_complete: bool = True) -> Dataset:
+        return build_report(
+            [self.source],
+            findings=self.findings,
+            segments=[self.segments] if segmentations else [],
+            measurements=self.measurements if segmentations else [],
+            segmentations=segmentations,
+            identity=IDENTITY,
+            provenance=PROVENANCE,
+            heads=HEADS,
+            now=now,
+            is_complete=is_complete,
+        )
+
+
+def build_case(source: SourceSeries) -> Case:
+    """The phantom's bodies as segments, a mass that is there, regions, and one thing that nobody judged."""
+    series = source.series_instance_uid
+    positions = grid_positions(source.volume.geometry)
+    segments = tuple(
+        Segment(
+            number=number,
+            label=label,
+            category=SEGMENTS[label][0],
+            type=SEGMENTS[label][1],
+            head="organs",
+            tracking_id=f"{label} 1",
+            tracking_uid=IDENTITY.tracking_uid(head="organs", label=label, series_instance_uid=series),
+            mask=phantom_mask(positions, body),
+        )
+        for number, (label, body) in enumerate(LABELS.items(), start=1)
+    )
+    return Case(source, SeriesSegments(series, source.volume.geometry, segments), _findings(source, segments[2]))
+
+
+def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:
+    series, centre = source.series_instance_uid, BODIES["mass"][0]
+    nearest = round(float(source.volume.geometry.indices(np.array(centre))[0]))
+    key = min(max(nearest, 0), len(source.headers) - 1)
+    code, site = FINDINGS["soft-tissue mass"]
+    localisation = Localisation(mass.number, source.sop_instance_uids[key], centre, mass.tracking_uid, 1.0)
+    present = Finding("soft-tissue mass", code, site, "mass", series, 0.875, 0.5, True, None, localisation)
+    return (
+        present,
+        Finding("head", BODY_REGIONS["head"], None, "region", series, 0.0625, 0.5, False),
+        Finding("chest", BODY_REGIONS["chest"], None, "region", series, 0.75, None, True),
+        Finding("liver mass", code, None, "mass", series, None, 0.5, None, "the liver is not in the images"),
+    )
+
+
+def without(case: Case, *keywords: str) -> Case:
+    """The case from a source that lacks some attributes."""
+    for header in case.source.headers:
+        for keyword in keywords:
+            delattr(header, keyword)
+    return case
+
+
+def negative(case: Case) -> Case:
+    """Nothing is there and nothing was segmented."""
+    absent = tuple(
+        replace(finding, probability=0.125, present=False, localisation=None, not_evaluated=None)
+        for finding in case.findings
+    )
+    return replace(case, findings=absent)
+
+
+def save(dataset: Dataset, folder: Path) -> Path:
+    path = folder / f"{dataset.Modality}.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def dciodvfy(path: Path) -> tuple[list[str], list[str]]:
+    """Errors and warnings; the exit status is no verdict, so the messages are read."""
+    judge = Path(sys.executable).with_name("dciodvfy")
+    result = subprocess.run([judge, path], capture_output=True, text=True, errors="replace", check=False)
+    lines = (result.stdout + result.stderr).splitlines()
+    errors = [line for line in lines if line.startswith("Error") or " - Error - " in line]
+    return errors, [line for line in lines if "Warning" in line]
+
+
+def dsrdump(path: Path) -> str:
+    judge = shutil.which("dsrdump")
+    assert judge, "dsrdump is missing: install the dcmtk package"
+    # +Pl prints long values whole, +Pc the codes of concept names.
+    return subprocess.run(
+        [judge, "+Pl", "+Pc", path], capture_output=True, text=True, errors="replace", check=True
+    ).stdout
