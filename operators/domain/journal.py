@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-
 BEFORE = "start"
 """Name of the stage that was over when the journal was opened."""
 

@@ -12,7 +12,7 @@ from phantoms import SeriesSpec, build_datasets, save_series
 
 ROOT = Path(__file__).parents[2]
 CHEST_CT = ROOT / "tests" / "data" / "ct_chest_lidc0314"
-SMALL = SeriesSpec(shape=(4, 32, 32))
+SMALL = SeriesSpec(shape=(4, 12, 12))
 
 
 def run_app(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -56,7 +56,7 @@ def cut_in_its_pixels(folder: Path) -> None:
 
 def two_patients(folder: Path) -> None:
     save_series(build_datasets(SMALL), folder)
-    save_series(build_datasets(SeriesSpec(shape=(4, 32, 32), patient_id="PHANTOM-2", series="other")), folder)
+    save_series(build_datasets(SeriesSpec(shape=(4, 12, 12), patient_id="PHANTOM-2", series="other")), folder)
 
 
 BAD_INPUT = {
