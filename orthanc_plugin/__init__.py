@@ -1,0 +1,1 @@
+"""Curia in Orthanc: a thin plugin inside (plugin.py) and the service beside it (everything else)."""

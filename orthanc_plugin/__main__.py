@@ -1,0 +1,37 @@
+"""The service: ``python -m orthanc_plugin`` or ``curia-orthanc``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orthanc_plugin.errors import SettingsError
+from orthanc_plugin.service import serve
+from orthanc_plugin.service_log import configure_logging
+from orthanc_plugin.settings import prepare_data_folder, read_settings
+
+
+def run(
+    settings: Annotated[Path | None, typer.Option(help="TOML file with the settings.", envvar="CURIA_SETTINGS")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the settings and end.")] = False,
+) -> None:
+    """Run Curia beside Orthanc: studies in, results back. Research use only."""
+    try:
+        values = read_settings(settings)
+        prepare_data_folder(values)
+        if check:
+            typer.echo("settings are valid")
+            return
+        configure_logging(values.log_level)
+        serve(values)
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+def main() -> None:
+    typer.run(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Putting results into the archive, and making sure that they are there as they were written."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from orthanc_plugin.errors import DeliveryError, ResourceGoneError
+from orthanc_plugin.orthanc_client import OrthancClient
+
+MANIFEST = "result.json"
+STORED_STATUSES = frozenset({"Success", "AlreadyStored"})
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, or None when the run did not finish."""
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def check_outputs(folder: Path, manifest: dict[str, Any]) -> None:
+    """Every output that the manifest names lies in *folder* with the bytes that it names."""
+    for output in manifest["outputs"]:
+        path = folder / output["path"]
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise DeliveryError(f"{output['kind']}: result.json names a file that is not in the result folder")
+        if sha256_of(path.read_bytes()) != output["sha256"]:
+            raise DeliveryError(f"{output['kind']}: the file on disk differs from its SHA-256 in result.json")
+
+
+def deliver(
+    client: OrthancClient, path: Path, output: dict[str, Any], *, study_id: str, known_sha256: str | None
+) -> dict[str, Any]:
+    """Store one output, read it back, and describe the object that now lies in the archive.
+
+    known_sha256 : of the same object when an earlier run had stored it; Orthanc keeps the first bytes
+    """
+    stored = client.store_instance(path.read_bytes())
+    if stored.status not in STORED_STATUSES:
+        raise DeliveryError(f"{output['kind']}: expected Success or AlreadyStored, Orthanc said {stored.status}")
+    if stored.study_id != study_id:
+        raise DeliveryError(f"{output['kind']}: Orthanc filed it under another study than its source's")
+    sha256 = sha256_of(client.instance_file(stored.instance_id))
+    if sha256 not in {output["sha256"], known_sha256}:
+        raise DeliveryError(
+            f"{output['kind']}: read back other bytes than were stored ({stored.status}); an older copy, or Orthanc "
+            "changes what it receives (IngestTranscoding, a received-instance script)"
+        )
+    return {
+        "kind": output["kind"],
+        "sop_class_uid": output["sop_class_uid"],
+        "series_instance_uid": output["series_instance_uid"],
+        "sop_instance_uid": output["sop_instance_uid"],
+        "bytes": output["bytes"],
+        "sha256": sha256,
+        "orthanc_instance_id": stored.instance_id,
+        "orthanc_series_id": stored.series_id,
+    }
+
+
+def are_in_archive(client: OrthancClient, objects: Iterable[dict[str, Any]]) -> bool:
+    """Whether every object, as the ledger knows it, can be read back unchanged."""
+    try:
+        return all(
+            sha256_of(client.instance_file(entry["orthanc_instance_id"])) == entry["sha256"] for entry in objects
+        )
+    except ResourceGoneError:
+        return False
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

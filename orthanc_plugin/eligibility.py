@@ -1,0 +1,81 @@
+"""Which studies are ours to run, and what the identity of that work is: pure functions.
+
+Only CT and MR series count as source. That is the guard against running on our own results: a SEG or SR that
+arrives, by REST or back from another archive by DIMSE, never changes the digest.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+SOURCE_MODALITIES = frozenset({"CT", "MR"})
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What Orthanc says about a study; nothing of the patient's.
+
+    last_update : on Orthanc's clock, UTC, when its last instance came
+    """
+
+    orthanc_id: str
+    study_instance_uid: str
+    is_stable: bool
+    last_update: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    series_instance_uid: str
+    modality: str
+    instance_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The instances that a run reads.
+
+    digest : hex SHA-256 over their sorted Orthanc ids, each of which is a function of the patient id and of the
+        study, series and SOP Instance UIDs
+    """
+
+    instance_ids: tuple[str, ...]
+    digest: str
+
+
+def select_source(series: Iterable[SeriesFacts], own_series_uids: Collection[str] = ()) -> Source | None:
+    """The CT and MR instances of a study without those that we wrote, or None when there are none."""
+    instance_ids = sorted(
+        instance_id
+        for one in series
+        if one.modality in SOURCE_MODALITIES and one.series_instance_uid not in own_series_uids
+        for instance_id in one.instance_ids
+    )
+    if not instance_ids:
+        return None
+    return Source(tuple(instance_ids), hashlib.sha256("\n".join(instance_ids).encode()).hexdigest())
+
+
+def remaining_quiet_seconds(study: StudyFacts, *, now: datetime, quiet_seconds: float) -> float | None:
+    """Seconds until the study has been silent long enough, 0 when it has, None when Orthanc says it is unstable.
+
+    Orthanc's flag alone is no proof: after a restart it reads true even for half a study. Both times are
+    Orthanc's own; a last update that lies ahead of its clock means that the clock was set back.
+    """
+    if not study.is_stable:
+        return None
+    silent_seconds = (now - study.last_update).total_seconds()
+    if silent_seconds < 0:
+        return 0.0
+    return max(0.0, quiet_seconds - silent_seconds)
+
+
+def is_backlog(study: StudyFacts, *, now: datetime, backlog_days: float) -> bool:
+    """Whether the study last changed too long ago to be run without being asked."""
+    return now - study.last_update > timedelta(days=backlog_days)
+
+
+def work_identity(*, study_instance_uid: str, source_digest: str, pipeline_digest: str) -> str:
+    """Hex name of the work; the same work has the same name on every host and after every crash."""
+    return hashlib.sha256("\n".join((study_instance_uid, source_digest, pipeline_digest)).encode()).hexdigest()

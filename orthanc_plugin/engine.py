@@ -1,0 +1,70 @@
+"""The durable engine: DBOS, kept behind a few verbs.
+
+It remembers which steps of which work are done, takes up after a crash what was going on, and lets one piece of
+work through at a time. The work's identity is the workflow's id, so that the same work twice is one workflow.
+"""
+
+from collections.abc import Callable, Sequence
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+from orthanc_plugin.states import State
+
+QUEUE = "studies"
+# Work is only taken up again by the version that began it, so this changes when the steps change, and only then.
+STEPS_VERSION = "1"
+POLL_SECONDS = 0.25
+LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+ENDED = LOST | {"SUCCESS"}
+
+Step = Callable[[str], str]
+
+
+class DurableEngine:
+    """Runs *steps*, pairs of name and function, on each work id until one of them answers a final state."""
+
+    def __init__(self, *, database_url: str, executor_id: str, steps: Sequence[tuple[str, Step]]) -> None:
+        config: DBOSConfig = {
+            "name": "curia-pacs",
+            "system_database_url": database_url,
+            "application_version": STEPS_VERSION,
+            "executor_id": executor_id,
+            "serializer": DBOSPortableJSONSerializer(),
+            "enable_otlp": False,
+            "log_level": "WARNING",
+        }
+        DBOS(config=config)
+
+        @DBOS.workflow(name="process_study")
+        def process_study(work_id: str) -> str:
+            state = State.QUEUED.value
+            for name, step in steps:
+                state = DBOS.run_step({"name": name}, step, work_id)
+                if State(state).is_final:
+                    break
+            return state
+
+        self._process_study = process_study
+
+    def start(self) -> None:
+        """Take up what was going on when the last process ended, and listen to the queue."""
+        DBOS.launch()
+        # Global concurrency would count the work of a dead host and stand still until somebody took it over.
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+
+    def ensure(self, work_id: str) -> None:
+        """Have the steps gone through: new work is queued, ended work begun again, the rest left alone."""
+        status = DBOS.get_workflow_status(work_id)
+        if status is None:
+            with SetWorkflowID(work_id):
+                DBOS.enqueue_workflow(QUEUE, self._process_study, work_id)
+        elif status.status in ENDED:
+            DBOS.rewind_workflow(work_id, queue_name=QUEUE)
+
+    def is_lost(self, work_id: str) -> bool:
+        """Whether the work ended in a way that the steps did not foresee."""
+        status = DBOS.get_workflow_status(work_id)
+        return status is not None and status.status in LOST
+
+    def stop(self) -> None:
+        DBOS.destroy()

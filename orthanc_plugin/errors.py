@@ -1,0 +1,70 @@
+"""What can go wrong beside the pipeline, by what has to happen next.
+
+ServiceError                    a stable word and a sentence without patient data
+├── SettingsError               the service cannot start; somebody has to mend its settings
+├── ArchiveError
+│   ├── ArchiveUnavailableError Orthanc is down, slow or failing; try again later
+│   ├── ArchiveRefusedError     Orthanc says no; trying again will not help
+│   └── ResourceGoneError       the study or instance is no longer there
+├── WorkerError
+│   ├── WorkerStartError        the pipeline does not come up; no study is to blame
+│   └── WorkerCrashError        the worker died or overran its deadline on a study
+├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
+└── DeliveryError               an object is not in the archive as it was written
+"""
+
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Base of every error that the service reports."""
+
+    code: ClassVar[str] = "service-error"
+
+
+class SettingsError(ServiceError):
+    code = "settings-invalid"
+
+
+class ArchiveError(ServiceError):
+    code = "archive-error"
+
+
+class ArchiveUnavailableError(ArchiveError):
+    code = "archive-unavailable"
+
+
+class ArchiveRefusedError(ArchiveError):
+    code = "archive-refused"
+
+
+class ResourceGoneError(ArchiveError):
+    code = "study-gone"
+
+
+class WorkerError(ServiceError):
+    code = "worker-error"
+
+
+class WorkerStartError(WorkerError):
+    code = "worker-start"
+
+
+class WorkerCrashError(WorkerError):
+    code = "worker-crash"
+
+
+class WorkOutdatedError(ServiceError):
+    code = "work-outdated"
+
+
+class DeliveryError(ServiceError):
+    code = "delivery-failed"
+
+
+class ServiceStopping(BaseException):
+    """The service is going down and this piece of work is to be taken up again at the next start.
+
+    Not an ``Exception``: the durable engine records those as the outcome of a step, and an interrupted step has
+    none.
+    """

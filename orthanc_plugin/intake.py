@@ -1,0 +1,226 @@
+"""What wakes the service up, and what it decides about a study.
+
+Three sources, all idempotent: the plugin's nudge (fast), Orthanc's change log (catches a lost nudge), and a sweep
+over all studies at the start and now and then (catches what neither had). Each only says "look at this study".
+"""
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from orthanc_plugin.changes import ChangeLog
+from orthanc_plugin.eligibility import (
+    Source,
+    StudyFacts,
+    is_backlog,
+    remaining_quiet_seconds,
+    select_source,
+    work_identity,
+)
+from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.errors import ArchiveError, ArchiveUnavailableError, ResourceGoneError, ServiceStopping
+from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.states import State
+from orthanc_plugin.worker import Worker
+
+_log = structlog.get_logger("curia.intake")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """To look at a study, or (None) at the change log only. forced : run it whatever was done before."""
+
+    study_id: str | None
+    forced: bool = False
+
+
+class Intake:
+    """One thread that looks at studies when they are due and turns them into work."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        client: OrthancClient,
+        ledger: Ledger,
+        engine: DurableEngine,
+        worker: Worker,
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._ledger = ledger
+        self._engine = engine
+        self._worker = worker
+        self._stop = stop
+        self._changes = ChangeLog(client, ledger)
+        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._due: dict[str, float] = {}
+        self._forced: set[str] = set()
+        self._next_sweep = 0.0
+        self.last_contact: float | None = None
+
+    def nudge(self, study_id: str | None = None) -> None:
+        self._wishes.put(Wish(study_id))
+
+    def force(self, study_id: str) -> None:
+        """Have the study run, or its results verified and restored, though nothing changed."""
+        self._wishes.put(Wish(study_id, forced=True))
+
+    def run(self) -> None:
+        """Until the service stops."""
+        while not self._stop.is_set():
+            try:
+                self._look_around()
+            except ServiceStopping:
+                return
+            except ArchiveError as error:
+                _log.warning("Orthanc out of reach", reason=str(error))
+            self._await_wish()
+
+    def _look_around(self) -> None:
+        self._read_changes()
+        if time.monotonic() >= self._next_sweep:
+            self._sweep()
+            self._next_sweep = time.monotonic() + self._settings.sweep_seconds
+        self.last_contact = time.time()
+        for study_id in [study_id for study_id, due in self._due.items() if due <= time.monotonic()]:
+            self._look_at(study_id)
+
+    def _await_wish(self) -> None:
+        """Sleep until somebody nudges, a study is due or the change log is to be read again."""
+        until = min([time.monotonic() + self._settings.poll_seconds, *self._due.values()])
+        try:
+            self._take(self._wishes.get(timeout=max(0.05, until - time.monotonic())))
+            while True:
+                self._take(self._wishes.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, wish: Wish) -> None:
+        if wish.study_id is None:
+            return
+        self._due[wish.study_id] = 0.0
+        if wish.forced:
+            self._forced.add(wish.study_id)
+
+    def _read_changes(self) -> None:
+        if self.last_contact is None:
+            self._changes.rewind_if_replaced()
+        for study_ids in self._changes.read():
+            self._due |= dict.fromkeys(study_ids, 0.0)
+
+    def _sweep(self) -> None:
+        """Every study that changed of late; also mend what ledger and engine disagree on."""
+        now = self._client.now()
+        present = set()
+        for study in self._client.studies():
+            present.add(study.orthanc_id)
+            if not is_backlog(study, now=now, backlog_days=self._settings.backlog_days):
+                self._due[study.orthanc_id] = 0.0
+        for study_id in self._ledger.known_studies() - present:
+            self._ledger.forget_study(study_id)
+        for job in self._ledger.unfinished_jobs():
+            self._mend(job)
+        _log.info("sweep", studies=len(present), due=len(self._due))
+
+    def _mend(self, job: Job) -> None:
+        if self._engine.is_lost(job.work_id):
+            message = "the service met an error it did not foresee; its log says which"
+            self._ledger.end(job.work_id, State.FAILED, code="internal-error", message=message)
+        else:
+            self._engine.ensure(job.work_id)
+
+    def _look_at(self, study_id: str) -> None:
+        """Decide about one study; it stays due as long as it is not at rest or no pipeline is ready."""
+        del self._due[study_id]
+        try:
+            study = self._client.study(study_id)
+            series = self._client.series(study_id)
+        except ResourceGoneError:
+            self._ledger.forget_study(study_id)
+            return
+        source = select_source(series, self._ledger.own_series_uids(study_id))
+        if study_id in self._forced:
+            self._decide_forced(study, source)
+        elif not self._is_settled(study_id, source):
+            self._decide(study, source)
+
+    def _is_settled(self, study_id: str, source: Source | None) -> bool:
+        """Whether the study's present images were dealt with, or are being dealt with."""
+        return source is not None and any(
+            job.source_digest == source.digest and self._stands(job) for job in self._ledger.jobs_of(study_id)
+        )
+
+    def _stands(self, job: Job) -> bool:
+        """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""
+        identity = self._worker.identity
+        if job.state is State.FAILED and job.reason_code == ArchiveUnavailableError.code:
+            return False
+        if job.state is State.FAILED:
+            return identity is None or job.pipeline_digest == identity.digest
+        return job.state is not State.SUPERSEDED
+
+    def _decide(self, study: StudyFacts, source: Source | None) -> None:
+        quiet_seconds = self._settings.quiet_seconds
+        remaining = remaining_quiet_seconds(study, now=self._client.now(), quiet_seconds=quiet_seconds)
+        if remaining is None:
+            # Its stable event, a nudge or the sweep brings it back.
+            self._ledger.note_study(study, State.WAITING, reason="still arriving")
+        elif source is None:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+        elif remaining > 0:
+            self._ledger.note_stable(study)
+            self._due[study.orthanc_id] = time.monotonic() + remaining
+        else:
+            self._queue(study, source)
+
+    def _decide_forced(self, study: StudyFacts, source: Source | None) -> None:
+        if source is None:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+            self._forced.discard(study.orthanc_id)
+        else:
+            self._queue(study, source)
+
+    def _queue(self, study: StudyFacts, source: Source) -> None:
+        stable_at = self._ledger.note_stable(study)
+        identity = self._worker.identity
+        if identity is None:
+            self._due[study.orthanc_id] = time.monotonic() + 1.0
+            return
+        job = _new_job(study, source, pipeline_digest=identity.digest, stable_at=stable_at)
+        is_new = self._ledger.add_job(study, job)
+        if not is_new and self._ledger.job(job.work_id).state.is_final:
+            self._ledger.requeue(job.work_id)
+        self._engine.ensure(job.work_id)
+        self._forced.discard(study.orthanc_id)
+        _log.info("queued", work=job.work_id[:12], new=is_new, instances=len(source.instance_ids))
+
+
+def _new_job(study: StudyFacts, source: Source, *, pipeline_digest: str, stable_at: float) -> Job:
+    work_id = work_identity(
+        study_instance_uid=study.study_instance_uid, source_digest=source.digest, pipeline_digest=pipeline_digest
+    )
+    return Job(
+        work_id=work_id,
+        orthanc_id=study.orthanc_id,
+        study_instance_uid=study.study_instance_uid,
+        source_digest=source.digest,
+        pipeline_digest=pipeline_digest,
+        state=State.QUEUED,
+        reason_code=None,
+        reason_message=None,
+        crashes=0,
+        stable_at=stable_at,
+        queued_at=time.time(),
+        started_at=None,
+        finished_at=None,
+        timings={},
+        result=None,
+        objects=[],
+    )

@@ -1,0 +1,139 @@
+"""The service's settings: one TOML file, overridden by environment variables that start with ``CURIA_``.
+
+The plugin hands its part over in the environment (Orthanc's address and token, the address to listen on), so the
+one-machine default needs no file at all.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from orthanc_plugin.errors import SettingsError
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ServiceSettings(BaseSettings):
+    """Every key, with its default.
+
+    orthanc_url : base address of Orthanc's REST API
+    orthanc_username, orthanc_password : an Orthanc user with full rights, when no token is handed over
+    orthanc_authorization : a value for the Authorization header; the plugin passes a token of Orthanc's
+    listen : host:port of the service's own HTTP side; keep it on loopback
+    token : shared secret that callers must send as "Authorization: Bearer <token>"; none lets everybody in
+    data_folder : where the database, cached source files and results live
+    database_url : SQLAlchemy URL, SQLite in the data folder by default, PostgreSQL for many hosts
+    executor_id : name of this host among those that share a database
+    worker_command : starts the pipeline's worker; only the model and the device are added
+    model : a model folder; none takes the embedded demonstration model
+    quiet_seconds : how long a study must have been silent, on Orthanc's clock, besides being stable
+    poll_seconds, sweep_seconds : between two looks at the change log, and at all studies
+    backlog_days : studies that last changed longer ago are left alone unless somebody asks
+    worker_ready_seconds, worker_deadline_seconds : bounds on loading the model and on one study
+    archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
+    stop_with_stdin : end when standard input closes, as the plugin wants it
+    log_study_uids : write Study Instance UIDs into the log instead of a keyed hash of them
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CURIA_", extra="forbid", frozen=True)
+
+    orthanc_url: str = Field("http://127.0.0.1:8042", pattern=r"^https?://[^\s]+$")
+    orthanc_username: str | None = None
+    orthanc_password: SecretStr | None = None
+    orthanc_authorization: SecretStr | None = None
+    listen: str = Field("127.0.0.1:8790", pattern=r"^[^\s:]+:\d{1,5}$")
+    token: SecretStr | None = None
+    data_folder: Path = Path("/var/lib/curia-pacs")
+    database_url: str | None = None
+    executor_id: str = Field("local", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    worker_command: tuple[str, ...] = Field((sys.executable, "-m", "app.worker"), min_length=1)
+    model: Path | None = None
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
+    poll_seconds: Seconds = 2.0
+    sweep_seconds: Seconds = 600.0
+    backlog_days: Seconds = 7.0
+    worker_ready_seconds: Seconds = 300.0
+    worker_deadline_seconds: Seconds = 1800.0
+    archive_patience_seconds: Seconds = 3600.0
+    stop_with_stdin: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_study_uids: bool = False
+
+    @field_validator("model")
+    @classmethod
+    def _model_is_a_folder(cls, model: Path | None) -> Path | None:
+        if model is not None and not model.is_dir():
+            raise ValueError(f"expected a model folder, found none at {model}")
+        return model
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> Self:
+        if self.token is None and self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError(f"token: needed because {self.listen} can be reached from other machines")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_folder.absolute() / 'service.sqlite'}"
+
+    @property
+    def full_worker_command(self) -> tuple[str, ...]:
+        model = () if self.model is None else ("-m", str(self.model.absolute()))
+        return (*self.worker_command, *model, "--device", self.device)
+
+
+def read_settings(path: Path | None) -> ServiceSettings:
+    """The settings of *path* (none: defaults) under the environment's, or one sentence on what is wrong."""
+    if path is not None and not path.is_file():
+        raise SettingsError(f"settings: expected a TOML file, found none at {path}")
+
+    class FromFile(ServiceSettings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return FromFile()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_describe(problem) for problem in error.errors())) from error
+    except ValueError as error:
+        raise SettingsError(f"settings: {path} is not valid TOML: {error}") from error
+
+
+def _describe(problem: object) -> str:
+    assert isinstance(problem, dict)
+    # The offending value stays out: it may be a password.
+    return ": ".join(("settings", *(str(part) for part in problem["loc"]), str(problem["msg"])))
+
+
+def prepare_data_folder(settings: ServiceSettings) -> None:
+    """Make the folders that the service writes to, readable by its own user only."""
+    try:
+        for folder in (settings.data_folder, settings.data_folder / "source", settings.data_folder / "results"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = settings.data_folder / ".write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(f"data_folder: {settings.data_folder} cannot be written to: {error.strerror}") from error

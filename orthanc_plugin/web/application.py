@@ -1,0 +1,143 @@
+"""The routes of the service."""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BaseModel, Field
+
+from orthanc_plugin.intake import Intake
+from orthanc_plugin.ledger import Ledger, StudyRow
+from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.states import State
+from orthanc_plugin.web.metrics import ServiceMetrics
+from orthanc_plugin.web.views import View, study_view, work_list_view
+from orthanc_plugin.worker import Worker
+
+# Orthanc's ids: five groups of eight hex digits.
+ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
+StudyId = Annotated[str, Path(pattern=ORTHANC_ID)]
+CONTACT_SECONDS = 60.0
+
+
+class Nudge(BaseModel):
+    """A change event of Orthanc's, as the plugin passes it on."""
+
+    study: str | None = Field(None, pattern=ORTHANC_ID)
+
+
+def build_application(settings: ServiceSettings, *, ledger: Ledger, intake: Intake, worker: Worker) -> FastAPI:
+    application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
+    health = _Health(settings, intake=intake, worker=worker)
+    _add_health_routes(application, health, ServiceMetrics(ledger, worker))
+    _add_curia_routes(application, health, ledger=ledger, intake=intake, guard=_token_guard(settings))
+    return application
+
+
+class _Health:
+    def __init__(self, settings: ServiceSettings, *, intake: Intake, worker: Worker) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._worker = worker
+
+    def pipeline(self) -> View:
+        identity = self._worker.identity
+        if identity is None:
+            trouble = self._worker.trouble
+            reason = trouble or "the pipeline is being loaded"
+            return {"ready": False, "failed": trouble is not None, "reason": reason, "digest": None, "model": None}
+        model = dict(identity.model)
+        return {"ready": True, "failed": False, "reason": None, "digest": identity.digest, "model": model}
+
+    def report(self) -> View:
+        contact = self._intake.last_contact
+        limit = max(CONTACT_SECONDS, 3 * self._settings.poll_seconds)
+        in_contact = contact is not None and time.time() - contact < limit
+        pipeline = self.pipeline()
+        return {
+            "status": "ok" if in_contact and pipeline["ready"] else "degraded",
+            "orthanc": {"in_contact": in_contact},
+            "pipeline": pipeline,
+        }
+
+
+def _token_guard(settings: ServiceSettings) -> Callable[..., None]:
+    expected = None if settings.token is None else f"Bearer {settings.token.get_secret_value()}"
+
+    def guard(authorization: Annotated[str, Header()] = "") -> None:
+        if expected is not None and not secrets.compare_digest(authorization.encode(), expected.encode()):
+            raise HTTPException(401, "the service token is missing or wrong")
+
+    return guard
+
+
+def _add_health_routes(application: FastAPI, health: _Health, metrics: ServiceMetrics) -> None:
+    @application.get("/livez")
+    def livez() -> View:
+        return {"status": "ok"}
+
+    @application.get("/readyz")
+    def readyz() -> JSONResponse:
+        report = health.report()
+        return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
+
+    @application.get("/metrics")
+    def prometheus() -> Response:
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_curia_routes(
+    application: FastAPI, health: _Health, *, ledger: Ledger, intake: Intake, guard: Callable[..., None]
+) -> None:
+    guarded: Any = [Depends(guard)]
+    pages = Environment(
+        loader=PackageLoader("orthanc_plugin.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+    def page(rows: list[StudyRow], *, up: str) -> Response:
+        """*up* leads from the page to Orthanc's root."""
+        view = work_list_view(rows, pipeline=health.pipeline())
+        return HTMLResponse(pages.get_template("work_list.html").render(view, up=up))
+
+    @application.post("/nudge", dependencies=guarded, status_code=202)
+    def nudge(event: Nudge) -> View:
+        intake.nudge(event.study)
+        return {"accepted": True}
+
+    @application.get("/curia/worklist", dependencies=guarded)
+    def work_list(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        rows = ledger.work_list(limit)
+        if _wants_page(request):
+            return page(rows, up="../")
+        return JSONResponse(work_list_view(rows, pipeline=health.pipeline()))
+
+    @application.get("/curia/studies/{orthanc_id}", dependencies=guarded)
+    def study(request: Request, orthanc_id: StudyId) -> Response:
+        row = ledger.study_row(orthanc_id)
+        if _wants_page(request):
+            return page([] if row is None else [row], up="../../")
+        if row is None:
+            raise HTTPException(404, "this study was not seen yet")
+        return JSONResponse(study_view(row))
+
+    @application.post("/curia/studies/{orthanc_id}/run", dependencies=guarded, status_code=202)
+    def run(orthanc_id: StudyId) -> View:
+        row = ledger.study_row(orthanc_id)
+        intake.force(orthanc_id)
+        return {"accepted": True, "state": State.WAITING.value if row is None else row.state.value}
+
+    @application.get("/curia/health", dependencies=guarded)
+    def curia_health() -> View:
+        return health.report()
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")

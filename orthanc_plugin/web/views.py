@@ -1,0 +1,77 @@
+"""What the work list shows of a study: plain mappings, the same for the JSON answer and the page.
+
+Nothing of the patient's is known here: the ledger holds UIDs, the pipeline's manifest and Orthanc's ids.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from orthanc_plugin.ledger import Job, StudyRow
+
+SCHEMA = "curia-pacs/worklist/1"
+
+View = dict[str, Any]
+
+
+def study_view(row: StudyRow) -> View:
+    """One study with its current work."""
+    job = row.job
+    result: Mapping[str, Any] = (job.result if job is not None else None) or {}
+    return {
+        "orthanc_id": row.orthanc_id,
+        "study_instance_uid": row.study_instance_uid,
+        "state": row.state.value,
+        "reason": None if row.reason is None else {"code": _reason_code(job), "message": row.reason},
+        "updated": _iso(row.updated_at),
+        "stable": _iso(row.stable_at),
+        "stored": _iso(job.finished_at) if job is not None and row.state == "stored" else None,
+        "seconds": _seconds(job),
+        "result_status": result.get("status"),
+        "model": result.get("model"),
+        "series": result.get("series", []),
+        "findings": result.get("findings", []),
+        "measurements": result.get("measurements", []),
+        "objects": [] if job is None else [_object_view(entry) for entry in job.objects],
+        "stages": result.get("stages", []),
+        "warnings": result.get("warnings", []),
+        "work_id": None if job is None else job.work_id,
+        "worker_crashes": 0 if job is None else job.crashes,
+    }
+
+
+def work_list_view(rows: list[StudyRow], *, pipeline: View) -> View:
+    return {
+        "schema": SCHEMA,
+        "research_use_only": True,
+        "pipeline": pipeline,
+        "studies": [study_view(row) for row in rows],
+    }
+
+
+def _object_view(entry: Mapping[str, Any]) -> View:
+    instance_id, series_id = entry["orthanc_instance_id"], entry["orthanc_series_id"]
+    # Relative to Orthanc's root, so that links also hold behind a reverse proxy with a prefix.
+    links = {"explorer": f"app/explorer.html#series?uuid={series_id}", "file": f"instances/{instance_id}/file"}
+    return dict(entry) | links
+
+
+def _seconds(job: Job | None) -> View:
+    if job is None:
+        return {}
+    seconds: View = dict(job.timings)
+    if job.finished_at is not None:
+        seconds["stable_to_end"] = round(job.finished_at - job.stable_at, 2)
+    if job.started_at is not None:
+        seconds["queued"] = round(job.started_at - job.queued_at, 2)
+    return seconds
+
+
+def _reason_code(job: Job | None) -> str | None:
+    return None if job is None else job.reason_code
+
+
+def _iso(epoch_seconds: float | None) -> str | None:
+    if epoch_seconds is None:
+        return None
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="seconds")

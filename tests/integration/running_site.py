@@ -1,0 +1,128 @@
+"""A real Orthanc, the real service and the real pipeline; slices of the bundled chest CT under a canary's name."""
+
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from orthanc_plugin.demo.local_orthanc import LocalOrthanc, OrthancMissingError
+from orthanc_plugin.demo.sender import send_study
+
+CANARIES = ("CANARY^PATIENT", "CANARY-ID-4711", "CANARY-DESCRIPTION")
+FAST = {"quiet_seconds": 0.5, "poll_seconds": 0.5, "sweep_seconds": 3.0, "device": "cpu"}
+RESULT_SECONDS = 90.0
+
+CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
+SLICE_STEP = 4
+
+
+def build_study(name: str, folder: Path) -> tuple[str, list[Path]]:
+    """Every fourth slice of the chest CT as a study of its own: its Study Instance UID and its files, in order.
+
+    The same name gives the same UIDs.
+    """
+    slices = sorted((dcmread(path) for path in CHEST_CT.glob("*.dcm")), key=lambda one: one.ImagePositionPatient[2])
+    uids = {kind: generate_uid(entropy_srcs=["curia integration", name, kind]) for kind in ("study", "series")}
+    paths = []
+    for index, dataset in enumerate(slices[::SLICE_STEP]):
+        dataset.PatientName, dataset.PatientID, dataset.SeriesDescription = CANARIES
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids["study"], uids["series"]
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["curia integration", name, str(index)])
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        paths.append(folder / f"{index}.dcm")
+        dataset.save_as(paths[-1])
+    return uids["study"], paths
+
+
+class Site:
+    """An Orthanc with what the tests do to it and ask of it."""
+
+    def __init__(self, orthanc: LocalOrthanc) -> None:
+        self.orthanc = orthanc
+
+    def send(self, paths: Iterable[Path]) -> None:
+        assert list(send_study(paths, port=self.orthanc.dicom_port))
+
+    def get(self, path: str, **request: Any) -> Any:
+        return self.orthanc.http.get(path, **request).raise_for_status().json()
+
+    def study(self, study_instance_uid: str) -> dict[str, Any] | None:
+        """The study's entry in the work list; none while the service is down, too."""
+        answer = self.orthanc.http.get("/curia/worklist")
+        studies = answer.json()["studies"] if answer.is_success else []
+        return next((one for one in studies if one["study_instance_uid"] == study_instance_uid), None)
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = RESULT_SECONDS) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if value := condition():
+                return value
+            time.sleep(0.02)
+        pytest.fail(f"{what} not within {seconds:g} s\n{LocalOrthanc.tail_of(self.orthanc.folder, 30)}")
+
+    def wait_for_state(self, study_instance_uid: str, *states: str) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            study = self.study(study_instance_uid)
+            return study if study is not None and study["state"] in states else None
+
+        view: dict[str, Any] = self.wait(reached, " or ".join(states))
+        return view
+
+    def modalities(self, orthanc_id: str) -> Counter[str]:
+        """Series per modality of a study, as Orthanc has it."""
+        series = self.get(f"/studies/{orthanc_id}/series")
+        return Counter(one["MainDicomTags"]["Modality"] for one in series)
+
+    def stable_events(self, orthanc_id: str) -> int:
+        changes = self.get("/changes", params={"limit": 10000})["Changes"]
+        return sum(one["ChangeType"] == "StableStudy" and one["ID"] == orthanc_id for one in changes)
+
+    def work_counts(self) -> dict[str, int]:
+        """Pieces of work by state, without the empty ones, from the service's own metrics."""
+        text = self.service_get("/metrics").text
+        lines = (line.split() for line in text.splitlines() if line.startswith("curia_work{"))
+        return {name.split('"')[1]: int(float(value)) for name, value in lines if float(value)}
+
+    def service_get(self, path: str) -> httpx.Response:
+        """Past Orthanc, without a token."""
+        return httpx.get(f"http://127.0.0.1:{self.orthanc.service_port}{path}", trust_env=False)
+
+    def sweeps(self) -> int:
+        """How often the service looked at every study since it started first."""
+        return self.orthanc.service_log.read_text().count('"event": "sweep"')
+
+    def wait_for_pipeline(self) -> None:
+        def ready() -> bool:
+            answer = self.orthanc.http.get("/curia/health")
+            return answer.is_success and answer.json()["status"] == "ok"
+
+        self.wait(ready, "a ready pipeline", 120.0)
+
+
+@contextmanager
+def running_site(folder: Path, **arguments: Any) -> Iterator[Site]:
+    """An Orthanc made with *arguments* of ``LocalOrthanc``; skipped where there is none to start."""
+    try:
+        orthanc = LocalOrthanc(folder, **({"stable_age_seconds": 1} | arguments))
+    except OrthancMissingError as error:
+        pytest.skip(str(error))
+    with orthanc:
+        yield Site(orthanc)
+
+
+def dump_page(url: str) -> str:
+    """The page's document after a real browser ran it."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom", url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

@@ -1,0 +1,113 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.eligibility import StudyFacts
+from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.states import State
+
+STUDY = StudyFacts("orthanc-1", "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
+JOB = Job(
+    work_id="w1", orthanc_id="orthanc-1", study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
+    state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=1.0, queued_at=2.0,
+    started_at=None, finished_at=None, timings={}, result=None, objects=[],
+)  # fmt: skip
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    yield ledger
+    ledger.close()
+
+
+def walk(ledger: Ledger, work_id: str, *states: State) -> None:
+    for state in states:
+        ledger.move(work_id, state)
+
+
+def test_a_job_reads_back_as_it_was_written(ledger: Ledger) -> None:
+    assert ledger.add_job(STUDY, JOB)
+    assert ledger.job("w1") == JOB
+
+
+def test_the_same_work_twice_is_one_job(ledger: Ledger) -> None:
+    assert ledger.add_job(STUDY, JOB)
+    ledger.move("w1", State.RUNNING)
+    assert not ledger.add_job(STUDY, JOB)
+    assert ledger.job("w1").state is State.RUNNING
+    assert ledger.count_by_state() == {"running": 1}
+
+
+def test_a_forbidden_move_is_refused_and_changes_nothing(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    with pytest.raises(ValueError, match="no move leads from queued to stored"):
+        ledger.move("w1", State.STORED)
+    assert ledger.job("w1").state is State.QUEUED
+
+
+def test_ledger_outlives_its_process(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    first = Ledger(url)
+    first.add_job(STUDY, JOB)
+    first.set_cursor("c", 2**40)
+    first.close()
+    second = Ledger(url)
+    assert second.cursor("c") == 2**40
+    assert second.unfinished_jobs() == [JOB]
+    second.close()
+
+
+def test_cursor_is_unknown_at_first_and_then_the_last_set(ledger: Ledger) -> None:
+    assert ledger.cursor("c") is None
+    ledger.set_cursor("c", 5)
+    ledger.set_cursor("c", 7)
+    assert ledger.cursor("c") == 7
+
+
+def test_requeued_work_starts_anew_but_keeps_its_objects(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    walk(ledger, "w1", State.RUNNING, State.WRITING, State.STORING)
+    objects = [{"series_instance_uid": "9.9"}]
+    ledger.move("w1", State.STORING, objects=objects)
+    ledger.move("w1", State.STORED)
+    ledger.requeue("w1")
+    job = ledger.job("w1")
+    assert (job.state, job.finished_at, job.objects) == (State.QUEUED, None, objects)
+    assert ledger.own_series_uids("orthanc-1") == {"9.9"}
+
+
+def test_newer_work_supersedes_what_is_finished_and_nothing_else(ledger: Ledger) -> None:
+    for name, digest in (("w1", "s1"), ("w2", "s2"), ("w3", "s3")):
+        ledger.add_job(STUDY, replace(JOB, work_id=name, source_digest=digest))
+    walk(ledger, "w1", State.RUNNING, State.FAILED)
+    ledger.supersede_older(ledger.job("w3"))
+    assert [ledger.job(name).state for name in ("w1", "w2", "w3")] == ["superseded", "queued", "queued"]
+
+
+def test_crashes_are_counted_and_timings_kept(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    assert [ledger.count_crash("w1"), ledger.count_crash("w1")] == [1, 2]
+    ledger.add_timing("w1", "fetch", 0.12345)
+    ledger.add_timing("w1", "run", 2.0)
+    assert ledger.job("w1").timings == {"fetch": 0.123, "run": 2.0}
+
+
+def test_work_list_shows_the_current_work_of_each_study(ledger: Ledger) -> None:
+    ledger.note_study(replace(STUDY, orthanc_id="orthanc-2"), State.WAITING, reason="still arriving")
+    ledger.add_job(STUDY, JOB)
+    rows = {row.orthanc_id: row for row in ledger.work_list(10)}
+    assert rows["orthanc-2"].state is State.WAITING
+    assert rows["orthanc-1"].job == JOB
+    ledger.forget_study("orthanc-2")
+    assert ledger.known_studies() == {"orthanc-1"}
+
+
+def test_stable_since_is_the_first_time_since_the_study_was_arriving(ledger: Ledger) -> None:
+    first = ledger.note_stable(STUDY)
+    assert ledger.note_stable(STUDY) == first
+    ledger.note_study(STUDY, State.WAITING)
+    assert ledger.note_stable(STUDY) > first

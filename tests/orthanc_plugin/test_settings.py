@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.errors import SettingsError
+from orthanc_plugin.settings import prepare_data_folder, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("CURIA_")]:
+        monkeypatch.delenv(name)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "service.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_need_no_file() -> None:
+    settings = read_settings(None)
+    assert (settings.host, settings.port) == ("127.0.0.1", 8790)
+    assert settings.resolved_database_url == "sqlite:////var/lib/curia-pacs/service.sqlite"
+    assert settings.full_worker_command[1:] == ("-m", "app.worker", "--device", "auto")
+
+
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, 'listen = "127.0.0.1:1"\nquiet_seconds = 9\n')
+    monkeypatch.setenv("CURIA_LISTEN", "127.0.0.1:2")
+    settings = read_settings(path)
+    assert (settings.port, settings.quiet_seconds) == (2, 9.0)
+
+
+def test_a_model_folder_goes_to_the_worker(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path, f'model = "{tmp_path}"\ndevice = "cuda:1"\n'))
+    assert settings.full_worker_command[-4:] == ("-m", str(tmp_path), "--device", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('lisen = "127.0.0.1:1"', "settings: lisen: "),
+        ('listen = "no port"', "settings: listen: "),
+        ("quiet_seconds = -1", "settings: quiet_seconds: .*greater than or equal to 0"),
+        ('device = "gpu"', "settings: device: "),
+        ('model = "/nowhere"', "settings: model: .*expected a model folder, found none at /nowhere"),
+        ('listen = "0.0.0.0:8790"', "token: needed because 0.0.0.0:8790 can be reached from other machines"),
+        ("listen = ", "is not valid TOML"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_settings(write(tmp_path, text))
+
+
+def test_a_password_of_a_wrong_type_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="orthanc_password") as caught:
+        read_settings(write(tmp_path, 'orthanc_password = ["hunter2"]'))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    assert "hunter2" not in repr(read_settings(write(tmp_path, 'orthanc_password = "hunter2"')))
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="expected a TOML file, found none"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_data_folder_is_made_for_its_user_only(tmp_path: Path) -> None:
+    prepare_data_folder(read_settings(write(tmp_path, f'data_folder = "{tmp_path / "new"}"')))
+    assert (tmp_path / "new" / "results").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_data_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="data_folder: .* cannot be written to"):
+        prepare_data_folder(read_settings(write(tmp_path, f'data_folder = "{tmp_path / "file"}"')))

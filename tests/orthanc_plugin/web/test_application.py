@@ -1,0 +1,127 @@
+"""The routes on a real ledger; no Orthanc and no pipeline are up."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from orthanc_plugin.eligibility import StudyFacts
+from orthanc_plugin.intake import Intake
+from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.states import State
+from orthanc_plugin.web.application import build_application
+from orthanc_plugin.worker import Worker
+
+STUDY_ID = "-".join(["0123abcd"] * 5)
+STUDY = StudyFacts(STUDY_ID, "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
+FINDING = {"name": "<script>x</script>", "site": None, "probability": 0.25, "threshold": 0.5, "present": None}
+OBJECT = {"kind": "SR", "bytes": 2048, "sha256": "ab" * 32, "orthanc_instance_id": "i", "orthanc_series_id": "s"}
+JOB = Job(
+    work_id="w1", orthanc_id=STUDY_ID, study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
+    state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=100.0, queued_at=101.0,
+    started_at=103.0, finished_at=None, timings={"fetch": 0.5}, objects=[OBJECT], result={"findings": [FINDING]},
+)  # fmt: skip
+TOKEN = {"Authorization": "Bearer t0ken"}
+PAGE = TOKEN | {"Accept": "text/html,*/*"}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def client(ledger: Ledger) -> Iterator[TestClient]:
+    settings = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")
+    stop = threading.Event()
+    worker = Worker(("/nowhere/python",), ready_seconds=1, deadline_seconds=1, stop=stop)
+    orthanc = OrthancClient(settings, patience_seconds=0.1, stop=stop)
+    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=worker, stop=stop)
+    with TestClient(build_application(settings, ledger=ledger, intake=intake, worker=worker)) as client:
+        yield client
+    orthanc.close()
+
+
+def test_every_curia_route_wants_the_token(client: TestClient) -> None:
+    requests = [
+        ("GET", "worklist"),
+        ("GET", "health"),
+        ("GET", f"studies/{STUDY_ID}"),
+        ("POST", f"studies/{STUDY_ID}/run"),
+    ]
+    for method, route in requests:
+        assert client.request(method, f"/curia/{route}").status_code == 401
+        assert client.request(method, f"/curia/{route}", headers={"Authorization": "Bearer x"}).status_code == 401
+    assert client.post("/nudge", json={}).status_code == 401
+
+
+def test_health_is_degraded_while_nothing_is_up(client: TestClient) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["pipeline"]["reason"] == "the pipeline is being loaded"
+    assert client.get("/livez").status_code == 200
+
+
+def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    study = client.get("/curia/worklist", headers=TOKEN).json()["studies"][0]
+    assert (study["state"], study["orthanc_id"], study["findings"]) == ("queued", STUDY_ID, [FINDING])
+    assert study["seconds"] == {"fetch": 0.5, "queued": 2.0}
+    assert study["stable"] == "1970-01-01T00:01:40+00:00"
+    assert study["objects"][0]["explorer"] == "app/explorer.html#series?uuid=s"
+
+
+def test_seconds_from_stable_to_stored(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, replace(JOB, state=State.STORED, finished_at=107.25))
+    study = client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()
+    assert study["seconds"]["stable_to_end"] == 7.25
+    assert study["stored"] == "1970-01-01T00:01:47+00:00"
+
+
+def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    page = client.get("/curia/worklist", headers=PAGE)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "&lt;script&gt;x" in page.text
+    assert "<script>x" not in page.text
+
+
+def test_links_of_both_pages_lead_to_orthancs_root(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    assert 'href="../app/explorer.html' in client.get("/curia/worklist", headers=PAGE).text
+    assert 'href="../../app/explorer.html' in client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
+
+
+def test_a_page_loads_nothing_from_elsewhere(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    text = client.get("/curia/worklist", headers=PAGE).text
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_an_unknown_study_is_404_and_a_forced_run_of_it_is_accepted(client: TestClient) -> None:
+    assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).status_code == 404
+    answer = client.post(f"/curia/studies/{STUDY_ID}/run", headers=TOKEN)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": True, "state": "waiting"})
+
+
+@pytest.mark.parametrize("study", ["..", "abc", STUDY_ID + "0", STUDY_ID.upper()])
+def test_only_orthanc_ids_are_passed_on(client: TestClient, study: str) -> None:
+    assert client.post("/nudge", json={"study": study}, headers=TOKEN).status_code == 422
+    assert client.post(f"/curia/studies/{study}/run", headers=TOKEN).status_code in (404, 405, 422)
+
+
+def test_metrics_count_the_work_by_state(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    lines = client.get("/metrics").text.splitlines()
+    assert 'curia_work{state="queued"} 1.0' in lines
+    assert 'curia_work{state="stored"} 0.0' in lines
+    assert "curia_pipeline_ready 0.0" in lines
