@@ -14,7 +14,8 @@ from operators.dicom.uids import RunIdentity
 UNSTAMPED_UID = "2.25.0"
 """SOP Instance UID of an object that is not finished yet."""
 
-_DATES = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime")
+_DATES = ("InstanceCreationDate", "SeriesDate", "ContentDate")
+_TIMES = ("InstanceCreationTime", "SeriesTime", "ContentTime")
 
 
 def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Provenance, now: datetime) -> None:
@@ -25,12 +26,14 @@ def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Pro
     """
     provenance.stamp_equipment(dataset)
     _set_contribution_times(dataset, None)
-    for keyword in _DATES:
+    for keyword in (*_DATES, *_TIMES):
         dataset.pop(keyword, None)
     dataset.SOPInstanceUID = identity.uid(kind, _encoded_digest(dataset))
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.InstanceCreationDate = dataset.ContentDate = DA(now.date())
-    dataset.InstanceCreationTime = dataset.ContentTime = TM(now.time().replace(microsecond=0))
+    for keyword in _DATES:
+        setattr(dataset, keyword, DA(now.date()))
+    for keyword in _TIMES:
+        setattr(dataset, keyword, TM(now.time().replace(microsecond=0)))
     _set_contribution_times(dataset, DT(now.replace(microsecond=0, tzinfo=None)))
 
 

@@ -7,7 +7,7 @@ import pytest
 from phantoms import SeriesSpec, build_source_series
 from result_cases import IDENTITY, NOW, build_case
 
-DATES = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime")
+DATES = ("InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime")
 
 
 def _bytes(dataset):
