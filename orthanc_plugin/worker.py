@@ -7,6 +7,7 @@ outlives this service for longer than the study in its hands.
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from orthanc_plugin.errors import ServiceStopping, WorkerCrashError, WorkerStart
 
 _log = structlog.get_logger("curia.worker")
 
+_SECRETS = frozenset({"CURIA_TOKEN", "CURIA_ORTHANC_AUTHORIZATION", "CURIA_ORTHANC_PASSWORD"})
 _TICK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
 
@@ -131,7 +133,7 @@ class _Child:
     def __init__(self, command: Sequence[str]) -> None:
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=_environment()
             )
         except OSError as error:
             raise WorkerStartError(f"worker: {command[0]} cannot be started: {error.strerror}") from error
@@ -215,3 +217,8 @@ def _read_messages(output: IO[str], messages: "queue.SimpleQueue[dict[str, Any] 
         except ValueError:
             _log.error("worker wrote something that is not a JSON line")
     messages.put(None)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the keys to Orthanc: the worker parses files from anywhere and needs none of them."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}

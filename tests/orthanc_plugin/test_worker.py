@@ -120,3 +120,15 @@ def test_stopping_interrupts_a_running_request(make_worker: MakeWorker, stop: th
     with pytest.raises(ServiceStopping):
         run(worker)
     assert time.monotonic() - started < 5.0
+
+
+def test_the_worker_gets_no_key_to_orthanc(make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CURIA_TOKEN", "CURIA_ORTHANC_AUTHORIZATION", "CURIA_ORTHANC_PASSWORD"):
+        monkeypatch.setenv(name, "secret")
+    script = (
+        "import json, os, sys\n"
+        "leaked = 'secret' in os.environ.values()\n"
+        "print(json.dumps({'ready': True, 'pipeline_digest': str(leaked), 'model': {}}), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    assert make_worker(script).start().digest == "False"
