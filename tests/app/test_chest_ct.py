@@ -1,5 +1,6 @@
 """The bundled chest CT through the whole graph, its results read by other people's programs."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,9 +13,13 @@ import pydicom
 import pytest
 import SimpleITK
 
-from app.settings import DEMO_MODEL
+from app.application import StudyRequest
+from app.pipeline import Pipeline
+from app.run import run_study
+from app.settings import DEMO_MODEL, Settings
 from operators.dicom.study_index import index_study
 from operators.dicom.volume_reader import read_series
+from operators.domain.journal import Journal
 from operators.domain.result_manifest import ResultManifest
 from result_cases import dciodvfy, dsrdump
 
@@ -62,14 +67,22 @@ def test_the_manifest_is_what_its_schema_promises(result: dict):
 
 def test_stages_come_in_order_and_add_up(result: dict):
     names = [stage["name"] for stage in result["stages"]]
-    order = ["study index", "series selection", "volume", "resampling", "encoder", "findings", "segmentation", "SEG", "SR"]
+    order = [
+        "study index",
+        "series selection",
+        "volume",
+        "resampling",
+        "encoder",
+        "findings",
+        "segmentation",
+        "SEG",
+        "SR",
+    ]
     assert [name for name in names if name in order] == order
     assert names[-1] == "framework"
 
 
 def test_only_listed_files_are_there_and_as_listed(output: Path, result: dict):
-    import hashlib
-
     listed = {entry["path"]: (entry["sha256"], entry["bytes"]) for entry in result["outputs"]}
     there = {path.name: path.read_bytes() for path in output.iterdir() if path.name != "result.json"}
     assert {name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in there.items()} == listed
@@ -129,12 +142,6 @@ def test_the_report_names_every_finding(objects: dict[str, Path], result: dict):
 
 
 def test_an_equal_run_writes_equal_objects(output: Path, result: dict, tmp_path: Path):
-    from app.application import StudyRequest
-    from app.pipeline import Pipeline
-    from app.run import run_study
-    from app.settings import Settings
-    from operators.domain.journal import Journal
-
     run_study(Pipeline.load(DEMO_MODEL, Settings(device="cpu")), StudyRequest(CHEST_CT, tmp_path), Journal())
     again = json.loads((tmp_path / "result.json").read_text())
     uids = [[entry["sop_instance_uid"] for entry in run["outputs"]] for run in (result, again)]

@@ -1,4 +1,4 @@
-"""Holoscan needs CUDA's runtime library; it must come from the pinned wheel, not from a toolkit that is there by luck."""
+"""Holoscan needs CUDA's runtime library: from the pinned wheel, not from a toolkit that happens to be there."""
 
 import os
 import subprocess

@@ -1,0 +1,81 @@
+"""Organs: a linear read-out of the patch tokens, brought to the source's own grid."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.domain.features import FeatureVolume
+from operators.domain.finding import Algorithm
+from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
+from operators.heads.head_files import Label, SegmentationRecord
+from operators.heads.linear import Linear
+from operators.imaging.resampling import resample
+
+SLAB = 8
+"""Source slices at a time: bounds the memory, whatever the length of the series."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentationHead:
+    record: SegmentationRecord
+    labels: tuple[Label, ...]
+    linear: Linear
+    algorithm: Algorithm
+
+    def label_map(self, features: FeatureVolume, source: Geometry) -> NDArray[np.uint8]:
+        """(D, H, W) on the source grid: 0 for background, k for the k-th label."""
+        return strongest_class(cell_evidence(features, self.linear, self.record.subdivision), source)
+
+
+def cell_evidence(features: FeatureVolume, linear: Linear, subdivision: int) -> tuple[Volume, ...]:
+    """The evidence of each class on the grid of cells, *subdivision* along each side of a patch.
+
+    The linear map's outputs run over class, cell row and cell column within the patch.
+    """
+    slices, rows, columns = features.geometry.shape
+    cells = (slices, rows * subdivision, columns * subdivision)
+    outputs = linear(features.tokens).reshape(slices, rows, columns, -1, subdivision, subdivision)
+    per_class = outputs.transpose(3, 0, 1, 4, 2, 5).reshape(-1, *cells)
+    geometry = features.geometry.rescaled(cells)
+    return tuple(Volume(evidence, geometry) for evidence in per_class)
+
+
+def strongest_class(evidence: tuple[Volume, ...], source: Geometry) -> NDArray[np.uint8]:
+    """(D, H, W): the class of the largest evidence above 0, counted from 1; 0 where none is.
+
+    Evidence is interpolated, not labels, so that boundaries are not stuck to the patches.
+    """
+    labels = np.zeros(source.shape, np.uint8)
+    for place, slab in slabs(source):
+        strongest = np.zeros(slab.shape, np.float32)
+        for number, volume in enumerate(evidence, start=1):
+            _raise_to(strongest, labels[place], resample(volume, slab, order=1).array, number)
+    return labels
+
+
+def above(evidence: Volume, threshold: float, source: Geometry) -> NDArray[np.bool_]:
+    """(D, H, W): where the interpolated evidence lies above *threshold*."""
+    mask = np.zeros(source.shape, np.bool_)
+    for place, slab in slabs(source):
+        mask[place] = resample(evidence, slab, order=1).array > threshold
+    return mask
+
+
+def slabs(geometry: Geometry) -> Iterator[tuple[slice, Geometry]]:
+    """The grid in blocks of a few slices, each with its place along the slice axis."""
+    for start in range(0, geometry.shape[0], SLAB):
+        stop = min(start + SLAB, geometry.shape[0])
+        affine = geometry.affine.copy()
+        affine[:3, 3] = geometry.positions(np.array([start, 0, 0]))
+        shape = (stop - start, geometry.shape[1], geometry.shape[2])
+        yield slice(start, stop), Geometry(affine, shape, geometry.frame_of_reference_uid)
+
+
+def _raise_to(strongest: NDArray[np.float32], labels: NDArray[np.uint8], evidence: Any, number: int) -> None:
+    stronger = evidence > strongest
+    strongest[stronger] = evidence[stronger]
+    labels[stronger] = number

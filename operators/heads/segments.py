@@ -1,0 +1,155 @@
+"""Masks on the source grid: organs, and where the present findings lie."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from operators.domain.features import FeatureVolume
+from operators.domain.finding import Code, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.domain.geometry import Geometry
+from operators.heads.head_files import Label
+from operators.heads.model_folder import Heads
+from operators.heads.readout import FindingsReadout, out_of_scope
+from operators.heads.segmentation import above
+
+VOLUME = Code("118565006", "SCT", "Volume")
+MILLILITRE = Code("mL", "UCUM", "milliliter")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """A mask before it gets its number."""
+
+    label: Label
+    head: str
+    mask: NDArray[np.bool_]
+    finding: str | None
+
+
+def predict_segments(
+    features: FeatureVolume,
+    readout: FindingsReadout,
+    heads: Heads,
+    *,
+    source: Geometry,
+    modality: str,
+    series_instance_uid: str,
+    tracking_uid: Callable[[str], str],
+) -> SeriesSegments:
+    """Masks on the source grid, anatomy first, then present findings; empty ones are left out.
+
+    tracking_uid : gives the UID for a tracking identifier, the same one each time
+    """
+    regions = [
+        *_organs(features, readout, heads, source=source, modality=modality),
+        *_findings(readout, heads, source=source),
+    ]
+    segments = []
+    for number, region in enumerate((region for region in regions if region.mask.any()), start=1):
+        tracking_id = f"{region.head}/{region.label.name}"
+        segments.append(_segment(region, number, tracking_id=tracking_id, tracking_uid=tracking_uid(tracking_id)))
+    return SeriesSegments(series_instance_uid, source, tuple(segments))
+
+
+def localise(
+    findings: tuple[Finding, ...], segments: SeriesSegments, sop_instance_uids: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    """The findings of this series with their place, where a mask shows it.
+
+    sop_instance_uids : one for each slice of the segments' grid, in its order
+    """
+    if len(sop_instance_uids) != segments.geometry.shape[0]:
+        raise ValueError(
+            f"sop_instance_uids: expected one for each of {segments.geometry.shape[0]} slices, "
+            f"got {len(sop_instance_uids)}"
+        )
+    by_finding = {segment.finding: segment for segment in segments.segments if segment.finding is not None}
+    return tuple(
+        replace(finding, localisation=_localisation(by_finding[finding.name], segments.geometry, sop_instance_uids))
+        if finding.series_instance_uid == segments.series_instance_uid and finding.name in by_finding
+        else finding
+        for finding in findings
+    )
+
+
+def measure(segments: SeriesSegments) -> tuple[Measurement, ...]:
+    """The volume of each segment."""
+    return tuple(
+        Measurement(
+            name="volume",
+            code=VOLUME,
+            value=_volume_ml(segment.mask, segments.geometry),
+            unit=MILLILITRE,
+            series_instance_uid=segments.series_instance_uid,
+            segment_number=segment.number,
+            tracking_uid=segment.tracking_uid,
+        )
+        for segment in segments.segments
+    )
+
+
+def without_specks(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: Geometry) -> NDArray[np.bool_]:
+    """The mask without connected components (by faces) under a volume."""
+    components, _ = ndimage.label(mask)
+    sizes = np.bincount(components.ravel())
+    keep = sizes * geometry.voxel_volume_ml >= minimum_volume_ml
+    keep[0] = False
+    return np.asarray(keep[components])
+
+
+def _organs(
+    features: FeatureVolume, readout: FindingsReadout, heads: Heads, *, source: Geometry, modality: str
+) -> Iterator[_Region]:
+    for head in heads.segmentations:
+        if out_of_scope(head.record, modality=modality, regions=readout.regions) is not None:
+            continue
+        label_map = head.label_map(features, source)
+        for number, label in enumerate(head.labels, start=1):
+            mask = without_specks(label_map == number, head.record.minimum_volume_ml, source)
+            yield _Region(label, head.record.name, mask, None)
+
+
+def _findings(readout: FindingsReadout, heads: Heads, *, source: Geometry) -> Iterator[_Region]:
+    present = {(finding.name, finding.head) for finding in readout.findings if finding.present}
+    for head in heads.findings:
+        if (head.label.name, head.record.name) in present:
+            mask = above(readout.evidence[head.label.name], head.record.mask_threshold, source)
+            mask = without_specks(mask, head.record.minimum_volume_ml, source)
+            yield _Region(head.label, head.record.name, mask, head.label.name)
+
+
+def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: str) -> Segment:
+    assert region.label.category is not None, "read_model lets no such label through"
+    return Segment(
+        number=number,
+        label=region.label.name,
+        category=region.label.category,
+        type=region.label.code,
+        head=region.head,
+        tracking_id=tracking_id,
+        tracking_uid=tracking_uid,
+        mask=region.mask,
+        finding=region.finding,
+    )
+
+
+def _localisation(segment: Segment, geometry: Geometry, sop_instance_uids: tuple[str, ...]) -> Localisation:
+    """The slice with the largest area, and the mask's voxel nearest to the middle of that area."""
+    best = int(np.argmax(segment.mask.sum(axis=(1, 2))))
+    inside = np.argwhere(segment.mask[best])
+    nearest = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))]
+    x, y, z = geometry.positions(np.array([best, *nearest]))
+    return Localisation(
+        segment_number=segment.number,
+        sop_instance_uid=sop_instance_uids[best],
+        point_lps_mm=(float(x), float(y), float(z)),
+        tracking_uid=segment.tracking_uid,
+        volume_ml=_volume_ml(segment.mask, geometry),
+    )
+
+
+def _volume_ml(mask: NDArray[np.bool_], geometry: Geometry) -> float:
+    return float(np.count_nonzero(mask)) * geometry.voxel_volume_ml

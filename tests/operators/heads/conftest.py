@@ -1,0 +1,75 @@
+"""A tiny model folder with one head of each kind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from operators.domain.features import EncoderInputSettings
+from operators.encoder.vision_transformer import EncoderConfig
+from operators.heads.head_files import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
+from operators.heads.linear import Linear
+from trainer.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
+from trainer.export import write_digests, write_head, write_model_file, write_snapshot
+from trainer.random_encoder import RandomEncoderSettings, random_state
+
+CONFIG = EncoderConfig(
+    hidden_size=8,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    use_swiglu_ffn=True,
+    patch_size=16,
+    num_channels=1,
+    image_size=64,
+)
+WIDTH = CONFIG.hidden_size
+
+
+def linear(outputs: int, features: int) -> Linear:
+    rng = np.random.default_rng(outputs)
+    return Linear(rng.normal(size=(outputs, features)).astype(np.float32), np.zeros(outputs, np.float32))
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    state = random_state(CONFIG, RandomEncoderSettings(seed=0))
+    sha256 = write_snapshot(state, CONFIG, EncoderInputSettings(image_size=64), folder / "encoder")
+    common = {"version": "1", "encoder_sha256": sha256, "data": "none", "kind": "linear"}
+    region = BodyRegionRecord(
+        name="region",
+        task="body-region",
+        modality=("CT", "MR"),
+        inputs=("cls", "mean-token"),
+        code=TARGET_REGION,
+        **common,
+    )
+    organs = SegmentationRecord(
+        name="organs",
+        task="segmentation",
+        modality=("CT",),
+        inputs=("tokens",),
+        subdivision=2,
+        minimum_volume_ml=0.0,
+        **common,
+    )
+    mass = FindingRecord(
+        name="mass",
+        task="finding",
+        modality=("CT",),
+        body_region=("extremity",),
+        inputs=("tokens",),
+        top_tokens=2,
+        calibration=Calibration(slope=1.0, intercept=0.0),
+        threshold=0.5,
+        mask_threshold=0.0,
+        minimum_volume_ml=0.0,
+        **common,
+    )
+    write_head(region, REGIONS, linear(5, 2 * WIDTH), folder / "heads/region")
+    write_head(organs, ORGANS, linear(3 * 4, WIDTH), folder / "heads/organs")
+    write_head(mass, [MASS], linear(1, WIDTH), folder / "heads/mass")
+    record = {"name": "tiny", "version": "1", "demonstration": True, "licence": "none", "intended_use": "tests"}
+    write_model_file(record, folder)
+    write_digests(folder)
+    return folder

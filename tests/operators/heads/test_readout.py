@@ -1,0 +1,147 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from operators.domain.features import FeatureVolume
+from operators.domain.geometry import Geometry
+from operators.heads.finding_head import slice_scores
+from operators.heads.head_files import Scope
+from operators.heads.linear import Linear
+from operators.heads.model_folder import Heads, read_model
+from operators.heads.readout import out_of_scope, predict_findings
+from operators.heads.segments import localise, measure, predict_segments, without_specks
+
+GRID = Geometry(np.diag([3.0, 8.0, 8.0, 1.0]), (4, 4, 4), "1.2.3")
+SOURCE = GRID.rescaled((4, 32, 32))
+SOPS = tuple(f"1.9.{k}" for k in range(4))
+
+
+def features(*, block: float) -> FeatureVolume:
+    """Zeros but for a block of 2 x 2 tokens in slices 1 and 2, whose first feature is *block*."""
+    tokens = np.zeros((4, 4, 4, 8), np.float32)
+    tokens[1:3, 1:3, 1:3, 0] = block
+    return FeatureVolume(np.zeros((4, 8), np.float32), tokens.reshape(4, 16, 8), GRID)
+
+
+@pytest.fixture
+def heads(model_folder: Path) -> Heads:
+    """Region: always extremity; mass: log odds 20 * first feature - 10; organs: lung everywhere."""
+    heads = read_model(model_folder).heads
+    assert heads.body_region is not None
+    region = Linear(np.zeros((5, 16), np.float32), np.array([0, 0, 0, 3, 0], np.float32))
+    mass = Linear(np.array([[20.0] + [0.0] * 7], np.float32), np.array([-10.0], np.float32))
+    organs = Linear(np.zeros((12, 8), np.float32), np.repeat([1.0, -1.0, -1.0], 4).astype(np.float32))
+    return Heads(
+        replace(heads.body_region, linear=region),
+        (replace(heads.segmentations[0], linear=organs),),
+        (replace(heads.findings[0], linear=mass),),
+    )
+
+
+def read_out(heads: Heads, *, block: float, modality: str = "CT") -> tuple:
+    shown = features(block=block)
+    readout = predict_findings(shown, heads, modality=modality, series_instance_uid="1.5")
+    segments = predict_segments(
+        shown,
+        readout,
+        heads,
+        source=SOURCE,
+        modality=modality,
+        series_instance_uid="1.5",
+        tracking_uid=lambda text: f"uid of {text}",
+    )
+    return readout, segments
+
+
+def test_a_present_finding_is_segmented_localised_and_measured(heads: Heads) -> None:
+    readout, segments = read_out(heads, block=1.0)
+    region, mass = localise(readout.findings, segments, SOPS)
+    assert region.name == "body region"
+    assert region.site is not None
+    assert region.site.meaning == "Extremity"
+    assert region.probability == pytest.approx(np.exp(3) / (np.exp(3) + 4))
+    # Two slices of four tokens at +10; two top tokens, slope 1, intercept 0.
+    assert mass.probability == pytest.approx(1 / (1 + np.exp(-10)))
+    assert mass.present
+    assert [(segment.number, segment.label, segment.finding) for segment in segments.segments] == [
+        (1, "lung", None),
+        (2, "soft-tissue mass", "soft-tissue mass"),
+    ]
+    # Interpolated, the log odds are 20 w(row) w(column) - 10, with w rising to 1 at tokens 1 and 2 from 0 at 0 and 3.
+    token = (np.arange(32) + 0.5) / 8 - 0.5
+    weight = np.clip(np.minimum(token, 3 - token), 0, 1)
+    expected = np.zeros(SOURCE.shape, bool)
+    expected[1:3] = np.outer(weight, weight) > 0.5
+    np.testing.assert_array_equal(segments.segments[1].mask, expected)
+    place = mass.localisation
+    assert place is not None
+    assert (place.segment_number, place.tracking_uid) == (2, "uid of mass/soft-tissue mass")
+    assert place.sop_instance_uid in SOPS[1:3]
+    assert np.linalg.norm(np.array(place.point_lps_mm[1:]) - GRID.positions(np.array([0, 1.5, 1.5]))[1:]) < 1.0
+    lung, volume = measure(segments)
+    assert lung.value == pytest.approx(4 * 32 * 32 * 3 / 1000)
+    assert volume.value == pytest.approx(place.volume_ml)
+    assert volume.unit.value == "mL"
+
+
+def test_an_absent_finding_has_no_mask(heads: Heads) -> None:
+    readout, segments = read_out(heads, block=0.1)
+    _, mass = localise(readout.findings, segments, SOPS)
+    assert mass.present is False
+    assert mass.probability == pytest.approx(1 / (1 + np.exp(8)))
+    assert mass.localisation is None
+    assert [segment.label for segment in segments.segments] == ["lung"]
+
+
+def test_another_modality_is_not_evaluated(heads: Heads) -> None:
+    readout, segments = read_out(heads, block=1.0, modality="MR")
+    mass = readout.findings[1]
+    assert (mass.present, mass.probability) == (None, None)
+    assert mass.not_evaluated == "trained on CT, this series is MR"
+    assert segments.segments == ()
+
+
+def test_another_body_region_is_not_evaluated(heads: Heads) -> None:
+    assert heads.body_region is not None
+    chest = Linear(np.zeros((5, 16), np.float32), np.array([0, 3, 0, 0, 0], np.float32))
+    readout, _ = read_out(replace(heads, body_region=replace(heads.body_region, linear=chest)), block=1.0)
+    assert readout.findings[1].not_evaluated == "trained on extremity, this series looks like chest (probability 0.83)"
+
+
+def test_heads_for_one_finding_are_alternatives(heads: Heads) -> None:
+    (mass,) = heads.findings
+    record = mass.record.model_copy(update={"name": "mass-mr", "modality": ("MR",)})
+    both = replace(heads, findings=(mass, replace(mass, record=record)))
+    for modality, name in (("CT", "mass"), ("MR", "mass-mr")):
+        readout, segments = read_out(both, block=1.0, modality=modality)
+        assert [(finding.name, finding.head) for finding in readout.findings[1:]] == [("soft-tissue mass", name)]
+        assert segments.segments[-1].head == name
+
+
+def test_without_a_region_head_a_head_for_a_region_is_not_asked() -> None:
+    scope = Scope(modality=("CT",), body_region=("extremity",))
+    assert out_of_scope(scope, modality="CT", regions={}) is not None
+    assert out_of_scope(Scope(modality=("CT",)), modality="CT", regions={}) is None
+
+
+def test_slice_scores_are_means_of_the_strongest(heads: Heads) -> None:
+    evidence = heads.findings[0].evidence(features(block=1.0))
+    np.testing.assert_allclose(slice_scores(evidence, 5), [-10.0, 6.0, 6.0, -10.0])
+
+
+def test_localise_wants_one_instance_for_each_slice(heads: Heads) -> None:
+    readout, segments = read_out(heads, block=1.0)
+    with pytest.raises(ValueError, match="one for each of 4 slices, got 3"):
+        localise(readout.findings, segments, SOPS[:3])
+
+
+def test_specks_under_the_volume_go_and_touching_parts_count_together() -> None:
+    mask = np.zeros((3, 5, 5), bool)
+    mask[0, 0, 0] = mask[1, 0, 0] = True
+    mask[2, 4, 4] = True
+    geometry = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), mask.shape)
+    kept = without_specks(mask, 2.0, geometry)
+    np.testing.assert_array_equal(np.argwhere(kept), [[0, 0, 0], [1, 0, 0]])
+    assert not without_specks(np.zeros_like(mask), 0.0, geometry).any()

@@ -1,0 +1,112 @@
+"""Writing a model folder: snapshot, heads, model.toml, digests."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
+from torch import Tensor
+
+from operators.domain.features import EncoderInputSettings
+from operators.encoder.key_names import to_legacy_names
+from operators.encoder.snapshot import WEIGHTS
+from operators.encoder.vision_transformer import EncoderConfig
+from operators.heads.head_files import Label
+from operators.heads.linear import Linear
+from operators.heads.model_folder import DIGEST_FILE, MODEL_FILE, model_files
+
+
+def write_snapshot(
+    state: Mapping[str, Tensor], config: EncoderConfig, settings: EncoderInputSettings, folder: Path
+) -> str:
+    """A Hugging Face snapshot under the published (transformers 4) names, in half precision; its weights' SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    legacy = to_legacy_names(state, use_swiglu_ffn=config.use_swiglu_ffn)
+    # transformers' own model keeps a mask token, which no reader of features uses.
+    legacy["embeddings.mask_token"] = torch.zeros(1, config.hidden_size)
+    halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in legacy.items()}
+    save_file(halves, folder / WEIGHTS, metadata={"format": "pt"})
+    _write_json(folder / "config.json", _config_record(config))
+    _write_json(folder / "preprocessor_config.json", _processor_record(settings))
+    return _sha256(folder / WEIGHTS)
+
+
+def write_head(record: BaseModel, labels: Sequence[Label], linear: Linear, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "head.toml").write_text(to_toml(record.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    rows = [label.model_dump(mode="json", exclude_none=True) for label in labels]
+    (folder / "labels.toml").write_text(to_toml({"label": rows}), encoding="utf-8")
+    # safetensors writes memory as it lies; scikit-learn hands out Fortran order at times.
+    arrays = {"weight": np.ascontiguousarray(linear.weight), "bias": np.ascontiguousarray(linear.bias)}
+    save_arrays(arrays, folder / "model.safetensors")
+
+
+def write_model_file(record: Mapping[str, object], folder: Path) -> None:
+    (folder / MODEL_FILE).write_text(to_toml(record), encoding="utf-8")
+
+
+def write_digests(folder: Path) -> None:
+    lines = [f"{_sha256(folder / path)}  {path}\n" for path in model_files(folder)]
+    (folder / DIGEST_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def to_toml(record: Mapping[str, object], *, prefix: str = "") -> str:
+    """Text, numbers, lists, tables and lists of tables as TOML; what a model folder needs of it."""
+    lines, tables = [], []
+    for key, value in record.items():
+        name = f"{prefix}{_key(key)}"
+        if isinstance(value, Mapping):
+            tables.append(f"\n[{name}]\n" + to_toml(value, prefix=f"{name}."))
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            tables.extend(f"\n[[{name}]]\n" + to_toml(row, prefix=f"{name}.") for row in value)
+        else:
+            lines.append(f"{_key(key)} = {_value(value)}\n")
+    return "".join(lines) + "".join(tables)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: object) -> str:
+    # TOML's basic strings, numbers, booleans and arrays of them are written as JSON's.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _config_record(config: EncoderConfig) -> dict[str, object]:
+    fixed = {
+        "architectures": ["Dinov2Model"],
+        "model_type": "dinov2",
+        "apply_layernorm": True,
+        "reshape_hidden_states": True,
+        "use_mask_token": True,
+        "dtype": "float16",
+    }
+    record = {**fixed, **config.model_dump()}
+    # transformers takes a whole number only.
+    return record | ({"mlp_ratio": int(config.mlp_ratio)} if config.mlp_ratio.is_integer() else {})
+
+
+def _processor_record(settings: EncoderInputSettings) -> dict[str, object]:
+    return {
+        "image_processor_type": "CuriaImageProcessor",
+        "crop_size": settings.image_size,
+        "clip_below_air": settings.clip_below_air,
+        "do_normalize": True,
+        "do_resize": True,
+        "eps": settings.eps,
+    }
+
+
+def _write_json(path: Path, record: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
