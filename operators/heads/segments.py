@@ -79,7 +79,7 @@ def measure(segments: SeriesSegments) -> tuple[Measurement, ...]:
     """The volume of each segment."""
     return tuple(
         Measurement(
-            name="volume",
+            name=f"{segment.label} volume",
             code=VOLUME,
             value=_volume_ml(segment.mask, segments.geometry),
             unit=MILLILITRE,
