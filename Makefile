@@ -1,5 +1,5 @@
-# Each target sets up what it needs. PYTHON picks another interpreter (3.11 to 3.13).
-PYTHON ?= python3.11
+# Each target sets up what it needs. PYTHON picks the interpreter (3.11 to 3.13; the pins were tried on 3.11).
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb

@@ -15,6 +15,8 @@ def print_result(console: Console, orthanc: LocalOrthanc, view: dict[str, Any]) 
     console.print(": a demonstration model, its numbers say nothing about a patient" * model["demonstration"])
     for table in (_series(view), _findings(view), _objects(orthanc, view), _seconds(view)):
         console.print(table)
+    for warning in view["warnings"]:
+        console.print(f"{warning['code']}: {warning['message']}", style="dim", markup=False, highlight=False)
     console.print(f"From study stable to results stored: [bold]{view['seconds']['stable_to_end']:.1f} s[/]")
 
 
