@@ -1,6 +1,7 @@
 """The command: arguments to settings, errors to one line and an exit code."""
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -122,7 +123,10 @@ def _run(
         with failure_recorded(output, journal), journal.stage("model"):
             pipeline = Pipeline.load(model, settings)
         run_study(pipeline, StudyRequest(input_folder, output, prior, features), journal)
-    typer.echo(f"completed: {output / FILE_NAME}", err=True)
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    typer.echo(
+        f"completed: {output / FILE_NAME} ({_seconds_since_process_start():.1f} s, peak {peak_gb:.2f} GB)", err=True
+    )
 
 
 def _seconds_since_process_start() -> float:
