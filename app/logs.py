@@ -6,14 +6,16 @@ import warnings
 
 import structlog
 
-_CHATTY = ("pydicom", "pydicom.reader", "pynetdicom", "highdicom", "timm", "torch")
+_CHATTY = ("pydicom", "pynetdicom", "highdicom", "timm", "torch")
 
 
 def configure_logs(level: str, *, as_json: bool = False) -> None:
     """Set up structlog on stderr and keep libraries quiet: their messages can quote header values."""
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        # A level would not hold: pydicom sets its own when it is imported.
+        logging.getLogger(name).propagate = False
+        logging.getLogger(name).addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")
     structlog.configure(
         processors=[

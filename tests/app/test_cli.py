@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jsonschema
@@ -83,6 +84,21 @@ def test_bad_input_is_one_line_an_exit_code_and_a_manifest(tmp_path: Path, schem
     jsonschema.validate(result, schema)
     assert (result["status"], result["reason"]["code"]) == (status, reason)
     assert "PHANTOM" not in json.dumps(result)
+
+
+def test_odd_header_values_are_not_quoted_on_the_terminal(tmp_path: Path):
+    datasets = build_datasets(SMALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for dataset in datasets:
+            dataset.AccessionNumber = "CANARY-LONGER-THAN-SIXTEEN"
+            dataset.PatientBirthDate = "CANARY"
+        save_series(datasets, tmp_path / "in")
+    process = run_app("-i", tmp_path / "in", "-o", tmp_path / "out")
+    assert process.returncode == 0, process.stderr
+    (line,) = process.stderr.strip().splitlines()
+    assert line.startswith("completed: ")
+    assert "CANARY" not in process.stderr + (tmp_path / "out" / "result.json").read_text()
 
 
 def test_a_wrong_model_is_exit_code_5(tmp_path: Path):
