@@ -44,7 +44,7 @@ def build_segmentation(
     description = provenance.series_description("AI segmentation")
     dataset: Dataset = hd.seg.Segmentation(
         source_images=headers,
-        pixel_array=np.stack([segment.mask for segment in segments.segments], axis=-1).astype(np.uint8),
+        pixel_array=np.stack([segment.mask for segment in segments.segments], axis=-1, dtype=np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(segment, heads, provenance) for segment in segments.segments],
         series_instance_uid=identity.uid(kind),

@@ -4,6 +4,7 @@ The published order for one slice given as a NumPy array: cast to int16, scale b
 -1000, z-score. The scale makes the clamp inert; `EncoderInputSettings.clip_mode` says which of the two is wanted.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ AIR_HU = -1000.0
 
 INT16_MAX = 32767
 """The published processor's scale, and the largest value that its cast leaves alone."""
+
+BLOCK = 16
+"""Slices that are worked on together."""
 
 _LPS = {"L": (0, 1), "P": (1, 1), "S": (2, 1), "I": (2, -1)}
 """Letter to LPS component and sign."""
@@ -36,10 +40,12 @@ def make_encoder_input(volume: Volume, settings: EncoderInputSettings) -> Encode
         When a value lies outside int16, where the published processor would wrap round.
     """
     oriented = orient_for_encoder(volume)
-    slices = _resized(oriented.array, settings)
-    size = settings.image_size
-    geometry = oriented.geometry.rescaled((slices.shape[0], size, size))
-    return EncoderInput(zscore(slices, settings)[:, None], geometry)
+    depth, size = oriented.geometry.shape[0], settings.image_size
+    images = array_module_of(volume.array).xp.empty((depth, 1, size, size), np.float32)
+    for block in _blocks(depth):
+        images[block, 0] = _resized(oriented.array[block], settings)
+    zscore(images[:, 0], settings)
+    return EncoderInput(images, oriented.geometry.rescaled((depth, size, size)))
 
 
 def orient_for_encoder(volume: Volume) -> Volume:
@@ -61,15 +67,41 @@ def orient_for_encoder(volume: Volume) -> Volume:
     return volume
 
 
-def zscore(slices: Any, settings: EncoderInputSettings) -> Any:
-    """(S, P, P) to zero mean and unit (unbiased) standard deviation; a constant image is only centred."""
-    axes = (1, 2) if settings.zscore_scope == "slice" else (0, 1, 2)
-    xp = array_module_of(slices).xp
+def zscore(slices: Any, settings: EncoderInputSettings) -> None:
+    """(S, P, P) to zero mean and unit (unbiased) standard deviation, in place; a constant image is only centred."""
+    if settings.zscore_scope == "slice":
+        for block in _blocks(len(slices)):
+            _standardise(slices[block], *_statistics(slices[block]), eps=settings.eps)
+    else:
+        _standardise(slices, *_volume_statistics(slices), eps=settings.eps)
+
+
+def _statistics(slices: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of each slice, (S, 1, 1) float64."""
     # float64 sums: a float32 mean over 10^7 pixels drifts, and the NumPy and CuPy paths should agree.
-    mean = slices.mean(axis=axes, keepdims=True, dtype=np.float64)
-    deviation = slices.std(axis=axes, keepdims=True, dtype=np.float64, ddof=1)
-    scale = xp.where(deviation < settings.eps, 1.0, deviation)
-    return ((slices - mean.astype(np.float32)) / scale.astype(np.float32)).astype(np.float32, copy=False)
+    mean = slices.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    return mean, slices.std(axis=(1, 2), keepdims=True, dtype=np.float64, ddof=1)
+
+
+def _volume_statistics(slices: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation over all slices, from those of blocks, so that no copy of the volume is made."""
+    xp = array_module_of(slices).xp
+    num_pixels = slices.shape[1] * slices.shape[2]
+    parts = [_statistics(slices[block]) for block in _blocks(len(slices))]
+    means, deviations = (xp.concatenate(part) for part in zip(*parts, strict=True))
+    squares = (deviations**2).sum() * (num_pixels - 1) + ((means - means.mean()) ** 2).sum() * num_pixels
+    return means.mean(), xp.sqrt(squares / (len(slices) * num_pixels - 1))
+
+
+def _standardise(slices: Any, mean: Any, deviation: Any, *, eps: float) -> None:
+    xp = array_module_of(slices).xp
+    slices -= mean.astype(np.float32)
+    slices /= xp.where(deviation < eps, 1.0, deviation).astype(np.float32)
+
+
+def _blocks(depth: int) -> Iterator[slice]:
+    """A few slices at a time, so that temporary arrays stay small whatever the length of the series."""
+    return (slice(start, start + BLOCK) for start in range(0, depth, BLOCK))
 
 
 def _resized(array: Any, settings: EncoderInputSettings) -> Any:
