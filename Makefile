@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
 TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium
 
-.PHONY: help setup demo test check demo-model clean
+.PHONY: help setup demo test check bench fuzz demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -31,6 +31,12 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/bench.json: make bench DATA=<folder>
+	$(BIN)/python tests/benchmarks/reading.py --data $(DATA) --out build/bench.json
+
+fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
+	$(BIN)/pytest tests/operators/dicom/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
 
 demo-model: $(INSTALLED) ## Fit the embedded model again: make demo-model DATA=<folder with the public data sets>
 	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model

@@ -36,14 +36,16 @@ class CuriaApplication(Application):
     """The whole chain for one study.
 
     drafts : folder for objects until the run is known to be good
+    scratch : empty folder for what is unpacked, there until the run ends
     """
 
     def __init__(
-        self, pipeline: Pipeline, request: StudyRequest, *, drafts: Path, journal: Journal, now: datetime
+        self, pipeline: Pipeline, request: StudyRequest, *, drafts: Path, scratch: Path, journal: Journal, now: datetime
     ) -> None:
         self._pipeline = pipeline
         self._request = request
         self._drafts = drafts
+        self._scratch = scratch
         self._journal = journal
         self._now = now
         silence_framework()
@@ -54,9 +56,20 @@ class CuriaApplication(Application):
         journal, deployment = self._journal, self._pipeline.deployment
         writer = ResultWriter(self._drafts, self._now, deployment)
         study = StudyIndexOperator(
-            self, CountCondition(self, 1), name="study_index", folder=self._request.input, journal=journal
+            self,
+            CountCondition(self, 1),
+            name="study_index",
+            folder=self._request.input,
+            scratch=self._scratch,
+            journal=journal,
         )
-        selection = SeriesSelectionOperator(self, name="series_selection", journal=journal)
+        selection = SeriesSelectionOperator(
+            self,
+            name="series_selection",
+            rules=self._pipeline.selection_rules,
+            region_probe=self._pipeline.region_probe,
+            journal=journal,
+        )
         reader = VolumeReaderOperator(self, name="volume_reader", journal=journal)
         encoder_input = EncoderInputOperator(
             self,

@@ -1,12 +1,14 @@
 """The command: arguments to settings, errors to one line and an exit code."""
 
 import json
+import os
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +22,7 @@ from operators.domain.result_manifest import FILE_NAME, ResultManifest
 from operators.errors import CuriaError
 
 USAGE_ERROR = 2
+PIPE_WIDTH = 160
 
 
 def main() -> None:
@@ -30,7 +33,9 @@ def main() -> None:
 def command(
     input: Annotated[
         Path | None,
-        typer.Option("-i", "--input", envvar="HOLOSCAN_INPUT_PATH", exists=True, help="Folder with one study."),
+        typer.Option(
+            "-i", "--input", envvar="HOLOSCAN_INPUT_PATH", exists=True, help="Folder or zip file with one study."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -61,7 +66,9 @@ def command(
         typer.echo(json.dumps(ResultManifest.model_json_schema(by_alias=True), indent=2))
     elif explain:
         with errors_as_exit_codes():
-            _explain(_required(input, "--input"))
+            settings = Settings.read(config, device=device, log_level=log_level)
+            configure_logs(settings.log_level)
+            _explain(_required(input, "--input"), settings)
     else:
         with errors_as_exit_codes():
             settings = Settings.read(config, device=device, log_level=log_level)
@@ -91,16 +98,26 @@ def _required(path: Path | None, option: str) -> Path:
     return path
 
 
-def _explain(folder: Path) -> None:
-    from app.series_table import series_table
+def _explain(source: Path, settings: Settings) -> None:
+    from app.series_table import outcome, series_table
     from operators.dicom.series_selection import select_series
     from operators.dicom.study_index import check_one_study, index_study
 
-    study = index_study(folder)
-    check_one_study(study)
+    with TemporaryDirectory(prefix="curia-") as scratch, Console(stderr=True).status("reading headers") as status:
+        study = index_study(
+            source,
+            scratch=Path(scratch),
+            progress=lambda done, total: status.update(f"reading headers: {done} of {total} files"),
+        )
+        decisions = select_series(study, settings.selection.applied())
     # A pipe has no width of its own; wide enough for a reason on one line.
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width).print(series_table(select_series(study)))
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+    console.print(series_table(decisions))
+    notes = [*study.remarks, f"{study.num_other_files} files that are not DICOM were left alone"]
+    for note in notes if study.num_other_files else study.remarks:
+        console.print(f"Note: {note}", highlight=False)
+    check_one_study(study)
+    console.print(outcome(decisions), highlight=False)
 
 
 def _run(

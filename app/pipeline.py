@@ -7,10 +7,12 @@ from typing import Self
 from app import __version__
 from app.settings import Settings
 from operators.deployment import Deployment
+from operators.dicom.selection_rules import SelectionRules
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.features import Encoder
 from operators.heads.model_folder import read_model
 from operators.imaging.array_module import ArrayModule, select_array_module
+from operators.region_probe import RegionProbe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +20,14 @@ class Pipeline:
     deployment: Deployment
     encoder: Encoder
     encoder_input: EncoderInputSettings
+    selection_rules: SelectionRules
     array_module: ArrayModule
+
+    @property
+    def region_probe(self) -> RegionProbe | None:
+        """None for a model without a body-region head."""
+        head = self.deployment.model.heads.body_region
+        return RegionProbe(head, self.encoder, self.encoder_input, self.array_module) if head else None
 
     @classmethod
     def load(cls, model_folder: Path, settings: Settings) -> Self:
@@ -32,9 +41,13 @@ class Pipeline:
         array_module = select_array_module(settings.device)
         model = read_model(model_folder)
         encoder_input = settings.encoder_input(model.snapshot.input_settings)
+        selection_rules = settings.selection.applied()
+        # Other rules may choose another series, so that a study would have to be read again.
+        shown = asdict(encoder_input) | {"selection_rules_sha256": selection_rules.digest}
         return cls(
-            deployment=Deployment.of(model, asdict(encoder_input), version=__version__),
+            deployment=Deployment.of(model, shown, version=__version__),
             encoder=Encoder(model.snapshot, device=array_module.device, batch_size=settings.batch_size),
             encoder_input=encoder_input,
+            selection_rules=selection_rules,
             array_module=array_module,
         )

@@ -29,11 +29,25 @@ def run_study(pipeline: Pipeline, request: StudyRequest, journal: Journal) -> No
         if request.prior is not None:
             journal.warn("prior-not-used", "this version has no registration head; the prior was not read")
         # On the output's own file system, so that publishing is a rename.
-        drafts = Path(tempfile.mkdtemp(prefix=".drafts-", dir=request.output))
-        try:
-            _run_graph(pipeline, request, drafts=drafts, journal=journal)
-        finally:
-            shutil.rmtree(drafts)
+        with (
+            _temporary_folder(request.output, "drafts") as drafts,
+            _temporary_folder(request.output, "scratch") as scratch,
+        ):
+            now = datetime.now()
+            application = CuriaApplication(pipeline, request, drafts=drafts, scratch=scratch, journal=journal, now=now)
+            application.run()
+        # The scheduler returns without an error when it is told to stop, so only the manifest proves a result.
+        if not (request.output / FILE_NAME).is_file():
+            raise OutputError("the graph ended without a result, was it interrupted? run again")
+
+
+@contextmanager
+def _temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -47,14 +61,6 @@ def failure_recorded(output: Path, journal: Journal, deployment: Deployment | No
     except CuriaError as error:
         write_result_manifest(failed_manifest(journal, deployment, error), output)
         raise
-
-
-def _run_graph(pipeline: Pipeline, request: StudyRequest, *, drafts: Path, journal: Journal) -> None:
-    now = datetime.now()
-    CuriaApplication(pipeline, request, drafts=drafts, journal=journal, now=now).run()
-    # The scheduler returns without an error when it is told to stop, so only the manifest proves a result.
-    if not (request.output / FILE_NAME).is_file():
-        raise OutputError("the graph ended without a result, was it interrupted? run again")
 
 
 @contextmanager

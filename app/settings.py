@@ -1,12 +1,14 @@
 """Settings of the application: a TOML file, then the environment (``CURIA_...``), then the command line."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from operators.dicom.selection_rules import SiteRules
 from operators.domain.features import EncoderInputSettings
 from operators.errors import ModelError
 
@@ -18,6 +20,7 @@ class Settings(BaseSettings):
     log_level : of the project's own log
     batch_size : slices that go through the encoder together
     clip_mode, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
+    selection : the site's own rules for choosing series, see docs/series-selection.md
     """
 
     model_config = SettingsConfigDict(env_prefix="CURIA_", extra="forbid", frozen=True)
@@ -27,6 +30,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(4, ge=1, le=1024)
     clip_mode: Literal["inert", "effective"] | None = None
     zscore_scope: Literal["slice", "volume"] | None = None
+    selection: SiteRules = Field(default_factory=SiteRules)
 
     @classmethod
     def settings_customise_sources(
@@ -48,17 +52,16 @@ class Settings(BaseSettings):
         ModelError
             When the file cannot be read or a value is not allowed.
         """
+        from_file = _read_toml(file) if file else {}
         try:
-            from_file = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
             environment = cls().model_dump(exclude_unset=True)
             chosen = {name: value for name, value in given.items() if value is not None}
             return cls(**(from_file | environment | chosen))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ModelError(f"settings: {file} cannot be read as TOML: {error}") from error
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ModelError(f"settings: {place}: {first['msg']}, got {first.get('input')!r}") from error
+            place, message = _place(first["loc"], from_file), first["msg"].removeprefix("Value error, ")
+            got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+            raise ModelError(f"settings: {place}: {message}{got}") from error
 
     def encoder_input(self, published: EncoderInputSettings) -> EncoderInputSettings:
         """The snapshot's own input settings with what this site changed."""
@@ -69,3 +72,39 @@ class Settings(BaseSettings):
             zscore_scope=self.zscore_scope or published.zscore_scope,
             eps=published.eps,
         )
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"settings: {file} cannot be read as TOML: {error}") from error
+
+
+def _place(location: Sequence[int | str], document: Any) -> str:
+    """Where in the file a value is wrong; rules and roles by their name instead of their number."""
+    place: list[str] = []
+    is_kind = False
+    for part in location:
+        if is_kind:
+            # pydantic adds which kind of condition it took the table for
+            is_kind = False
+            continue
+        document = _inside(document, part)
+        if isinstance(part, int):
+            place[-1] += f" {_name(document, part)}"
+        else:
+            place.append(part)
+        is_kind = part in ("when", "not") or (isinstance(part, int) and place[-1].split()[0] in ("all", "any"))
+    return ".".join(place)
+
+
+def _inside(document: Any, part: int | str) -> Any:
+    if isinstance(document, dict):
+        return document.get(part)
+    return document[part] if isinstance(document, list) and isinstance(part, int) else None
+
+
+def _name(item: Any, number: int) -> str:
+    name = item.get("name") if isinstance(item, dict) else None
+    return repr(name) if isinstance(name, str) else f"number {number + 1}"

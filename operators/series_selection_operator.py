@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from operators.dicom.selection_rules import SelectionRules
 from operators.dicom.series_selection import select_series, selected_series
+from operators.dicom.study_index import check_one_study
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
+from operators.region_probe import RegionProbe, look_again
 
 
 class SeriesSelectionOperator(Operator):
-    """Judge every series and keep the best of each role.
+    """Judge every series and keep the best of each role; refuse more than one patient or study.
 
     Input ``study``: StudyIndex. Output ``selection``: tuple of SeriesDecision.
     """
@@ -16,7 +19,17 @@ class SeriesSelectionOperator(Operator):
     STUDY = "study"
     SELECTION = "selection"
 
-    def __init__(self, fragment: Any, *args: Any, journal: Journal, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        fragment: Any,
+        *args: Any,
+        rules: SelectionRules,
+        region_probe: RegionProbe | None,
+        journal: Journal,
+        **kwargs: Any,
+    ) -> None:
+        self._rules = rules
+        self._region_probe = region_probe
         self._journal = journal
         super().__init__(fragment, *args, **kwargs)
 
@@ -27,6 +40,9 @@ class SeriesSelectionOperator(Operator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         study = op_input.receive(self.STUDY)
         with self._journal.stage("series selection"):
-            self._journal.decisions = select_series(study)
+            # Decisions first, so that a study that is refused tells what it held.
+            self._journal.decisions = select_series(study, self._rules)
+            self._journal.study_instance_uid = check_one_study(study)
+            self._journal.decisions = look_again(self._journal.decisions, self._rules, self._region_probe)
             selection = selected_series(self._journal.decisions)
         op_output.emit(selection, self.SELECTION)

@@ -3,21 +3,24 @@
 from pathlib import Path
 from typing import Any
 
-from operators.dicom.study_index import check_one_study, index_study
+from operators.dicom.study_index import index_study
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
 
 
 class StudyIndexOperator(Operator):
-    """Read the headers of every DICOM file below a folder; refuse more than one patient or study.
+    """Read the headers of every DICOM file of a folder or a zip file.
+
+    scratch : empty folder for what is unpacked, there until the run ends
 
     Output ``study``: StudyIndex.
     """
 
     STUDY = "study"
 
-    def __init__(self, fragment: Any, *args: Any, folder: Path, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *args: Any, folder: Path, scratch: Path, journal: Journal, **kwargs: Any) -> None:
         self._folder = folder
+        self._scratch = scratch
         self._journal = journal
         super().__init__(fragment, *args, **kwargs)
 
@@ -26,6 +29,10 @@ class StudyIndexOperator(Operator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         with self._journal.stage("study index"):
-            study = index_study(self._folder)
-            self._journal.study_instance_uid = check_one_study(study)
+            study = index_study(self._folder, scratch=self._scratch, progress=self._announce)
+        for remark in study.remarks:
+            self._journal.warn("input-remark", remark)
         op_output.emit(study, self.STUDY)
+
+    def _announce(self, done: int, total: int) -> None:
+        self._journal.announce(f"study index: {done} of {total} files")

@@ -1,9 +1,10 @@
 """Selected series in, volumes out."""
 
+from dataclasses import replace
 from typing import Any
 
 from operators.dicom.source_headers import padded_headers
-from operators.dicom.volume_reader import read_series
+from operators.dicom.volume_reader import read_volume
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
 
@@ -28,7 +29,10 @@ class VolumeReaderOperator(Operator):
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         selection = op_input.receive(self.SELECTION)
         with self._journal.stage("volume"):
-            sources = tuple(read_series(decision.series, role=decision.role) for decision in selection)
+            sources = tuple(
+                replace(read_volume(decision.volume, role=decision.role), reasons=decision.reasons)
+                for decision in selection
+            )
         for source in sources:
             for remark in (*source.remarks, *padded_headers(source.headers)[1]):
                 self._journal.warn("source-remark", remark)

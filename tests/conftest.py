@@ -3,6 +3,11 @@ import pytest
 from operators.imaging.array_module import CPU, select_array_module
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-cases", type=int, default=300, help="damaged studies to read")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="another seed damages them differently")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if select_array_module("auto") is CPU:
         for item in items:

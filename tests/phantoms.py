@@ -7,6 +7,7 @@ another piece of our code::
     spec = SeriesSpec(row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1], pixel_spacing=(1.5, 0.8))
     datasets = build_datasets(spec)                  # complete pydicom datasets, pixels included
     save_series(datasets, folder)                    # Part 10 files, Explicit VR Little Endian
+    build_enhanced(spec)                             # the same slices as frames of one enhanced object
     phantom_value(positions_lps_mm)                  # (..., 3) -> (...) in HU, what the voxels hold
     phantom_mask(positions_lps_mm, "mass")           # (..., 3) -> (...) bool, one of the bodies in BODIES
     source = build_source_series(spec)               # the SourceSeries a correct reader makes of it
@@ -16,7 +17,9 @@ Values in the files are rounded to the step ``rescale_slope``. ``value`` of ``bu
 closed form, such as ``ramp_value``, which is linear in LPS and so survives trilinear resampling exactly.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 from operators.dicom.source_series import SourceSeries
 from operators.domain.geometry import Geometry
@@ -130,6 +140,36 @@ def build_datasets(spec: SeriesSpec, value: ClosedForm = phantom_value) -> list[
     return [_slice_dataset(spec, index=k, number=n, stored=stored[k]) for n, k in enumerate(order, start=1)]
 
 
+def fill_pixels(dataset: Dataset, value: ClosedForm) -> None:
+    """Store the values of *value* at the places that the slice's own header gives its pixels."""
+    row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+    rows, columns = np.indices((dataset.Rows, dataset.Columns))[..., None]
+    row_spacing, column_spacing = (float(spacing) for spacing in dataset.PixelSpacing)
+    origin = np.array(dataset.ImagePositionPatient, float)
+    voxels = value(origin + rows * row_spacing * column + columns * column_spacing * row)
+    stored = np.round((voxels - float(dataset.RescaleIntercept)) / float(dataset.RescaleSlope))
+    dataset.PixelData = stored.astype("<i2" if dataset.PixelRepresentation else "<u2").tobytes()
+
+
+def build_enhanced(spec: SeriesSpec, value: ClosedForm = phantom_value) -> Dataset:
+    """The same slices as one enhanced multi-frame object."""
+    return merge_frames(build_datasets(spec, value))
+
+
+def merge_frames(slices: Sequence[Dataset]) -> Dataset:
+    """Classic slices as frames of one enhanced object, with what all share in the shared functional groups."""
+    dataset = deepcopy(slices[0])
+    for keyword in itertools.chain(*_SHARED_MACROS.values(), *_FRAME_MACROS.values()):
+        dataset.pop(keyword, None)
+    dataset.SOPClassUID = EnhancedCTImageStorage if dataset.Modality == "CT" else EnhancedMRImageStorage
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["enhanced", slices[0].SOPInstanceUID])
+    dataset.NumberOfFrames = len(slices)
+    dataset.SharedFunctionalGroupsSequence = [_functional_group(slices[0], _SHARED_MACROS)]
+    dataset.PerFrameFunctionalGroupsSequence = [_functional_group(item, _FRAME_MACROS) for item in slices]
+    dataset.PixelData = b"".join(item.PixelData for item in slices)
+    return dataset
+
+
 def save_series(datasets: Sequence[Dataset], folder: Path) -> list[Path]:
     """Write each dataset as ``<SOP Instance UID>.dcm``; the folder is made."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +187,27 @@ def build_source_series(spec: SeriesSpec, value: ClosedForm = phantom_value) -> 
     volume = Volume(value(grid_positions(spec.geometry)).astype(np.float32), spec.geometry)
     ordered = tuple(reversed(headers)) if spec.descending else tuple(headers)
     return SourceSeries(spec.series_instance_uid, spec.modality, "phantom", volume, ordered, "0" * 64)
+
+
+_SHARED_MACROS = {
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+}
+_FRAME_MACROS = {
+    "PlanePositionSequence": ("ImagePositionPatient",),
+    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
+}
+
+
+def _functional_group(source: Dataset, macros: dict[str, tuple[str, ...]]) -> Dataset:
+    group = Dataset()
+    for macro, keywords in macros.items():
+        item = Dataset()
+        for keyword in keywords:
+            if keyword in source:
+                setattr(item, keyword, source[keyword].value)
+        setattr(group, macro, [item])
+    return group
 
 
 def _slice_dataset(spec: SeriesSpec, *, index: int, number: int, stored: NDArray[np.int16]) -> Dataset:

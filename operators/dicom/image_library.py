@@ -40,6 +40,8 @@ def image_library(sources: Sequence[SourceSeries]) -> hd.sr.ContainerContentItem
 
 
 def _group(source: SourceSeries) -> hd.sr.ContainerContentItem:
+    # All frames of a multi-frame image are one entry.
+    instances = {str(header.SOPInstanceUID): header for header in source.headers}
     images = [
         hd.sr.ImageContentItem(
             name=coded_concept(SOURCE),
@@ -47,7 +49,7 @@ def _group(source: SourceSeries) -> hd.sr.ContainerContentItem:
             referenced_sop_instance_uid=header.SOPInstanceUID,
             relationship_type="CONTAINS",
         )
-        for header in source.headers
+        for header in instances.values()
     ]
     return container(IMAGE_LIBRARY_GROUP, [*_shared_descriptors(source.headers[0]), *images])
 

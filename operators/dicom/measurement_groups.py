@@ -110,20 +110,22 @@ def _finding_measurements(finding: Finding, source: SourceSeries) -> list[hd.sr.
 def _judged_region(localisation: Localisation | None, source: SourceSeries) -> hd.sr.CoordinatesForMeasurement:
     """The point where a finding was seen, or the frame of the middle slice: the whole series was judged."""
     if localisation and localisation.sop_instance_uid in source.sop_instance_uids:
-        index = source.sop_instance_uids.index(localisation.sop_instance_uid)
         point = source.volume.geometry.indices(np.array(localisation.point_lps_mm))
+        index = min(max(round(float(point[0])), 0), len(source.headers) - 1)
         kind, graphic = hd.sr.GraphicTypeValues.POINT, np.array([[point[2] + 0.5, point[1] + 0.5]])
     else:
-        index = source.volume.geometry.shape[0] // 2
+        index = len(source.headers) // 2
         kind, graphic = hd.sr.GraphicTypeValues.POLYLINE, _frame(source)
     return hd.sr.CoordinatesForMeasurement(kind, graphic, _source_image(source, index))
 
 
 def _frame(source: SourceSeries) -> NDArray[np.float64]:
-    _, rows, columns = source.volume.geometry.shape
+    # The slices' own size: a resampled volume may be larger.
+    rows, columns = source.headers[0].Rows, source.headers[0].Columns
     return np.array([[0, 0], [columns, 0], [columns, rows], [0, rows], [0, 0]], np.float64)
 
 
 def _source_image(source: SourceSeries, index: int) -> hd.sr.SourceImageForRegion:
     header = source.headers[index]
-    return hd.sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID)
+    frames = [source.frame_numbers[index]] if source.frame_numbers else None
+    return hd.sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID, referenced_frame_numbers=frames)

@@ -61,7 +61,7 @@ def build_report(
         *_context(headers, provenance),
         image_library(sources),
         *_imaging_measurements(groups),
-        _evaluations(findings, provenance),
+        _evaluations(sources, findings, provenance),
     ]
     dataset: Dataset = hd.sr.Comprehensive3DSR(
         evidence=[*headers, *segmentations],
@@ -127,13 +127,20 @@ def _imaging_measurements(groups: Sequence[hd.sr.ContentSequence]) -> list[hd.sr
     return [container(IMAGING_MEASUREMENTS, [item for group in groups for item in group])] if groups else []
 
 
-def _evaluations(findings: Sequence[Finding], provenance: Provenance) -> hd.sr.ContainerContentItem:
-    """TID 1500 rows 12 and 13: what holds for the whole report, and what nobody judged, with the reason.
+def _evaluations(
+    sources: Sequence[SourceSeries], findings: Sequence[Finding], provenance: Provenance
+) -> hd.sr.ContainerContentItem:
+    """TID 1500 rows 12 and 13: what holds for the whole report, why these series were read, and what nobody judged.
 
     A finding that was not judged has no measurement, hence no group: a NUM without a value would be right by
     PS3.3 C.18.1, but highdicom cannot read one.
     """
     items = [_text(COMMENT, provenance.use_statement)]
+    items += [
+        _text(COMMENT, f"Series {source.series_instance_uid} was read as {source.role}: {'; '.join(source.reasons)}")
+        for source in sources
+        if source.reasons
+    ]
     for finding in findings:
         if finding.present is None:
             name, answer = coded_concept(finding.code), coded_concept(NOT_EVALUATED)

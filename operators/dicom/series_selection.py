@@ -1,56 +1,64 @@
-"""Which series of a study are worth encoding, and why, in plain words.
+"""Which volume of which series is worth encoding for each role, and why, in plain words.
 
-Every series is judged for the role of its modality. Requirements decide, preferences rank; the best series of each
-role is selected. Header words are hints and only ever prefer, never require.
+Every series is split into the volumes it may hold; each is judged for every role of its modality. Safety checks,
+requirements and exclusions decide, preferences rank, and the best volume of each role is selected. Two volumes whose
+scores differ by less than `EQUAL_SCORES` count as equally good: then the later acquisition wins, for a repeated one
+was repeated for a reason, and within one series the first (lowest b-value, shortest echo, first time).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from pydicom import Dataset
-from pydicom.uid import CTImageStorage, MRImageStorage
-
+from operators.dicom.selection_rules import Role, RuleSet, SelectionRules, default_rules
+from operators.dicom.series_splitting import split_series
+from operators.dicom.slices import VolumeCandidate
 from operators.dicom.study_index import SeriesIndex, StudyIndex
+from operators.dicom.volume_checks import Soundness, check_volume
+from operators.dicom.volume_facts import VolumeFacts, acquired
 from operators.errors import NoMatchingSeriesError
 
-MIN_SLICES = 3
-"""Fewer slices make no volume whose slice spacing can be checked."""
+EQUAL_SCORES = 0.25
+"""A tenth of the usual extent more or less changes the score by less than this."""
 
-AXIAL_MIN_COSINE = 0.7
-"""A slice normal this near the head-foot axis counts as axial."""
+EXTENT_UNIT_MM = 20.0
+"""Each doubling of the extent beyond this scores one point."""
 
-_NOT_ANATOMY = {
-    "LOCALIZER": "a localiser",
-    "MOSAIC": "a mosaic of slices in one image",
-    "MIP": "a projection, not slices",
-    "MAXIMUM INTENSITY PROJECTION": "a projection, not slices",
-    "SECONDARY CAPTURE": "a screen capture",
-    "SCREEN SAVE": "a screen capture",
-    "ADC": "a derived diffusion map",
-}
-"""Values of Image Type that rule a series out."""
+REGION_POINTS = 3.0
+"""What a certain body region adds; nearly as much as all that headers can say for a volume."""
+
+REGION_CONFIDENCE = 0.5
+"""Below this probability of its region, a volume does not fit a role."""
+
+_MAX_REASONS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What the model's heads can work with."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """One volume judged for one role.
 
-    name: str
-    modality: str
-    sop_class_uid: str
+    score : higher is better, 0 for a volume that does not fit
+    reasons : what rules it out, or what speaks for it and against it, with the points
+    region_hints : points that header words gave for the role's body region
+    """
+
+    role: str
+    volume: VolumeCandidate
+    fits: bool
+    score: float
+    reasons: tuple[str, ...]
+    region_hints: float = 0.0
 
 
-ROLES = (Role("CT volume", "CT", CTImageStorage), Role("MR volume", "MR", MRImageStorage))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SeriesDecision:
     """What was decided about one series.
 
-    score : higher is better, 0 for a series that was ruled out
-    reasons : for a rejected series what rules it out, for a selected one what speaks for it
+    role : what it was selected for, several joined by commas; None for a rejected one
+    score : of the volume, 0 for a series that was ruled out
+    reasons : for a rejected series what rules it out or who was better, for a selected one what speaks for it
+    volume : the one that was selected, or the best of a series that was not
+    verdicts : every volume of the series for every role
     """
 
     series: SeriesIndex
@@ -58,17 +66,18 @@ class SeriesDecision:
     selected: bool
     score: float
     reasons: tuple[str, ...]
+    volume: VolumeCandidate
+    verdicts: tuple[Verdict, ...] = ()
 
 
-def select_series(index: StudyIndex) -> tuple[SeriesDecision, ...]:
-    """A decision for every series, the selected ones first, then by score."""
-    decisions = [_judge(series) for series in index.series]
-    for role in ROLES:
-        rivals = [decision for decision in decisions if decision.role == role.name]
-        if rivals:
-            best = max(rivals, key=lambda decision: (decision.score, decision.series.series_instance_uid))
-            decisions = [_ranked(decision, best, role) for decision in decisions]
-    return tuple(sorted(decisions, key=lambda decision: (not decision.selected, -decision.score)))
+_Judged = tuple[SeriesIndex, tuple[Verdict, ...]]
+
+
+def select_series(index: StudyIndex, rules: SelectionRules | None = None) -> tuple[SeriesDecision, ...]:
+    """A decision for every series, the selected ones first, then by score; by the default rules if none are given."""
+    chosen_rules = rules or default_rules()
+    judged = [(series, tuple(_verdicts(series, chosen_rules))) for series in index.series]
+    return _elected(judged, chosen_rules)
 
 
 def selected_series(decisions: Iterable[SeriesDecision]) -> tuple[SeriesDecision, ...]:
@@ -83,93 +92,163 @@ def selected_series(decisions: Iterable[SeriesDecision]) -> tuple[SeriesDecision
     selected = tuple(decision for decision in decisions if decision.selected)
     if not selected:
         raise NoMatchingSeriesError(
-            f"study: no CT or MR series with at least {MIN_SLICES} slices among its {len(decisions)} series"
+            f"study: nothing to read among its {len(decisions)} series; --explain tells why of each"
         )
     return selected
 
 
-def _judge(series: SeriesIndex) -> SeriesDecision:
-    role = next((role for role in ROLES if role.modality == series.modality), None)
-    if role is None:
-        return SeriesDecision(series, None, False, 0.0, (f"modality {series.modality or 'missing'} is not CT or MR",))
-    failures = tuple(reason for requirement in _REQUIREMENTS if (reason := requirement(series, role)))
-    if failures:
-        return SeriesDecision(series, None, False, 0.0, failures)
-    score, reasons = _preferences(series)
-    return SeriesDecision(series, role.name, True, round(score, 2), reasons)
+def with_body_regions(
+    decisions: Sequence[SeriesDecision],
+    probabilities: Mapping[str, Mapping[str, float]],
+    rules: SelectionRules | None = None,
+) -> tuple[SeriesDecision, ...]:
+    """Decide again, now that the encoder has seen some series: for those, header words about the region fall silent.
+
+    probabilities : for each Series Instance UID the probability of each body region
+    """
+    chosen_rules = rules or default_rules()
+    wanted = {role.name: role.body_region for role in chosen_rules.roles}
+    judged = {
+        decision.series.series_instance_uid: (
+            decision.series,
+            tuple(
+                _seen(verdict, wanted[verdict.role], probabilities.get(decision.series.series_instance_uid))
+                for verdict in decision.verdicts
+            ),
+        )
+        for decision in decisions
+    }
+    return _elected(list(judged.values()), chosen_rules)
 
 
-def _ranked(decision: SeriesDecision, best: SeriesDecision, role: Role) -> SeriesDecision:
-    if decision.role != role.name or decision is best:
-        return decision
-    reason = f"score {decision.score:g} for {role.name}, series {best.series.series_instance_uid} has {best.score:g}"
-    return replace(decision, selected=False, role=None, reasons=(reason, *decision.reasons))
+def _seen(verdict: Verdict, region: str | None, seen: Mapping[str, float] | None) -> Verdict:
+    if region is None or not seen or not verdict.fits:
+        return verdict
+    probability = seen.get(region, 0.0)
+    if probability < REGION_CONFIDENCE:
+        likeliest = max(seen, key=lambda name: seen[name])
+        reason = f"the encoder sees {likeliest} ({seen[likeliest]:.2f}), {region} {probability:.2f}"
+        return replace(verdict, fits=False, score=0.0, reasons=(reason,))
+    points = REGION_POINTS * probability
+    score = round(verdict.score - verdict.region_hints + points, 2)
+    reason = f"the encoder sees {region}, {probability:.2f} (+{points:.2g})"
+    return replace(verdict, score=score, reasons=(reason, *verdict.reasons), region_hints=0.0)
 
 
-def _image_object(series: SeriesIndex, role: Role) -> str | None:
-    classes = {str(header.get("SOPClassUID", "")) for header in series.headers}
-    return None if classes == {role.sop_class_uid} else f"holds other objects than single-frame {role.modality} images"
+def _verdicts(series: SeriesIndex, rules: SelectionRules) -> Iterator[Verdict]:
+    roles = [role for role in rules.roles if role.modality == series.modality]
+    for volume in split_series(series) if roles else ():
+        facts, soundness = VolumeFacts(volume), check_volume(volume)
+        for role in roles:
+            yield _verdict(facts, soundness, role, rules.every.joined_with(role))
 
 
-def _identified(series: SeriesIndex, role: Role) -> str | None:
-    complete = series.series_instance_uid and all(header.get("SOPInstanceUID") for header in series.headers)
-    return None if complete else "instances without their UIDs, results could not refer to them"
+def _verdict(facts: VolumeFacts, soundness: Soundness, role: Role, rules: RuleSet) -> Verdict:
+    against = (*soundness.complaints, *_ruled_out(facts, role, rules))
+    if against:
+        return Verdict(role.name, facts.volume, False, 0.0, against)
+    extent = math.log2(1 + (facts.extent_mm or 0.0) / EXTENT_UNIT_MM)
+    held = [
+        rule
+        for rule in rules.prefers
+        if (facts.everywhere(rule.when) if rule.points > 0 else facts.anywhere(rule.when))
+    ]
+    points = (*((rule.name, rule.points) for rule in held), *soundness.drawbacks)
+    score = extent + sum(point for _, point in points)
+    reasons = (_size(facts, extent), *(f"{name} ({point:+g})" for name, point in points))
+    hints = sum(rule.points for rule in held if rule.about == "body-region")
+    return Verdict(role.name, facts.volume, True, round(score, 2), reasons, hints)
 
 
-def _anatomy(series: SeriesIndex, role: Role) -> str | None:
-    types = {str(value).upper() for header in series.headers for value in header.get("ImageType") or ()}
-    return next((f"Image Type says {word}: {what}" for word, what in _NOT_ANATOMY.items() if word in types), None)
+def _size(facts: VolumeFacts, points: float) -> str:
+    if facts.extent_mm is None:
+        return f"{facts.num_slices} slice{'s' * (facts.num_slices > 1)}"
+    return f"{facts.num_slices} slices over {facts.extent_mm:.0f} mm ({points:+.1f})"
 
 
-def _enough_slices(series: SeriesIndex, role: Role) -> str | None:
-    count = len(series.instances)
-    return None if count >= MIN_SLICES else f"{count} slices, at least {MIN_SLICES} are needed"
+def _ruled_out(facts: VolumeFacts, role: Role, rules: RuleSet) -> Iterator[str]:
+    yield from (rule.name for rule in rules.excludes if facts.anywhere(rule.when))
+    yield from (f"lacks: {rule.name}" for rule in rules.requires if not facts.everywhere(rule.when))
+    if facts.num_slices < role.min_slices:
+        yield f"{facts.num_slices} slice{'s' * (facts.num_slices > 1)}, at least {role.min_slices} are needed"
 
 
-def _placed(series: SeriesIndex, role: Role) -> str | None:
-    needed = (
-        "ImagePositionPatient",
-        "ImageOrientationPatient",
-        "FrameOfReferenceUID",
-        "PixelSpacing",
-        "Rows",
-        "Columns",
-    )
-    missing = [word for word in needed if not all(header.get(word) for header in series.headers)]
-    return f"slices without {', '.join(missing)}" if missing else None
+def _elected(judged: Sequence[_Judged], rules: SelectionRules) -> tuple[SeriesDecision, ...]:
+    verdicts = [verdict for _, of_series in judged for verdict in of_series]
+    winners = {role.name: _best([one for one in verdicts if one.role == role.name]) for role in rules.roles}
+    decisions = [decision for series, mine in judged for decision in _decisions(series, mine, winners, rules)]
+    return tuple(sorted(decisions, key=lambda decision: (not decision.selected, -decision.score)))
 
 
-def _one_orientation(series: SeriesIndex, role: Role) -> str | None:
-    if _placed(series, role):
+def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
+    fitting = [verdict for verdict in verdicts if verdict.fits]
+    if not fitting:
         return None
-    orientations = np.array([header.ImageOrientationPatient for header in series.headers], np.float64)
-    spread = float(np.abs(orientations - orientations[0]).max())
-    return None if spread < 1e-2 else "slices of several orientations, as in a localiser"
+    top = max(verdict.score for verdict in fitting)
+    equals = [verdict for verdict in fitting if verdict.score > top - EQUAL_SCORES]
+    latest = max(equals, key=lambda verdict: (*acquired(verdict.volume), verdict.volume.series_instance_uid))
+    uid = latest.volume.series_instance_uid
+    return next(verdict for verdict in equals if verdict.volume.series_instance_uid == uid)
 
 
-_REQUIREMENTS: tuple[Callable[[SeriesIndex, Role], str | None], ...] = (
-    _image_object,
-    _identified,
-    _anatomy,
-    _enough_slices,
-    _placed,
-    _one_orientation,
-)
+def _decisions(
+    series: SeriesIndex, verdicts: Sequence[Verdict], winners: Mapping[str, Verdict | None], rules: SelectionRules
+) -> Iterator[SeriesDecision]:
+    """One for each selected volume of the series, or one that says why there is none."""
+    mine = [verdict for verdict in verdicts if winners[verdict.role] is verdict]
+    volumes = list(dict.fromkeys(verdict.volume for verdict in mine))
+    for volume in volumes:
+        chosen = [verdict for verdict in mine if verdict.volume is volume]
+        roles = ", ".join(verdict.role for verdict in chosen)
+        reasons = (*_which_volume(volume, verdicts), *chosen[0].reasons)
+        yield SeriesDecision(series, roles, True, chosen[0].score, reasons, volume, tuple(verdicts))
+    if not volumes:
+        yield _rejected(series, verdicts, winners, rules)
 
 
-def _preferences(series: SeriesIndex) -> tuple[float, tuple[str, ...]]:
-    header = series.headers[0]
-    image_type = [str(value).upper() for value in header.get("ImageType") or ()]
-    points = [(math.log2(len(series.instances)), f"{len(series.instances)} slices")]
-    if "ORIGINAL" in image_type:
-        points.append((1.0, "original pixels, not derived"))
-    if "PRIMARY" in image_type:
-        points.append((1.0, "a primary image of the examination"))
-    if _is_axial(header):
-        points.append((2.0, "axial"))
-    return sum(point for point, _ in points), tuple(reason for _, reason in points)
+def _which_volume(volume: VolumeCandidate, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    volumes = list(dict.fromkeys(verdict.volume for verdict in verdicts))
+    if len(volumes) == 1:
+        return ()
+    return (f"volume {volumes.index(volume) + 1} of {len(volumes)} in the series: {volume.label}",)
 
 
-def _is_axial(header: Dataset) -> bool:
-    row, column = np.array(header.ImageOrientationPatient, np.float64).reshape(2, 3)
-    return bool(abs(np.cross(row, column)[2]) >= AXIAL_MIN_COSINE)
+def _rejected(
+    series: SeriesIndex, verdicts: Sequence[Verdict], winners: Mapping[str, Verdict | None], rules: SelectionRules
+) -> SeriesDecision:
+    if not verdicts:
+        modalities = " or ".join(dict.fromkeys(role.modality for role in rules.roles))
+        reason = f"modality {series.modality or 'missing'} is not {modalities}"
+        return SeriesDecision(series, None, False, 0.0, (reason,), _whole(series))
+    best = _best(verdicts)
+    if best is None:
+        return SeriesDecision(series, None, False, 0.0, _objections(verdicts), verdicts[0].volume, tuple(verdicts))
+    winner = winners[best.role]
+    assert winner is not None, "a fitting verdict has a winner"
+    reasons = (_outdone(best, winner), *_which_volume(best.volume, verdicts), *best.reasons)
+    return SeriesDecision(series, None, False, best.score, reasons, best.volume, tuple(verdicts))
+
+
+def _outdone(verdict: Verdict, winner: Verdict) -> str:
+    better = (
+        f"score {verdict.score:g} for {verdict.role}, series {winner.volume.series_instance_uid} has {winner.score:g}"
+    )
+    equal = verdict.score > winner.score - EQUAL_SCORES
+    return f"{better}: equally good, the later one is taken" if equal else better
+
+
+def _objections(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What rules out each volume for every role, said once where it holds for all volumes."""
+    by_volume: dict[VolumeCandidate, tuple[str, ...]] = {}
+    for verdict in verdicts:
+        by_volume[verdict.volume] = tuple(dict.fromkeys((*by_volume.get(verdict.volume, ()), *verdict.reasons)))
+    if len(set(by_volume.values())) == 1:
+        count = (f"{len(by_volume)} volumes in the series",) if len(by_volume) > 1 else ()
+        return (*count, *next(iter(by_volume.values())))
+    lines = [f"{volume.label}: {'; '.join(reasons)}" for volume, reasons in by_volume.items()]
+    more = len(lines) - _MAX_REASONS
+    return (*lines[:_MAX_REASONS], *((f"and {more} more volumes that do not fit",) if more > 0 else ()))
+
+
+def _whole(series: SeriesIndex) -> VolumeCandidate:
+    return VolumeCandidate(series.series_instance_uid, series.modality, ())

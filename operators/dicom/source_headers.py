@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 from pydicom import Dataset
+from pydicom.datadict import keyword_for_tag
 from pydicom.valuerep import DA, TM
+
+from operators.dicom.header_values import UNREADABLE
 
 _TYPE_2 = (
     "PatientID",
@@ -32,7 +35,12 @@ def padded_headers(headers: Sequence[Dataset]) -> tuple[tuple[Dataset, ...], tup
     The sentences name attributes, never their values.
     """
     first = deepcopy(headers[0])
-    changes = [*_pad_type_2(first), *_empty_malformed(first), *_drop_incomplete_sequences(first)]
+    changes = [
+        *_drop_unreadable(first),
+        *_pad_type_2(first),
+        *_empty_malformed(first),
+        *_drop_incomplete_sequences(first),
+    ]
     return (first, *headers[1:]), tuple(changes)
 
 
@@ -43,6 +51,17 @@ def copy_character_set(header: Dataset, dataset: Dataset) -> None:
     """
     if header.get("SpecificCharacterSet"):
         dataset.SpecificCharacterSet = header.SpecificCharacterSet
+
+
+def _drop_unreadable(header: Dataset) -> list[str]:
+    unreadable = []
+    for tag in list(header.keys()):
+        try:
+            header[tag]
+        except UNREADABLE:
+            del header[tag]
+            unreadable.append(keyword_for_tag(tag) or str(tag))
+    return [f"{name} is unreadable in the source and left out of the results" for name in unreadable]
 
 
 def _pad_type_2(header: Dataset) -> list[str]:

@@ -15,7 +15,10 @@ class SourceSeries:
     volume : slices ascend along the cross product of row and column direction cosines
     headers : one per slice in the volume's order, without pixel data
     digest : hex SHA-256 over the sorted SOP Instance UIDs and the bytes of their pixel data
+    reasons : what spoke for selecting it, in plain words
     remarks : what a reader of the results should know about the source, in plain words
+    frame_numbers : 1-based frame of each slice, where instances hold several
+    is_resampled : the volume's planes are not the slices', so that nothing drawn on it can be stored on them
     """
 
     series_instance_uid: str
@@ -24,7 +27,10 @@ class SourceSeries:
     volume: Volume
     headers: tuple[Dataset, ...]
     digest: str
+    reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
+    is_resampled: bool = False
 
     @property
     def sop_instance_uids(self) -> tuple[str, ...]:

@@ -1,185 +1,185 @@
-"""Slices to one volume, or an error that says with numbers why not. Nothing is interpolated, dropped or guessed."""
+"""Slices to one volume, or an error that says with numbers why not. What is changed on the way is said in remarks."""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from operators.dicom.header_values import text
+from operators.dicom.pixel_decoding import decode_frame
+from operators.dicom.pixel_format import PixelFormat, read_pixel_format
+from operators.dicom.pixel_values import fill_padding, value_remarks, value_transform
+from operators.dicom.read_limits import DEFAULT_LIMITS, ReadLimits
+from operators.dicom.slice_layout import SliceLayout, lay_out
+from operators.dicom.slice_resampling import resample_slices
+from operators.dicom.slice_stack import SliceStack, stack_slices, without_duplicates
+from operators.dicom.slices import Slice, VolumeCandidate, shallow_copy, slices_of
 from operators.dicom.source_series import SourceSeries
-from operators.dicom.study_index import Instance, SeriesIndex
-from operators.domain.geometry import Geometry
+from operators.dicom.stored_pixels import StoredPixels, locate_pixels
+from operators.dicom.study_index import SeriesIndex
 from operators.domain.volume import Volume
-from operators.errors import SeriesGeometryError, UnsupportedPixelDataError
+from operators.errors import ResourceError, SeriesGeometryError
 
-POSITION_TOLERANCE = 0.01
-"""How far a slice may lie off the regular grid, as a share of the slice spacing (highdicom's value)."""
-
-ORIENTATION_TOLERANCE = 1e-4
-"""How far direction cosines of two slices may differ; scanners write 6 digits or more."""
-
-IN_PLANE_TOLERANCE = 1e-3
-"""In-plane shift for each mm along the normal; more is gantry tilt."""
-
-_SAME_IN_ALL = ("Rows", "Columns", "PixelSpacing", "PhotometricInterpretation", "SamplesPerPixel")
+_BYTES_PER_VOXEL = 4
 
 
 def read_series(series: SeriesIndex, *, role: str) -> SourceSeries:
-    """Read the pixels of one series onto its regular grid.
+    """Read a series that is one volume as a whole."""
+    slices = tuple(plane for instance in series.instances for plane in slices_of(instance))
+    return read_volume(VolumeCandidate(series.series_instance_uid, series.modality, slices), role=role)
+
+
+def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = DEFAULT_LIMITS) -> SourceSeries:
+    """Read the pixels of one volume onto its regular grid.
 
     Raises
     ------
     SeriesGeometryError
-        For different matrices or orientations, duplicate, missing or unevenly spaced slices, and gantry tilt.
+        For slices of several sizes or orientations, a missing slice, a step that changes, different slices at one
+        position, and several frames of reference.
     UnsupportedPixelDataError
-        For pixels that are missing, cut short or not decodable.
+        For pixels that are missing, cut short, implausible or not decodable.
+    ResourceError
+        For a volume beyond the limits or the memory.
     """
-    _check_alike(series)
-    instances, geometry = _sorted_on_grid(series)
-    headers, remarks = _in_one_frame(instances, series.series_instance_uid)
-    array = np.empty(geometry.shape, np.float32)
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(lambda k: _read_slice(instances[k], array[k], series), range(len(instances))))
-    uids = [str(instance.header.SOPInstanceUID) for instance in instances]
-    lines = "\n".join(sorted(f"{uid} {digest}" for uid, digest in zip(uids, digests, strict=True)))
+    _check_count(candidate, limits)
+    stack = stack_slices(candidate)
+    reader = _reader(stack, candidate.modality, limits)
+    stack, repeated = without_duplicates(stack, reader.same_values)
+    headers, reframed = _in_one_frame(stack)
+    rows, columns = reader.pixel_format.shape
+    frame_of_reference_uid = text(headers[0], "FrameOfReferenceUID")
+    layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid=frame_of_reference_uid)
+    _check_size(layout, stack, limits)
+    array, digest = reader.read(stack.slices, layout)
     return SourceSeries(
-        series_instance_uid=series.series_instance_uid,
-        modality=series.modality,
+        series_instance_uid=candidate.series_instance_uid,
+        modality=candidate.modality,
         role=role,
-        volume=Volume(array, geometry),
+        volume=Volume(array, layout.geometry),
         headers=headers,
-        digest=hashlib.sha256(lines.encode()).hexdigest(),
-        remarks=remarks,
+        digest=digest,
+        remarks=(*repeated, *reframed, *layout.remarks, *value_remarks(stack.headers, modality=candidate.modality)),
+        frame_numbers=_frame_numbers(stack, reader.pixel_format),
+        is_resampled=layout.is_resampled,
     )
 
 
-def _in_one_frame(instances: tuple[Instance, ...], uid: str) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _SliceReader:
+    """Reads slices of one pixel format.
+
+    stored : pixel data by file
+    """
+
+    pixel_format: PixelFormat
+    stored: dict[Path, StoredPixels]
+    modality: str
+
+    def read(self, slices: Sequence[Slice], layout: SliceLayout) -> tuple[NDArray[np.float32], str]:
+        """The volume and the digest of its source."""
+        # A header that lies about its pixels is found out before anything of the volume's size is allocated.
+        self._read_into(slices[0], np.empty(self.pixel_format.shape, np.float32))
+        array = _allocated((len(slices), *self.pixel_format.shape), slices[0])
+        with ThreadPoolExecutor() as pool:
+            read = list(pool.map(self._read_into, slices, array))
+        if layout.is_resampled:
+            array = resample_slices(array, layout)
+        padded = range(len(array)) if layout.is_resampled else [k for k, (_, padded) in enumerate(read) if padded]
+        fill_padding(array, padded, modality=self.modality)
+        lines = sorted(f"{_identity(plane)} {digest}" for plane, (digest, _) in zip(slices, read, strict=True))
+        return array, hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def same_values(self, one: Slice, other: Slice) -> bool:
+        arrays = np.empty((2, *self.pixel_format.shape), np.float32)
+        for plane, array in zip((one, other), arrays, strict=True):
+            self._read_into(plane, array)
+        return np.array_equal(arrays[0], arrays[1], equal_nan=True)
+
+    def _read_into(self, plane: Slice, target: NDArray[np.float32]) -> tuple[str, bool]:
+        """Decode one slice as HU or scanner units; the SHA-256 of its stored bytes and whether it has padding."""
+        stored = self.stored[plane.instance.path]
+        encoded = stored.read_frame(plane.frame)
+        transform = value_transform(plane.header, stored.pixel_format, modality=self.modality)
+        padded = transform.apply(decode_frame(stored, encoded), target)
+        return hashlib.sha256(encoded).hexdigest(), padded
+
+
+def _reader(stack: SliceStack, modality: str, limits: ReadLimits) -> _SliceReader:
+    """Find every file's pixels and hold their size against the headers, before anything is allocated."""
+    instances = {plane.instance.path: plane.instance for plane in stack.slices}
+    formats = {path: read_pixel_format(instance.header, limits) for path, instance in instances.items()}
+    if len({pixel_format.shape for pixel_format in formats.values()}) > 1:
+        raise SeriesGeometryError(f"{stack.name}: slices differ in Rows or Columns, expected one size")
+    for path, instance in instances.items():
+        if formats[path].num_frames > 1 and "PerFrameFunctionalGroupsSequence" not in instance.header:
+            raise SeriesGeometryError(
+                f"{stack.name}: an image of {formats[path].num_frames} frames without functional groups; nothing tells "
+                "where they lie"
+            )
+    stored = {path: locate_pixels(instance, formats[path]) for path, instance in instances.items()}
+    return _SliceReader(formats[stack.slices[0].instance.path], stored, modality)
+
+
+def _check_count(candidate: VolumeCandidate, limits: ReadLimits) -> None:
+    if len(candidate.slices) > limits.max_slices:
+        raise ResourceError(
+            f"series {candidate.series_instance_uid}: {len(candidate.slices)} slices, the limit is {limits.max_slices} "
+            "(max_slices)"
+        )
+
+
+def _check_size(layout: SliceLayout, stack: SliceStack, limits: ReadLimits) -> None:
+    size = int(np.prod(layout.geometry.shape, dtype=np.int64)) * _BYTES_PER_VOXEL
+    if size > limits.max_volume_bytes:
+        raise ResourceError(
+            f"{stack.name}: a volume of {' x '.join(map(str, layout.geometry.shape))} voxels takes {size} bytes, "
+            f"the limit is {limits.max_volume_bytes} (max_volume_bytes)"
+        )
+
+
+def _allocated(shape: tuple[int, int, int], plane: Slice) -> NDArray[np.float32]:
+    try:
+        return np.empty(shape, np.float32)
+    except MemoryError as error:
+        raise ResourceError(
+            f"series {text(plane.header, 'SeriesInstanceUID')}: no memory for {' x '.join(map(str, shape))} voxels; "
+            "free some and try again"
+        ) from error
+
+
+def _in_one_frame(stack: SliceStack) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
     """Headers that agree on the frame of reference.
 
     Some de-identification gives every slice a frame of its own (all of TCIA's LIDC-IDRI). Slices on one regular grid
     that *all* differ are taken for such a series and get the first slice's; two or a few frames are refused.
     """
-    headers = tuple(instance.header for instance in instances)
-    frames = {str(header.get("FrameOfReferenceUID") or "") for header in headers}
+    frames = {text(header, "FrameOfReferenceUID") for header in stack.headers}
     if len(frames) == 1:
-        return headers, ()
-    if len(frames) < len(headers):
-        raise SeriesGeometryError(f"series {uid}: expected one frame of reference, found {len(frames)}")
-    return tuple(_with_frame(header, str(headers[0].FrameOfReferenceUID)) for header in headers), (
-        f"series {uid}: every slice names a frame of reference of its own; the first slice's is used for all",
+        return stack.headers, ()
+    if len(frames) < len(stack.headers) or "" in frames:
+        raise SeriesGeometryError(f"{stack.name}: expected one frame of reference, found {len(frames)}")
+    first = text(stack.headers[0], "FrameOfReferenceUID")
+    return tuple(_with_frame(header, first) for header in stack.headers), (
+        f"{stack.name}: every slice names a frame of reference of its own; the first slice's is used for all",
     )
 
 
 def _with_frame(header: Dataset, frame_of_reference_uid: str) -> Dataset:
-    # pydicom's own shallow copy shares its elements with the original, which must stay as it was read.
-    adjusted = Dataset()
-    adjusted.update(header)
-    adjusted.file_meta = header.file_meta
+    adjusted = shallow_copy(header)
     adjusted.add_new("FrameOfReferenceUID", "UI", frame_of_reference_uid)
     return adjusted
 
 
-def _check_alike(series: SeriesIndex) -> None:
-    for keyword in _SAME_IN_ALL:
-        values = {str(header.get(keyword)) for header in series.headers}
-        if len(values) > 1:
-            raise SeriesGeometryError(f"series {series.series_instance_uid}: slices differ in {keyword}, expected one")
-    interpretation = series.headers[0].get("PhotometricInterpretation")
-    if interpretation != "MONOCHROME2":
-        raise UnsupportedPixelDataError(
-            f"series {series.series_instance_uid}: expected PhotometricInterpretation MONOCHROME2, got {interpretation}"
-        )
+def _identity(plane: Slice) -> str:
+    uid = text(plane.header, "SOPInstanceUID")
+    return f"{uid} {plane.frame}" if plane.frame else uid
 
 
-def _sorted_on_grid(series: SeriesIndex) -> tuple[tuple[Instance, ...], Geometry]:
-    """Slices in ascending order along the normal, and the grid they lie on (PS3.3 C.7.6.2.1.1)."""
-    row_cosine, column_cosine = _orientation(series)
-    normal = np.cross(row_cosine, column_cosine)
-    positions = np.array([header.ImagePositionPatient for header in series.headers], np.float64)
-    order = np.argsort(positions @ normal, kind="stable")
-    positions = positions[order]
-    step = _regular_step(positions, normal, series.series_instance_uid)
-    # PixelSpacing holds the distance between rows first, then between columns (PS3.3 10.7.1.3).
-    row_spacing, column_spacing = (float(value) for value in series.headers[0].PixelSpacing)
-    if min(row_spacing, column_spacing) <= 0:
-        raise SeriesGeometryError(
-            f"series {series.series_instance_uid}: PixelSpacing must be positive, got {row_spacing}"
-        )
-    affine = np.eye(4)
-    affine[:3, 0] = normal * step
-    affine[:3, 1] = column_cosine * row_spacing
-    affine[:3, 2] = row_cosine * column_spacing
-    affine[:3, 3] = positions[0]
-    header = series.headers[order[0]]
-    shape = (len(order), int(header.Rows), int(header.Columns))
-    geometry = Geometry(affine, shape, str(header.get("FrameOfReferenceUID") or ""))
-    return tuple(series.instances[k] for k in order), geometry
-
-
-def _orientation(series: SeriesIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    cosines = np.array([header.ImageOrientationPatient for header in series.headers], np.float64)
-    spread = float(np.abs(cosines - cosines[0]).max())
-    if spread > ORIENTATION_TOLERANCE:
-        raise SeriesGeometryError(
-            f"series {series.series_instance_uid}: slices point in several directions, cosines differ by {spread:.4f}"
-        )
-    row, column = cosines[0].reshape(2, 3)
-    lengths = np.linalg.norm([row, column], axis=1)
-    if np.abs(lengths - 1).max() > 1e-3 or abs(row @ column) > 1e-3:
-        raise SeriesGeometryError(f"series {series.series_instance_uid}: ImageOrientationPatient is not orthonormal")
-    return row / lengths[0], column / lengths[1]
-
-
-def _regular_step(positions: NDArray[np.float64], normal: NDArray[np.float64], uid: str) -> float:
-    """mm between neighbouring slices, all equal and straight along the normal."""
-    steps = np.diff(positions @ normal)
-    step = float(np.median(steps))
-    if steps.min() < POSITION_TOLERANCE * max(step, 1e-3):
-        raise SeriesGeometryError(f"series {uid}: two slices lie at the same position; expected one slice for each")
-    if np.abs(steps - step).max() > POSITION_TOLERANCE * step:
-        raise SeriesGeometryError(
-            f"series {uid}: slices are {steps.min():.3f} to {steps.max():.3f} mm apart, expected {step:.3f} mm "
-            "throughout; a slice is missing or the spacing changes"
-        )
-    shift = positions - positions[0]
-    in_plane = np.linalg.norm(shift - np.outer(shift @ normal, normal), axis=1).max()
-    if in_plane > IN_PLANE_TOLERANCE * step * len(positions):
-        raise SeriesGeometryError(
-            f"series {uid}: slices shift by {in_plane:.2f} mm in their plane (gantry tilt), expected a straight stack"
-        )
-    return step
-
-
-def _read_slice(instance: Instance, target: NDArray[np.float32], series: SeriesIndex) -> str:
-    """Decode one slice into *target* as HU or scanner units; the SHA-256 of its stored pixel data."""
-    if not instance.has_pixel_data:
-        raise UnsupportedPixelDataError(
-            f"series {series.series_instance_uid}: a slice has no pixel data, was it cut short?"
-        )
-    try:
-        dataset = pydicom.dcmread(instance.path)
-        pixels = dataset.pixel_array
-    except (ValueError, RuntimeError, AttributeError, EOFError, NotImplementedError, OSError, IndexError) as error:
-        syntax = instance.header.file_meta.TransferSyntaxUID
-        raise UnsupportedPixelDataError(
-            f"series {series.series_instance_uid}: pixels in {syntax.name} cannot be decoded; the file is cut short "
-            "or the encoding is not supported"
-        ) from error
-    if pixels.shape != target.shape:
-        raise UnsupportedPixelDataError(
-            f"series {series.series_instance_uid}: expected {target.shape} pixels in a slice, got {pixels.shape}"
-        )
-    slope, intercept = _rescale(dataset)
-    np.multiply(pixels, np.float32(slope), out=target, casting="unsafe")
-    target += np.float32(intercept)
-    return hashlib.sha256(dataset.PixelData).hexdigest()
-
-
-def _rescale(dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept of this very slice; they may change from slice to slice."""
-    slope: Any = dataset.get("RescaleSlope")
-    intercept: Any = dataset.get("RescaleIntercept")
-    return (1.0 if slope is None else float(slope)), (0.0 if intercept is None else float(intercept))
+def _frame_numbers(stack: SliceStack, pixel_format: PixelFormat) -> tuple[int, ...]:
+    return tuple(plane.frame + 1 for plane in stack.slices) if pixel_format.num_frames > 1 else ()

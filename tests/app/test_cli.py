@@ -1,6 +1,8 @@
 """The command as a user runs it: another process, its exit code, its terminal and its folder."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -118,6 +120,73 @@ def test_a_wrong_setting_is_named(tmp_path: Path):
     process = run_app("-i", CHEST_CT, "-o", tmp_path / "out", "--config", tmp_path / "settings.toml")
     assert process.returncode == 5
     assert "settings: zscore_scope: Input should be 'slice' or 'volume', got 'patient'" in process.stderr
+
+
+CHOOSE_MR = """
+[[selection.roles]]
+name = "any MR"
+modality = "MR"
+"""
+
+
+def test_a_wrong_rule_is_named_with_its_key(tmp_path: Path):
+    (tmp_path / "site.toml").write_text(
+        '[[selection.prefers]]\nname = "our kernel"\npoints = 2\n'
+        'when = { all = [ { not = { keyword = "ConvolutionKernal", is = "B30f" } } ] }\n'
+    )
+    process = run_app("--explain", "-i", CHEST_CT, "--config", tmp_path / "site.toml")
+    assert process.returncode == 5
+    assert process.stderr.strip() == (
+        "model-invalid: settings: selection.prefers 'our kernel'.when.all number 1.not.keyword: ConvolutionKernal is "
+        "no DICOM keyword, did you mean ConvolutionKernel?, got 'ConvolutionKernal'"
+    )
+
+
+def test_explain_follows_the_sites_rules(tmp_path: Path):
+    (tmp_path / "site.toml").write_text(CHOOSE_MR)
+    process = run_app("--explain", "-i", CHEST_CT, "--config", tmp_path / "site.toml")
+    assert process.returncode == 0, process.stderr
+    assert "modality CT is not MR" in process.stdout
+    assert "Nothing suitable: a run would end as not-applicable." in process.stdout
+
+
+def test_a_run_follows_the_sites_rules(tmp_path: Path, schema: dict):
+    (tmp_path / "site.toml").write_text(CHOOSE_MR)
+    process = run_app("-i", CHEST_CT, "-o", tmp_path / "out", "--config", tmp_path / "site.toml")
+    assert process.returncode == 3, process.stderr
+    result = result_of(tmp_path / "out")
+    jsonschema.validate(result, schema)
+    assert [series["reasons"] for series in result["series"]] == [["modality CT is not MR"]]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_explain_fits_the_terminal(tmp_path: Path, width: int):
+    save_series(build_datasets(SeriesSpec(shape=(6, 16, 16))), tmp_path)
+    save_series(build_datasets(SeriesSpec(shape=(5, 16, 16), series="worse")), tmp_path)
+    command = [sys.executable, "-m", "app", "--explain", "-i", str(tmp_path)]
+    environment = os.environ | {"COLUMNS": str(width)}
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=True)
+    assert max(map(len, process.stdout.splitlines())) <= width
+    assert "CT volume: series 3 …" in process.stdout
+    assert "PHANTOM" not in process.stdout + process.stderr
+
+
+def test_explain_shows_the_series_of_a_study_that_is_refused(tmp_path: Path):
+    two_patients(tmp_path / "in")
+    process = run_app("--explain", "-i", tmp_path / "in")
+    assert process.returncode == 4
+    assert "CT" in process.stdout
+    assert process.stderr.strip() == "patient-mismatch: input: expected one patient, found 2; nothing was computed"
+
+
+def test_a_zip_file_is_read_and_nothing_unpacked_stays(tmp_path: Path):
+    save_series(build_datasets(SeriesSpec(shape=(2, 16, 16))), tmp_path / "in")
+    archive = shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "in")
+    process = run_app("-i", archive, "-o", tmp_path / "out")
+    assert process.returncode == 3, process.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
+    (series,) = result_of(tmp_path / "out")["series"]
+    assert (series["num_instances"], series["reasons"]) == (2, ["2 slices, at least 3 are needed"])
 
 
 def test_explain_tells_and_writes_nothing(tmp_path: Path):

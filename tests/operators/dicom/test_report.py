@@ -263,3 +263,11 @@ def test_names_in_japanese_survive(tmp_path):
         written = pydicom.dcmread(save(dataset, tmp_path))
         assert written.PatientName == JAPANESE_NAME
         assert written.PatientName.ideographic == "山田^太郎"
+
+
+def test_it_tells_why_a_series_was_read(tmp_path):
+    case = build_case(build_source_series(SeriesSpec()))
+    chosen = replace(case, source=replace(case.source, reasons=("20 slices over 57 mm (+1.9)", "axial (+2)")))
+    text = dsrdump(save(chosen.report([case.segmentation()]), tmp_path))
+    expected = f"Series {case.source.series_instance_uid} was read as phantom: 20 slices over 57 mm (+1.9); axial (+2)"
+    assert expected in " ".join(text.split())

@@ -3,6 +3,7 @@ from pydicom import Dataset
 from operators.dicom.source_headers import copy_character_set, padded_headers
 from phantoms import SeriesSpec, build_datasets
 from result_cases import TYPE_2
+from series_cases import raw
 
 
 def test_complete_headers_pass_as_they_are():
@@ -51,3 +52,11 @@ def test_without_a_character_set_none_is_claimed():
     dataset = Dataset()
     copy_character_set(Dataset(), dataset)
     assert "SpecificCharacterSet" not in dataset
+
+
+def test_what_cannot_be_read_is_left_out_and_named():
+    source = build_datasets(SeriesSpec(shape=(3, 4, 4)))
+    raw(source[0], "PatientSize", b"1.8 ", "ZZ")
+    headers, changes = padded_headers(source)
+    assert "PatientSize" not in headers[0]
+    assert "PatientSize is unreadable in the source and left out of the results" in changes

@@ -1,0 +1,35 @@
+"""Seconds that MONAI Deploy's operators take from a folder to a float32 volume: ``monai_deploy_reading.py FOLDER``.
+
+For an interpreter with the App SDK and MONAI; it knows nothing of this project.
+"""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from monai.deploy.core import Fragment
+from monai.deploy.core.domain.dicom_series_selection import SelectedSeries, StudySelectedSeries
+from monai.deploy.operators import DICOMDataLoaderOperator, DICOMSeriesToVolumeOperator
+
+
+def read(folder: Path) -> np.ndarray:
+    fragment = Fragment()
+    loader = DICOMDataLoaderOperator(fragment, input_folder=folder, name="loader")
+    converter = DICOMSeriesToVolumeOperator(fragment, name="converter")
+    (study,) = loader.load_data_to_studies(folder)
+    selected = StudySelectedSeries(study)
+    for series in study.get_all_series():
+        selected.add_selected_series(SelectedSeries("all", series))
+    image = converter.convert_to_image([selected])
+    return image.asnumpy().astype(np.float32)
+
+
+logging.disable(logging.CRITICAL)
+place = Path(sys.argv[1])
+read(place)
+start = time.perf_counter()
+volume = read(place)
+sys.stdout.write("\n" + json.dumps(time.perf_counter() - start) + "\n")

@@ -1,0 +1,215 @@
+"""How fast a folder of slices becomes a volume, beside what others do: rows of ``build/bench.json``.
+
+    python tests/benchmarks/reading.py --data FOLDER [--out build/bench.json] [--monai-python PYTHON]
+
+FOLDER holds ``ct_chest_lidc0314_full`` (275 CT slices). It is copied to a temporary folder, uncompressed and as JPEG
+2000; every measurement is warm, ours and the rival's take turns, and medians count. MONAI Deploy's operators need
+MONAI itself: PYTHON is an interpreter that has both, without one its row is absent.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import highdicom
+import numpy as np
+import pydicom
+import SimpleITK
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+
+from operators.dicom.study_index import index_study  # noqa: E402
+from operators.dicom.volume_reader import read_series  # noqa: E402
+from phantoms import SeriesSpec, build_datasets, save_series  # noqa: E402
+
+REPEATS = 5
+NUM_SERIES, NUM_FILES = 93, 3000
+INDEX_GOAL_SECONDS = 5.0
+MEMORY_GOAL = 1.2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the bench file; a ratio above 1 means that ours is better."""
+
+    name: str
+    ours: float
+    rival: float
+    rival_name: str
+    ratio: float
+    unit: str
+    device: str
+    detail: str
+
+
+def main() -> None:
+    arguments = _arguments()
+    if arguments.peak:
+        sys.stdout.write(json.dumps(_peak_memory(arguments.peak)))
+        return
+    with TemporaryDirectory() as scratch:
+        rows = list(_rows(arguments.data / "ct_chest_lidc0314_full", Path(scratch), arguments.monai_python))
+    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    names = {(row.name, row.rival_name) for row in rows}
+    kept = [row for row in kept if (row["name"], row["rival_name"]) not in names]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps([*kept, *map(asdict, rows)], indent=2) + "\n")
+    for row in rows:
+        sys.stdout.write(
+            f"{row.name}: ours {row.ours:.3g}, {row.rival_name} {row.rival:.3g} {row.unit}, {row.ratio:.2f}x\n"
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--monai-python", type=Path)
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _rows(source: Path, scratch: Path, monai_python: Path | None) -> Iterator[Row]:
+    plain = _copies(source, scratch / "uncompressed", ExplicitVRLittleEndian)
+    name = f"{len(list(plain.iterdir()))} CT slices, uncompressed, folder to float32 volume"
+    yield _compare(name, lambda: _read(plain), "highdicom get_volume_from_series", lambda: _read_by_highdicom(plain))
+    yield _compare(name, lambda: _read(plain), "SimpleITK ImageSeriesReader", lambda: _read_by_simpleitk(plain))
+    yield _compare(name, lambda: _read(plain), "physical limit: read the bytes, one copy", lambda: _read_bytes(plain))
+    if monai_python:
+        yield _monai_deploy(name, plain, monai_python)
+    yield _memory(plain)
+    encoded = _copies(source, scratch / "jpeg2000", JPEG2000Lossless)
+    yield _compare(
+        name.replace("uncompressed", "JPEG 2000"),
+        lambda: _read(encoded),
+        "highdicom get_volume_from_series",
+        lambda: _read_by_highdicom(encoded),
+        repeats=3,
+    )
+    yield _indexing(scratch / "study")
+
+
+def _copies(source: Path, folder: Path, syntax: UID) -> Path:
+    folder.mkdir()
+    for path in source.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.decompress(generate_instance_uid=False)
+        # The collection gives every slice a frame of reference of its own; highdicom refuses that.
+        dataset.FrameOfReferenceUID = "1.2.826.0.1.3680043.8.498.1"
+        if syntax.is_encapsulated:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(folder / path.name)
+    return folder
+
+
+def _compare(
+    name: str, ours: Callable[[], object], rival_name: str, rival: Callable[[], object], *, repeats: int = REPEATS
+) -> Row:
+    ours(), rival()
+    pairs = [(_seconds(ours), _seconds(rival)) for _ in range(repeats)]
+    mine, others = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return _row(name, mine, rival_name, others, detail=f"medians of {repeats} turns, warm")
+
+
+def _row(name: str, ours: float, rival_name: str, rival: float, *, detail: str, unit: str = "s") -> Row:
+    device = f"cpu, {len(os.sched_getaffinity(0))} cores"
+    return Row(name, round(ours, 4), round(rival, 4), rival_name, round(rival / ours, 3), unit, device, detail)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _read(folder: Path) -> np.ndarray:
+    (series,) = index_study(folder).series
+    return read_series(series, role="benchmark").volume.array
+
+
+def _read_by_highdicom(folder: Path) -> np.ndarray:
+    datasets = [pydicom.dcmread(path) for path in folder.iterdir()]
+    return highdicom.get_volume_from_series(datasets, dtype=np.float32).array
+
+
+def _read_by_simpleitk(folder: Path) -> np.ndarray:
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)
+    return SimpleITK.GetArrayFromImage(reader.Execute())
+
+
+def _read_bytes(folder: Path) -> np.ndarray:
+    paths = list(folder.iterdir())
+    volume = np.empty((len(paths), 512 * 512), np.float32)
+
+    def read(path: Path, target: np.ndarray) -> None:
+        target[:] = np.frombuffer(path.read_bytes()[-2 * target.size :], "<u2")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(read, paths, volume))
+    return volume
+
+
+def _monai_deploy(name: str, folder: Path, python: Path) -> Row:
+    """In its own interpreter, which has MONAI; the times are taken inside, imports left out."""
+    script = Path(__file__).parent / "monai_deploy_reading.py"
+    times, ours = [], []
+    for _ in range(REPEATS):
+        output = subprocess.run([python, script, folder], capture_output=True, check=True, text=True).stdout
+        times.append(json.loads(output.splitlines()[-1]))
+        ours.append(_seconds(lambda: _read(folder)))
+    rival_name = "MONAI Deploy loader and series-to-volume operators"
+    detail = f"medians of {REPEATS} turns, warm; the rival in its own process"
+    return _row(name, statistics.median(ours), rival_name, statistics.median(times), detail=detail)
+
+
+def _memory(folder: Path) -> Row:
+    command = [sys.executable, __file__, "--peak", folder]
+    peak, volume = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    return _row(
+        "peak memory beside the volume's",
+        peak / volume,
+        f"goal: {MEMORY_GOAL} volumes",
+        MEMORY_GOAL,
+        unit="volumes",
+        detail=f"largest resident set less that of the imports, {volume / 2**20:.0f} MiB volume, in its own process",
+    )
+
+
+def _peak_memory(folder: Path) -> tuple[int, int]:
+    before = _peak_bytes()
+    volume = _read(folder)
+    return _peak_bytes() - before, volume.nbytes
+
+
+def _peak_bytes() -> int:
+    """Of this program alone; the kernel's ru_maxrss goes on with what the parent process had reached."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def _indexing(folder: Path) -> Row:
+    for number, part in enumerate(np.array_split(np.arange(NUM_FILES), NUM_SERIES)):
+        spec = SeriesSpec(shape=(len(part), 8, 8), series=f"series {number}", series_number=number + 1)
+        save_series(build_datasets(spec), folder / str(number))
+    index_study(folder)
+    seconds = statistics.median(_seconds(lambda: index_study(folder)) for _ in range(3))
+    name = f"index of a study of {NUM_SERIES} series and {NUM_FILES} files"
+    detail = "median of 3, warm; synthetic small slices"
+    return _row(name, seconds, "goal", INDEX_GOAL_SECONDS, detail=detail)
+
+
+if __name__ == "__main__":
+    main()

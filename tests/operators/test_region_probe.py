@@ -1,0 +1,70 @@
+"""The encoder's word against the header's, with the embedded model and the bundled chest CT."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.pipeline import Pipeline
+from app.settings import DEMO_MODEL, Settings
+from operators.dicom.selection_rules import Role, SelectionRules, default_rules
+from operators.dicom.series_selection import select_series
+from operators.dicom.slices import VolumeCandidate, slices_of
+from operators.dicom.study_index import Instance, StudyIndex, index_study
+from operators.region_probe import NUM_SLICES, RegionProbe, look_again, middle_slices
+from phantoms import SAGITTAL, SeriesSpec, build_datasets
+
+CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
+
+
+@pytest.fixture(scope="module")
+def probe() -> RegionProbe:
+    probe = Pipeline.load(DEMO_MODEL, Settings(device="cpu")).region_probe
+    assert probe is not None
+    return probe
+
+
+@pytest.fixture(scope="module")
+def study() -> StudyIndex:
+    return index_study(CHEST_CT)
+
+
+def rules_for(region: str | None) -> SelectionRules:
+    role = Role(name="CT", modality="CT", body_region=region)
+    return SelectionRules(every=default_rules().every, roles=(role,))
+
+
+def test_a_series_of_another_region_is_rejected_with_what_was_seen(probe: RegionProbe, study: StudyIndex):
+    rules = rules_for("head")
+    (by_header,) = select_series(study, rules)
+    assert by_header.selected
+    (decision,) = look_again((by_header,), rules, probe)
+    assert not decision.selected
+    assert decision.reasons[0].startswith("the encoder sees chest (0.9")
+
+
+def test_a_series_of_the_region_gains_by_it(probe: RegionProbe, study: StudyIndex):
+    rules = rules_for("chest")
+    (by_header,) = select_series(study, rules)
+    (decision,) = look_again((by_header,), rules, probe)
+    assert decision.selected
+    assert decision.score > by_header.score
+    assert decision.reasons[0].startswith("the encoder sees chest, 0.9")
+
+
+def test_nobody_asks_nothing_changes(probe: RegionProbe, study: StudyIndex):
+    rules = rules_for(None)
+    decisions = select_series(study, rules)
+    assert look_again(decisions, rules, probe) is decisions
+    assert look_again(decisions, rules_for("head"), None) is decisions
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_middle_is_found_along_the_normal(descending: bool):
+    spec = SeriesSpec(shape=(12, 4, 4), row_cosine=SAGITTAL[0], column_cosine=SAGITTAL[1], descending=descending)
+    instances = [Instance(Path(f"{k}.dcm"), dataset, True) for k, dataset in enumerate(build_datasets(spec))]
+    planes = tuple(plane for instance in instances for plane in slices_of(instance))
+    middle = middle_slices(VolumeCandidate(spec.series_instance_uid, "CT", planes))
+    expected = [spec.geometry.positions(np.array([k, 0, 0]))[0] for k in range(3, 3 + NUM_SLICES)]
+    found = [float(plane.header.ImagePositionPatient[0]) for plane in middle.slices]
+    assert found == pytest.approx(expected)
