@@ -32,8 +32,8 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/bench.json: make bench DATA=<folder>
-	$(BIN)/python tests/benchmarks/reading.py --data $(DATA) --out build/bench.json
+bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/bench.json
+	$(BIN)/python -W ignore tests/benchmarks/reading.py --out build/bench.json
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
 	$(BIN)/pytest tests/operators/dicom/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)

@@ -41,8 +41,8 @@ def _segments(
     deployment: Deployment,
     identity: RunIdentity,
 ) -> SeriesSegments:
-    if source.is_resampled:
-        # A mask on this grid has no slices to be stored on; the source's remarks, which become warnings, say so.
+    if not source.takes_segments:
+        # The source's remarks, which become warnings, say why.
         return SeriesSegments(source.series_instance_uid, source.volume.geometry, ())
     return predict_segments(
         features,

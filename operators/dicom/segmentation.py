@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -38,7 +39,8 @@ def build_segmentation(
     now : written as the content's date and time; nothing else depends on it
     """
     _check(source, segments)
-    headers, _ = padded_headers(source.headers)
+    headers, _ = padded_headers([source.multi_frame] if source.multi_frame else source.headers)
+    planes = _planes(source) if source.multi_frame else {}
     _set_slice_measures(headers[0], float(source.volume.geometry.spacing[0]))
     kind = f"SEG:{source.series_instance_uid}"
     description = provenance.series_description("AI segmentation")
@@ -64,6 +66,7 @@ def build_segmentation(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
         specific_character_set=None,
+        **planes,
     )
     copy_character_set(headers[0], dataset)
     _set_dimension_organization(dataset, identity.uid(f"{kind}:dimensions"))
@@ -86,6 +89,21 @@ def _check(source: SourceSeries, segments: SeriesSegments) -> None:
             raise ValueError(f"mask of {segment.label}: expected shape {expected}, got {segment.mask.shape}")
         if not segment.mask.any():
             raise ValueError(f"mask of {segment.label}: empty; say absent in the report instead")
+
+
+def _planes(source: SourceSeries) -> dict[str, Any]:
+    """Where the masks lie, for frames of one object: the volume may hold them in another order, or not all of them."""
+    geometry, patient = source.volume.geometry, hd.CoordinateSystemNames.PATIENT
+    corners = geometry.positions(np.arange(geometry.shape[0])[:, None] * np.array([1, 0, 0]))
+    return {
+        "plane_positions": [hd.PlanePositionSequence(patient, corner.tolist()) for corner in corners],
+        "plane_orientation": hd.PlaneOrientationSequence(patient, geometry.directions[:, [2, 1]].T.ravel().tolist()),
+        "pixel_measures": hd.PixelMeasuresSequence(
+            pixel_spacing=geometry.spacing[1:].tolist(),
+            slice_thickness=float(geometry.spacing[0]),
+            spacing_between_slices=float(geometry.spacing[0]),
+        ),
+    }
 
 
 def _set_slice_measures(header: Dataset, slice_spacing: float) -> None:

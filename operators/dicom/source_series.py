@@ -18,7 +18,8 @@ class SourceSeries:
     reasons : what spoke for selecting it, in plain words
     remarks : what a reader of the results should know about the source, in plain words
     frame_numbers : 1-based frame of each slice, where instances hold several
-    is_resampled : the volume's planes are not the slices', so that nothing drawn on it can be stored on them
+    multi_frame : header of the one object that holds all slices as its frames, None for single-frame instances
+    is_resampled : the volume's planes are not the slices'
     """
 
     series_instance_uid: str
@@ -30,7 +31,13 @@ class SourceSeries:
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     frame_numbers: tuple[int, ...] = ()
+    multi_frame: Dataset | None = None
     is_resampled: bool = False
+
+    @property
+    def takes_segments(self) -> bool:
+        """Whether masks on the volume are masks on the slices, so that a Segmentation can refer to them."""
+        return not self.is_resampled and bool(self.multi_frame or not self.frame_numbers)
 
     @property
     def sop_instance_uids(self) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
     layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid=frame_of_reference_uid)
     _check_size(layout, stack, limits)
     array, digest = reader.read(stack.slices, layout)
+    multi_frame, scattered = _multi_frame(stack)
+    values = value_remarks(stack.headers, modality=candidate.modality)
     return SourceSeries(
         series_instance_uid=candidate.series_instance_uid,
         modality=candidate.modality,
@@ -64,8 +66,9 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
         volume=Volume(array, layout.geometry),
         headers=headers,
         digest=digest,
-        remarks=(*repeated, *reframed, *layout.remarks, *value_remarks(stack.headers, modality=candidate.modality)),
-        frame_numbers=_frame_numbers(stack, reader.pixel_format),
+        remarks=(*repeated, *reframed, *layout.remarks, *scattered, *values),
+        frame_numbers=_frame_numbers(stack),
+        multi_frame=multi_frame,
         is_resampled=layout.is_resampled,
     )
 
@@ -181,5 +184,20 @@ def _identity(plane: Slice) -> str:
     return f"{uid} {plane.frame}" if plane.frame else uid
 
 
-def _frame_numbers(stack: SliceStack, pixel_format: PixelFormat) -> tuple[int, ...]:
-    return tuple(plane.frame + 1 for plane in stack.slices) if pixel_format.num_frames > 1 else ()
+def _frame_numbers(stack: SliceStack) -> tuple[int, ...]:
+    return tuple(plane.frame + 1 for plane in stack.slices) if _holds_frames(stack.slices[0]) else ()
+
+
+def _multi_frame(stack: SliceStack) -> tuple[Dataset | None, tuple[str, ...]]:
+    """The object that all slices are frames of, if there is one."""
+    paths = {plane.instance.path for plane in stack.slices}
+    if not any(_holds_frames(plane) for plane in stack.slices):
+        return None, ()
+    if len(paths) == 1:
+        return stack.slices[0].instance.header, ()
+    return None, (f"{stack.name}: frames of {len(paths)} objects make the volume; no segmentation is written on them",)
+
+
+def _holds_frames(plane: Slice) -> bool:
+    # A classic slice's header is the instance's own, a frame's is made for it.
+    return plane.header is not plane.instance.header

@@ -97,6 +97,12 @@ def test_the_encoding_changes_no_value(tmp_path: Path, syntax):
     np.testing.assert_array_equal(read(folder).volume.array, phantom_value(grid_positions(spec.geometry)))
 
 
+def test_high_throughput_jpeg_2000_of_another_encoder_holds_the_phantom():
+    spec = SeriesSpec(shape=(3, 48, 80))
+    array = read(CHEST_CT.parent / "ct_phantom_htj2k").volume.array
+    np.testing.assert_array_equal(array, phantom_value(grid_positions(spec.geometry)))
+
+
 def test_each_slice_has_its_own_rescale(tmp_path: Path):
     def rescale(number: int, dataset: Dataset) -> None:
         dataset.RescaleSlope, dataset.RescaleIntercept = 0.5 + number, -10.0 * number
@@ -264,6 +270,7 @@ def test_a_tilted_stack_is_set_straight_at_the_same_millimetres(tmp_path: Path, 
     # Nothing but a line at an edge is lost, and what lies beside the slices is air.
     assert inside.sum() >= 9 * 39 * 36
     assert source.is_resampled
+    assert not source.takes_segments
     assert len(source.headers) == geometry.shape[0]
     message = rf"shift by 4\.00 mm in their plane, a gantry tilt of 14\.0 degrees \(GantryDetectorTilt {said}"
     assert re.search(message, source.remarks[0])
