@@ -51,6 +51,8 @@ _PLUGINS: dict[UID, str] = {
 """Which of pydicom's decoders reads what. JPEG Extended is not here: pydicom keeps GDCM from its 12 bit kind."""
 
 _JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
+_JPEG = frozenset({JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1})
+_MAX_PRECISION = {JPEGBaseline8Bit: 8, JPEGExtended12Bit: 12}
 _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 
@@ -104,9 +106,7 @@ def _check_codestream(stored: StoredPixels, encoded: bytes) -> None:
             f"expected an image of {'x'.join(map(str, expected))} (rows, columns, samples) in {stored.syntax.name}, "
             f"found {size}",
         )
-    # Decoders choose their container by the precision; GDCM ends the process over one that is not the header's.
-    container = 8 if found.precision <= 8 else 16
-    if not found.precision <= 16 or (container != pixel_format.bits_allocated and stored.syntax not in _JPEG_2000):
+    if not _fits(stored, found.precision):
         raise _refusal(
             stored,
             f"bits that do not fit: {pixel_format.bits_allocated} allocated, but samples of {found.precision} bits in "
@@ -114,6 +114,14 @@ def _check_codestream(stored: StoredPixels, encoded: bytes) -> None:
         )
     if not is_whole(encoded):
         raise _refusal(stored, f"pixels in {stored.syntax.name} end before their end marker; they are cut short")
+
+
+def _fits(stored: StoredPixels, precision: int) -> bool:
+    """Decoders choose their container by the precision; GDCM ends the process over one that is not the header's."""
+    allocated = stored.pixel_format.bits_allocated
+    if not 1 <= precision <= _MAX_PRECISION.get(stored.syntax, 16):
+        return False
+    return precision <= allocated if stored.syntax in _JPEG_2000 else allocated == (8 if precision <= 8 else 16)
 
 
 def _decoded_by_pydicom(stored: StoredPixels, encoded: bytes, plugin: str) -> Integers:
@@ -127,7 +135,8 @@ def _decoded_by_pydicom(stored: StoredPixels, encoded: bytes, plugin: str) -> In
         "photometric_interpretation": "MONOCHROME2",
         "pixel_representation": int(pixel_format.is_signed),
         "bits_allocated": pixel_format.bits_allocated,
-        "bits_stored": pixel_format.bits_stored,
+        # GDCM ends the process over 8 bit JPEG with fewer bits stored; what is unused is taken off below.
+        "bits_stored": pixel_format.bits_allocated if stored.syntax in _JPEG else pixel_format.bits_stored,
         "pixel_keyword": "PixelData",
     }
     decoder = get_decoder(stored.syntax)
@@ -153,8 +162,8 @@ def _decoded_by_gdcm(stored: StoredPixels, encoded: bytes) -> Integers:
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(monochrome))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(stored.syntax))))
     # Told of 16 bits allocated, GDCM tries its 16 bit decoder first and complains on stderr.
-    bits = pixel_format.bits_stored
-    image.SetPixelFormat(gdcm.PixelFormat(1, 8 if bits <= 8 else 12, bits, bits - 1, int(pixel_format.is_signed)))
+    bits = min(pixel_format.bits_allocated, 12)
+    image.SetPixelFormat(gdcm.PixelFormat(1, bits, bits, bits - 1, int(pixel_format.is_signed)))
     # GDCM hands bytes over as text; surrogate escapes keep every one of them.
     pixels = image.GetBuffer().encode("utf-8", "surrogateescape")
     return np.frombuffer(pixels, pixel_format.dtype(is_little_endian=True)).reshape(pixel_format.shape)

@@ -155,6 +155,21 @@ def test_a_codestream_that_is_cut_short_is_refused(tmp_path: Path, word: str, sh
         decode(changed(tmp_path, cut, source=ct_slice(word)))
 
 
+@pytest.mark.parametrize(
+    ("word", "bits"), [("Process1Transfer", 16), ("Process14SV1", 8), ("Process2_4", 8), ("JPEG2000Lossless", 8)]
+)
+def test_a_codestream_with_other_bits_never_reaches_the_decoder(tmp_path: Path, word: str, bits: int):
+    change = of_bits(BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1)
+    with pytest.raises(UnsupportedPixelDataError, match=f"bits that do not fit: {bits} allocated, but samples of"):
+        decode(changed(tmp_path, change, source=ct_slice(word)))
+
+
+def test_fewer_bits_than_a_jpeg_holds_are_no_end_of_the_process(tmp_path: Path):
+    path = changed(tmp_path, of_bits(BitsStored=7, HighBit=6), source=ct_slice("Process1Transfer"))
+    with pytest.raises(UnsupportedPixelDataError, match="values from 30 to 168, but 7 bits stored"):
+        decode(path)
+
+
 def test_bits_above_the_stored_ones_are_taken_off_where_an_overlay_explains_them(tmp_path: Path):
     stored = np.arange(120, dtype="<u2")
 
