@@ -21,7 +21,6 @@ from operators.domain.journal import BEFORE, Journal, Stage
 from operators.domain.result_manifest import FILE_NAME, ResultManifest
 from operators.errors import CuriaError
 
-USAGE_ERROR = 2
 PIPE_WIDTH = 160
 
 

@@ -26,10 +26,6 @@ class State(StrEnum):
     def is_final(self) -> bool:
         return self in FINAL
 
-    @property
-    def is_active(self) -> bool:
-        return self in ACTIVE
-
 
 ACTIVE = frozenset({State.QUEUED, State.RUNNING, State.WRITING, State.STORING})
 FINAL = frozenset({State.STORED, State.NOT_APPLICABLE, State.FAILED, State.SUPERSEDED})

@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from orthanc_plugin.demo.local_orthanc import LocalOrthanc, OrthancMissingError
+from orthanc_plugin.demo.local_orthanc import LocalOrthanc
 from orthanc_plugin.demo.sender import send_study
 
 CANARIES = ("CANARY^PATIENT", "CANARY-ID-4711", "CANARY-DESCRIPTION")
@@ -110,19 +110,14 @@ class Site:
 
 @contextmanager
 def running_site(folder: Path, **arguments: Any) -> Iterator[Site]:
-    """An Orthanc made with *arguments* of ``LocalOrthanc``; skipped where there is none to start."""
-    try:
-        orthanc = LocalOrthanc(folder, **({"stable_age_seconds": 1} | arguments))
-    except OrthancMissingError as error:
-        pytest.skip(str(error))
-    with orthanc:
+    """An Orthanc made with *arguments* of ``LocalOrthanc``; where there is none, the tests fail and say so."""
+    with LocalOrthanc(folder, **({"stable_age_seconds": 1} | arguments)) as orthanc:
         yield Site(orthanc)
 
 
 def dump_page(url: str) -> str:
     """The page's document after a real browser ran it."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium on this machine")
+    assert browser is not None, "no Chromium on this machine; make test installs it"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom", url]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
