@@ -36,7 +36,7 @@ bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/benc
 	$(BIN)/python -W ignore tests/benchmarks/reading.py --out build/bench.json
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
-	$(BIN)/pytest tests/operators/dicom/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
+	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
 
 demo-model: $(INSTALLED) ## Fit the embedded model again: make demo-model DATA=<folder with the public data sets>
 	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model

@@ -99,8 +99,8 @@ def _required(path: Path | None, option: str) -> Path:
 
 def _explain(source: Path, settings: Settings) -> None:
     from app.series_table import outcome, series_table
-    from operators.dicom.series_selection import select_series
-    from operators.dicom.study_index import check_one_study, index_study
+    from operators.dicom.selection.series_selection import select_series
+    from operators.dicom.study.study_index import check_one_study, index_study
 
     with TemporaryDirectory(prefix="curia-") as scratch, Console(stderr=True).status("reading headers") as status:
         study = index_study(

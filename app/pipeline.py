@@ -7,7 +7,7 @@ from typing import Self
 from app import __version__
 from app.settings import Settings
 from operators.deployment import Deployment
-from operators.dicom.selection_rules import SelectionRules
+from operators.dicom.selection.rules import SelectionRules
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.features import Encoder
 from operators.heads.model_folder import read_model

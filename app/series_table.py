@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from operators.dicom.header_values import text
-from operators.dicom.series_selection import SeriesDecision
+from operators.dicom.selection.series_selection import SeriesDecision
+from operators.dicom.study.header_values import text
 
 _SHOWN_UID_LENGTH = 8
 

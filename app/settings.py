@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from operators.dicom.selection_rules import SiteRules
+from operators.dicom.selection.rules import SiteRules
 from operators.domain.features import EncoderInputSettings
 from operators.errors import ModelError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from operators.dicom.provenance import Provenance
-from operators.dicom.source_series import SourceSeries
-from operators.dicom.uids import RunIdentity
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm
 from operators.heads.model_folder import Model
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.dicom.selection_rules import SelectionRules
-from operators.dicom.series_selection import SeriesDecision, with_body_regions
-from operators.dicom.slices import Slice, VolumeCandidate
-from operators.dicom.volume_reader import read_volume
+from operators.dicom.selection.rules import SelectionRules
+from operators.dicom.selection.series_selection import SeriesDecision, with_body_regions
+from operators.dicom.volumes.slices import Slice, VolumeCandidate
+from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.features import EncoderInputSettings
 from operators.domain.volume import Volume
 from operators.encoder.features import Encoder

@@ -8,11 +8,11 @@ from pathlib import Path
 from pydicom import Dataset
 
 from operators.deployment import Deployment
-from operators.dicom.output_file import OutputFile, write_dataset
-from operators.dicom.report import build_report
-from operators.dicom.segmentation import build_segmentation
-from operators.dicom.source_series import SourceSeries
-from operators.dicom.uids import RunIdentity
+from operators.dicom.results.output_file import OutputFile, write_dataset
+from operators.dicom.results.report import build_report
+from operators.dicom.results.segmentation import build_segmentation
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import SeriesSegments, StudyReadout
 
 

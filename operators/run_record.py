@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from operators.deployment import Deployment
-from operators.dicom.output_file import OutputFile
-from operators.dicom.series_selection import SeriesDecision
-from operators.dicom.source_series import SourceSeries
+from operators.dicom.results.output_file import OutputFile
+from operators.dicom.selection.series_selection import SeriesDecision
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Finding, Measurement, StudyReadout
 from operators.domain.journal import Journal
 from operators.domain.result_manifest import (

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from operators.dicom.selection_rules import SelectionRules
-from operators.dicom.series_selection import select_series, selected_series
-from operators.dicom.study_index import check_one_study
+from operators.dicom.selection.rules import SelectionRules
+from operators.dicom.selection.series_selection import select_series, selected_series
+from operators.dicom.study.study_index import check_one_study
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
 from operators.region_probe import RegionProbe, look_again

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from operators.dicom.study_index import index_study
+from operators.dicom.study.study_index import index_study
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from operators.deployment import Deployment
-from operators.dicom.source_series import SourceSeries
-from operators.dicom.uids import RunIdentity
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import SeriesSegments, StudyReadout
 from operators.heads.readout import FindingsReadout

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from operators.dicom.source_headers import padded_headers
-from operators.dicom.volume_reader import read_volume
+from operators.dicom.results.source_headers import padded_headers
+from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
 

@@ -36,7 +36,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from operators.dicom.source_series import SourceSeries
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset
 
-from operators.dicom.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
-from operators.dicom.provenance import Provenance
-from operators.dicom.report import build_report
-from operators.dicom.segmentation import build_segmentation
-from operators.dicom.source_series import SourceSeries
-from operators.dicom.uids import RunIdentity
+from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.report import build_report
+from operators.dicom.results.segmentation import build_segmentation
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
 from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from operators.dicom.study_index import Instance, SeriesIndex
+from operators.dicom.study.study_index import Instance, SeriesIndex
 from phantoms import SeriesSpec, build_datasets
 
 Change = Callable[[int, Dataset], None]

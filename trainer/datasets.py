@@ -26,8 +26,8 @@ import pydicom
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from operators.dicom.study_index import index_study
-from operators.dicom.volume_reader import read_series
+from operators.dicom.study.study_index import index_study
+from operators.dicom.volumes.volume_reader import read_series
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.head_files import Region

@@ -30,7 +30,7 @@ class Journal:
     """Stages in order, warnings, and what was decided about each series.
 
     announce : called with the name of each stage when it begins, for whoever shows progress
-    decisions : `operators.dicom.series_selection.SeriesDecision`, filled before anything can fail on pixels
+    decisions : `operators.dicom.selection.series_selection.SeriesDecision`, filled before anything can fail on pixels
     """
 
     announce: Callable[[str], None] = lambda name: None

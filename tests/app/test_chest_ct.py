@@ -17,8 +17,8 @@ from app.application import StudyRequest
 from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
-from operators.dicom.study_index import index_study
-from operators.dicom.volume_reader import read_series
+from operators.dicom.study.study_index import index_study
+from operators.dicom.volumes.volume_reader import read_series
 from operators.domain.journal import Journal
 from operators.domain.result_manifest import ResultManifest
 from result_cases import dciodvfy, dsrdump

@@ -3,8 +3,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from app.series_table import outcome, series_table
-from operators.dicom.series_selection import SeriesDecision, select_series
-from operators.dicom.study_index import StudyIndex
+from operators.dicom.selection.series_selection import SeriesDecision, select_series
+from operators.dicom.study.study_index import StudyIndex
 from series_cases import PLAIN, PLAIN_MR, indexed, set_all
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from mutations import base_studies, mutated
 
-from operators.dicom.read_limits import ReadLimits
-from operators.dicom.series_selection import select_series
-from operators.dicom.series_splitting import split_series
-from operators.dicom.study_index import check_one_study, index_study
-from operators.dicom.volume_reader import read_volume
+from operators.dicom.pixels.read_limits import ReadLimits
+from operators.dicom.selection.series_selection import select_series
+from operators.dicom.selection.series_splitting import split_series
+from operators.dicom.study.study_index import check_one_study, index_study
+from operators.dicom.volumes.volume_reader import read_volume
 from operators.errors import CuriaError
 
 LIMITS = ReadLimits(max_slice_pixels=2**20, max_slices=64, max_volume_bytes=2**25)

@@ -7,10 +7,10 @@ import pytest
 
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
-from operators.dicom.selection_rules import Role, SelectionRules, default_rules
-from operators.dicom.series_selection import select_series
-from operators.dicom.slices import VolumeCandidate, slices_of
-from operators.dicom.study_index import Instance, StudyIndex, index_study
+from operators.dicom.selection.rules import Role, SelectionRules, default_rules
+from operators.dicom.selection.series_selection import select_series
+from operators.dicom.study.study_index import Instance, StudyIndex, index_study
+from operators.dicom.volumes.slices import VolumeCandidate, slices_of
 from operators.region_probe import NUM_SLICES, RegionProbe, look_again, middle_slices
 from phantoms import SAGITTAL, SeriesSpec, build_datasets
 

@@ -1,0 +1,131 @@
+"""The measurement groups of the report: one per judged finding (TID 1501), one per segment (TID 1411).
+
+Every group holds a region on a source image. Readers look for it: OHIF 3.13 shows an empty page for the whole study
+when a group of an Imaging Measurement Report has none, and older ones when a number outside a region has none.
+Groups of one thing share its tracking UID with the SEG.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.dicom.results.coded_concepts import (
+    ABSENT,
+    NO_UNITS,
+    PRESENCE,
+    PRESENT,
+    PROBABILITY,
+    THRESHOLD,
+    coded_concept,
+)
+from operators.dicom.results.contour import key_slice, outline
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
+
+
+@dataclass(frozen=True, slots=True)
+class GroupContext:
+    """What all groups of one report share.
+
+    sources : by series instance UID
+    heads : by name
+    """
+
+    sources: Mapping[str, SourceSeries]
+    provenance: Provenance
+    heads: Mapping[str, Algorithm]
+    identity: RunIdentity
+
+
+def finding_group(finding: Finding, context: GroupContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """TID 1501: what was looked for, whether it is there, how probable, by which algorithm."""
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(_tracking_uid(finding, context), finding.name),
+        finding_type=coded_concept(finding.code),
+        finding_sites=[hd.sr.FindingSite(coded_concept(finding.site))] if finding.site else None,
+        algorithm_id=context.provenance.report_algorithm(context.heads[finding.head]),
+        measurements=_finding_measurements(finding, context.sources[finding.series_instance_uid]),
+        qualitative_evaluations=[_evaluation(finding)],
+    )
+
+
+def segment_group(
+    segment: Segment, series: SeriesSegments, measurements: Sequence[Measurement], context: GroupContext
+) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """TID 1411: a segment's measurements and its outline on the slice that shows most of it."""
+    source = context.sources[series.series_instance_uid]
+    slice_index = key_slice(segment.mask)
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
+        referenced_regions=[
+            hd.sr.ImageRegion(
+                hd.sr.GraphicTypeValues.POLYLINE,
+                outline(segment.mask[slice_index]),
+                _source_image(source, slice_index),
+            )
+        ],
+        finding_category=coded_concept(segment.category),
+        finding_type=coded_concept(segment.type),
+        algorithm_id=context.provenance.report_algorithm(context.heads[segment.head]),
+        measurements=[
+            hd.sr.Measurement(coded_concept(item.code), float(item.value), coded_concept(item.unit))
+            for item in measurements
+            if item.tracking_uid == segment.tracking_uid
+        ],
+    )
+
+
+def _tracking_uid(finding: Finding, context: GroupContext) -> str:
+    if finding.localisation:
+        return finding.localisation.tracking_uid
+    return context.identity.tracking_uid(
+        head=finding.head, label=finding.name, series_instance_uid=finding.series_instance_uid
+    )
+
+
+def _evaluation(finding: Finding) -> hd.sr.QualitativeEvaluation:
+    return hd.sr.QualitativeEvaluation(coded_concept(PRESENCE), coded_concept(PRESENT if finding.present else ABSENT))
+
+
+def _finding_measurements(finding: Finding, source: SourceSeries) -> list[hd.sr.Measurement]:
+    """Probability and threshold, each with the judged region below it and nothing else: OHIF reads no further."""
+    numbers = ((PROBABILITY, finding.probability), (THRESHOLD, finding.threshold))
+    return [
+        hd.sr.Measurement(
+            name=coded_concept(code),
+            value=float(value),
+            unit=coded_concept(NO_UNITS),
+            referenced_coordinates=[_judged_region(finding.localisation, source)],
+        )
+        for code, value in numbers
+        if value is not None
+    ]
+
+
+def _judged_region(localisation: Localisation | None, source: SourceSeries) -> hd.sr.CoordinatesForMeasurement:
+    """The point where a finding was seen, or the frame of the middle slice: the whole series was judged."""
+    if localisation and localisation.sop_instance_uid in source.sop_instance_uids:
+        point = source.volume.geometry.indices(np.array(localisation.point_lps_mm))
+        index = min(max(round(float(point[0])), 0), len(source.headers) - 1)
+        kind, graphic = hd.sr.GraphicTypeValues.POINT, np.array([[point[2] + 0.5, point[1] + 0.5]])
+    else:
+        index = len(source.headers) // 2
+        kind, graphic = hd.sr.GraphicTypeValues.POLYLINE, _frame(source)
+    return hd.sr.CoordinatesForMeasurement(kind, graphic, _source_image(source, index))
+
+
+def _frame(source: SourceSeries) -> NDArray[np.float64]:
+    # The slices' own size: a resampled volume may be larger.
+    rows, columns = source.headers[0].Rows, source.headers[0].Columns
+    return np.array([[0, 0], [columns, 0], [columns, rows], [0, rows], [0, 0]], np.float64)
+
+
+def _source_image(source: SourceSeries, index: int) -> hd.sr.SourceImageForRegion:
+    header = source.headers[index]
+    frames = [source.frame_numbers[index]] if source.frame_numbers else None
+    return hd.sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID, referenced_frame_numbers=frames)

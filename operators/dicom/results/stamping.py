@@ -1,0 +1,50 @@
+"""The last step of every result object: equipment, dates, and a UID that is a function of the content."""
+
+import hashlib
+from datetime import datetime
+from io import BytesIO
+
+from pydicom import Dataset
+from pydicom.valuerep import DA, DT, TM
+
+from operators.dicom.results.coded_concepts import PROCESSING_EQUIPMENT
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.uids import RunIdentity
+
+UNSTAMPED_UID = "2.25.0"
+"""SOP Instance UID of an object that is not finished yet."""
+
+_DATES = ("InstanceCreationDate", "SeriesDate", "ContentDate")
+_TIMES = ("InstanceCreationTime", "SeriesTime", "ContentTime")
+
+
+def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Provenance, now: datetime) -> None:
+    """Give *dataset* its equipment, its SOP Instance UID and its dates, in place.
+
+    The UID covers everything but dates, so a repeated run is the same object, and another result never hides
+    behind the UID of one that is already in the archive.
+    """
+    provenance.stamp_equipment(dataset)
+    _set_contribution_times(dataset, None)
+    for keyword in (*_DATES, *_TIMES):
+        dataset.pop(keyword, None)
+    dataset.SOPInstanceUID = identity.uid(kind, _encoded_digest(dataset))
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    for keyword in _DATES:
+        setattr(dataset, keyword, DA(now.date()))
+    for keyword in _TIMES:
+        setattr(dataset, keyword, TM(now.time().replace(microsecond=0)))
+    _set_contribution_times(dataset, DT(now.replace(microsecond=0, tzinfo=None)))
+
+
+def _encoded_digest(dataset: Dataset) -> str:
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+
+
+def _set_contribution_times(dataset: Dataset, time: DT | None) -> None:
+    """Software contributes now; the scanner's item keeps the time of its acquisition."""
+    for item in dataset.ContributingEquipmentSequence:
+        if item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value:
+            item.ContributionDateTime = time

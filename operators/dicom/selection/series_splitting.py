@@ -1,0 +1,295 @@
+"""A series to the volumes it holds: its stacks of like slices, and in each stack what lies at the same positions.
+
+Scanners put time points, b-values, echoes and cardiac phases of one acquisition into one series, and localisers their
+three planes. What tells slices at equal positions apart is looked for in the headers, in the order of `SEPARATORS`;
+where nothing does, the slices stay together and the volume reader refuses them as duplicates.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from operators.dicom.study.header_values import UNREADABLE, PrivatePlace, number, numbers, private_numbers, text, texts
+from operators.dicom.study.study_index import Instance, SeriesIndex
+from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
+from operators.dicom.volumes.slices import Slice, VolumeCandidate, slices_of
+from operators.errors import SeriesGeometryError
+
+SAME_ORIENTATION = 1e-2
+"""Difference of direction cosines up to which slices belong to one stack, about half a degree."""
+
+SAME_SPACING = 1e-3
+"""Relative difference of pixel spacings up to which slices belong to one stack."""
+
+AXIAL_MIN_COSINE = 0.7
+"""A slice normal this near an axis of the patient is called by that axis."""
+
+_SIEMENS_B_VALUE = PrivatePlace("SIEMENS MR HEADER", 0x0019, 0x0C)
+_PHILIPS_B_VALUE = PrivatePlace("Philips Imaging DD 001", 0x2001, 0x03)
+_GE_B_VALUE = PrivatePlace("GEMS_PARM_01", 0x0043, 0x39)
+_GE_B_VALUE_FLAG = 1e5
+"""GE adds multiples of 10^9 to a b-value to say how it was acquired; real ones stay below 10^5."""
+
+
+def split_series(series: SeriesIndex) -> tuple[VolumeCandidate, ...]:
+    """Every volume that the series may hold, the largest stack first, each stack's in the order of its labels."""
+    stacks = _stacks([plane for instance in series.instances for plane in _planes(instance)])
+    names = _distinct_names([_stack_name(stack) for stack in stacks]) if len(stacks) > 1 else [""]
+    return tuple(
+        VolumeCandidate(series.series_instance_uid, series.modality, slices, ", ".join(filter(None, (name, label))))
+        for name, stack in zip(names, stacks, strict=True)
+        for label, slices in _parts(stack)
+    )
+
+
+def plane_of(header: Dataset) -> str:
+    """axial, coronal, sagittal or oblique, after the axis that the slice normal is near; empty if nothing tells."""
+    cosines = numbers(header, "ImageOrientationPatient")
+    if len(cosines) != 6:
+        return ""
+    normal = np.abs(np.cross(cosines[:3], cosines[3:]))
+    nearest = int(np.argmax(normal))
+    return ("sagittal", "coronal", "axial")[nearest] if normal[nearest] >= AXIAL_MIN_COSINE else "oblique"
+
+
+def b_value(header: Dataset) -> float | None:
+    """s/mm2, from the standard attribute or the vendors' own."""
+    standard = number(header, "DiffusionBValue")
+    if standard is not None:
+        return standard
+    for place in (_SIEMENS_B_VALUE, _PHILIPS_B_VALUE):
+        if found := private_numbers(header, place):
+            return found[0]
+    found = private_numbers(header, _GE_B_VALUE)
+    return found[0] % _GE_B_VALUE_FLAG if found else None
+
+
+def _planes(instance: Instance) -> tuple[Slice, ...]:
+    try:
+        return slices_of(instance)
+    except (SeriesGeometryError, *UNREADABLE):
+        # One plane that says it has many frames; the checks of the selection name it.
+        return (Slice(instance, 0, instance.header),)
+
+
+def _stacks(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
+    """Slices of one object class, matrix, pixel spacing and orientation, the largest stack first."""
+    coarse: dict[Hashable, list[Slice]] = defaultdict(list)
+    for plane in slices:
+        header = plane.header
+        coarse[tuple(text(header, word) for word in ("SOPClassUID", "Rows", "Columns", "SamplesPerPixel"))].append(
+            plane
+        )
+    stacks = [stack for group in coarse.values() for stack in _alike(group)]
+    return sorted(stacks, key=len, reverse=True)
+
+
+def _alike(slices: Sequence[Slice]) -> list[tuple[Slice, ...]]:
+    stacks: list[tuple[NDArray[np.float64] | None, list[Slice]]] = []
+    for plane in slices:
+        grid = _grid(plane.header)
+        for known, members in stacks:
+            if _same_grid(known, grid):
+                members.append(plane)
+                break
+        else:
+            stacks.append((grid, [plane]))
+    return [tuple(members) for _, members in stacks]
+
+
+def _grid(header: Dataset) -> NDArray[np.float64] | None:
+    """Direction cosines and logarithms of the spacings; None where the slice has no place."""
+    cosines, spacing = numbers(header, "ImageOrientationPatient"), numbers(header, "PixelSpacing")
+    placed = len(cosines) == 6 and len(spacing) == 2 and min(spacing) > 0 and len(_position(header)) == 3
+    return np.array([*cosines, *(np.log(spacing) * SAME_ORIENTATION / SAME_SPACING)]) if placed else None
+
+
+def _same_grid(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.abs(one - other).max() <= SAME_ORIENTATION)
+
+
+def _position(header: Dataset) -> tuple[float, ...]:
+    return numbers(header, "ImagePositionPatient")
+
+
+def _stack_name(stack: Sequence[Slice]) -> str:
+    header = stack[0].header
+    if _grid(header) is None:
+        return "slices without a place"
+    return f"{plane_of(header)} {text(header, 'Columns')} x {text(header, 'Rows')}"
+
+
+def _distinct_names(names: Sequence[str]) -> list[str]:
+    total, seen = Counter(names), Counter[str]()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(f"{name} (stack {seen[name]} of {total[name]})" if total[name] > 1 else name)
+    return distinct
+
+
+@dataclass(frozen=True, slots=True)
+class Separator:
+    """A header value that may tell slices at one position apart.
+
+    value : None where the header does not say
+    label : from a value, its 1-based rank and the number of different ones
+    is_clock : the value may also change from slice to slice, then its order at each position counts
+    """
+
+    value: Callable[[Dataset], Hashable]
+    label: Callable[[Hashable, int, int], str]
+    is_clock: bool = False
+
+
+def _one(keyword: str) -> Callable[[Dataset], Hashable]:
+    return lambda header: number(header, keyword)
+
+
+def _all(keyword: str) -> Callable[[Dataset], Hashable]:
+    return lambda header: texts(header, keyword) or None
+
+
+def _counted(what: str) -> Callable[[Hashable, int, int], str]:
+    return lambda value, rank, count: f"{what} {rank} of {count}"
+
+
+def _measured(form: str) -> Callable[[Hashable, int, int], str]:
+    return lambda value, rank, count: form.format(f"{value:g}")
+
+
+SEPARATORS = (
+    Separator(_all("ImageType"), _counted("image type")),
+    Separator(_all("ConvolutionKernel"), _counted("kernel")),
+    Separator(_one("SliceThickness"), _measured("slice thickness {} mm")),
+    Separator(_one("EchoTime"), _measured("echo time {} ms")),
+    Separator(_one("EchoNumbers"), _counted("echo")),
+    Separator(_one("InversionTime"), _measured("inversion time {} ms")),
+    Separator(_one("FlipAngle"), _measured("flip angle {} degrees")),
+    Separator(b_value, _measured("b = {} s/mm2")),
+    Separator(_all("DiffusionGradientOrientation"), _counted("direction")),
+    Separator(_one("TemporalPositionIdentifier"), _counted("time")),
+    Separator(_one("NominalCardiacTriggerDelayTime"), _counted("cardiac phase"), is_clock=True),
+    Separator(_one("TriggerTime"), _counted("cardiac phase"), is_clock=True),
+    Separator(_one("AcquisitionNumber"), _counted("acquisition"), is_clock=True),
+    Separator(_all("AcquisitionDateTime"), _counted("time"), is_clock=True),
+    Separator(_all("AcquisitionTime"), _counted("time"), is_clock=True),
+    Separator(_all("ContentTime"), _counted("time"), is_clock=True),
+)
+"""In the order in which they are asked; clocks come last, for many sites write them carelessly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Slices by what is known of them so far: their position, then the value of each separator that was needed."""
+
+    positions: tuple[int, ...]
+    keys: tuple[tuple[Hashable, ...], ...]
+
+    @property
+    def members(self) -> dict[tuple[int, tuple[Hashable, ...]], list[int]]:
+        cells: dict[tuple[int, tuple[Hashable, ...]], list[int]] = defaultdict(list)
+        for number_, cell in enumerate(zip(self.positions, self.keys, strict=True)):
+            cells[cell].append(number_)
+        return cells
+
+    @property
+    def most(self) -> int:
+        return max(map(len, self.members.values()))
+
+    def told_apart_by(self, values: Sequence[Hashable]) -> bool:
+        return any(len({values[k] for k in members}) > 1 for members in self.members.values())
+
+    def explain(self, values: Sequence[Hashable]) -> bool:
+        """Whether no part has more values than slices at one position: then a value belongs to a whole volume."""
+        most: dict[tuple[Hashable, ...], int] = defaultdict(int)
+        found: dict[tuple[Hashable, ...], set[Hashable]] = defaultdict(set)
+        for (_, key), members in self.members.items():
+            most[key] = max(most[key], len(members))
+            found[key].update(values[k] for k in members)
+        return all(len(found[key]) <= most[key] for key in most)
+
+    def with_values(self, values: Sequence[Hashable]) -> "_Cells":
+        keys = tuple((*key, value) for key, value in zip(self.keys, values, strict=True))
+        return _Cells(self.positions, keys)
+
+
+def _parts(stack: Sequence[Slice]) -> list[tuple[str, tuple[Slice, ...]]]:
+    """The volumes of one stack with their labels."""
+    if _grid(stack[0].header) is None:
+        return [("", tuple(stack))]
+    cells = _Cells(_position_numbers(stack), ((),) * len(stack))
+    used = []
+    for separator in SEPARATORS:
+        if cells.most == 1:
+            break
+        values = _separating_values(separator, stack, cells)
+        if values is not None:
+            cells = cells.with_values(values)
+            used.append(separator)
+    return _labelled(stack, cells, used)
+
+
+def _position_numbers(stack: Sequence[Slice]) -> tuple[int, ...]:
+    """Which of the stack's positions along its normal each slice has."""
+    cosines = numbers(stack[0].header, "ImageOrientationPatient")
+    normal = np.cross(cosines[:3], cosines[3:])
+    distances = np.array([_position(plane.header) for plane in stack]) @ normal
+    order = np.argsort(distances, kind="stable")
+    steps = np.diff(distances[order], prepend=distances[order[0]]) > SAME_POSITION_MM
+    numbers_ = np.empty(len(stack), np.int64)
+    numbers_[order] = np.cumsum(steps)
+    return tuple(numbers_.tolist())
+
+
+def _separating_values(separator: Separator, stack: Sequence[Slice], cells: _Cells) -> tuple[Hashable, ...] | None:
+    """A value for each slice that tells some slices at one position apart, or None where the separator does not."""
+    values = tuple(separator.value(plane.header) for plane in stack)
+    if not cells.told_apart_by(values):
+        return None
+    if cells.explain(values):
+        return values
+    # More values than slices at any position: the value changes along the stack too, so only its order can tell.
+    return _ranks(values, cells) if separator.is_clock else None
+
+
+def _ranks(values: Sequence[Hashable], cells: _Cells) -> tuple[Hashable, ...] | None:
+    """The order of each slice at its position; None where a position lacks a slice, for then orders mean nothing."""
+    members = cells.members.values()
+    if len({len(cell) for cell in members}) > 1 or any(len({values[k] for k in cell}) < len(cell) for cell in members):
+        return None
+    ranks: dict[int, int] = {}
+    for cell in members:
+        for rank, k in enumerate(sorted(cell, key=lambda k: _sortable(values[k])), start=1):
+            ranks[k] = rank
+    return tuple(ranks[k] for k in range(len(values)))
+
+
+def _labelled(stack: Sequence[Slice], cells: _Cells, used: Sequence[Separator]) -> list[tuple[str, tuple[Slice, ...]]]:
+    volumes: dict[tuple[Hashable, ...], list[Slice]] = defaultdict(list)
+    for key, plane in zip(cells.keys, stack, strict=True):
+        volumes[key].append(plane)
+    keys = sorted(volumes, key=lambda key: tuple(map(_sortable, key)))
+    return [(_label(key, keys, used), tuple(volumes[key])) for key in keys]
+
+
+def _label(key: tuple[Hashable, ...], keys: Sequence[tuple[Hashable, ...]], used: Sequence[Separator]) -> str:
+    parts = []
+    for level, (separator, value) in enumerate(zip(used, key, strict=True)):
+        known = sorted({other[level] for other in keys} - {None}, key=_sortable)
+        if value is not None:
+            parts.append(separator.label(value, known.index(value) + 1, len(known)))
+    return ", ".join(parts) or ("the rest" if used else "")
+
+
+def _sortable(value: Hashable) -> tuple[bool, float, tuple[str, ...]]:
+    """Missing values first, numbers by size, words by the alphabet."""
+    if isinstance(value, int | float):
+        return True, float(value), ()
+    return value is not None, 0.0, value if isinstance(value, tuple) else ()
