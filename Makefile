@@ -33,7 +33,7 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/bench.json
-	$(BIN)/python -W ignore tests/benchmarks/reading.py --out build/bench.json
+	@for part in tests/benchmarks/bench_*.py; do $(BIN)/python -W ignore $$part --out build/bench.json || exit 1; done
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
 	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)

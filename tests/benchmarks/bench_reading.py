@@ -1,6 +1,6 @@
 """How fast a folder of slices becomes a volume, beside what others do: rows of ``build/bench.json``.
 
-    python tests/benchmarks/reading.py [--out build/bench.json] [--monai-python PYTHON]
+    python tests/benchmarks/bench_reading.py [--out build/bench.json] [--monai-python PYTHON]
 
 The 32 slices of the bundled chest CT, one after the other until there are 275, lie in a temporary folder, uncompressed
 and as JPEG 2000. Every measurement is warm, ours and the rival's take turns, and medians count. MONAI Deploy's
@@ -9,14 +9,11 @@ operators need MONAI itself: PYTHON is an interpreter that has both, without one
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,28 +28,14 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 from operators.dicom.study.study_index import index_study  # noqa: E402
 from operators.dicom.volumes.volume_reader import read_series  # noqa: E402
+from benchmarks.side_by_side import REPEATS, Row, compare, row, seconds, write_rows  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, save_series  # noqa: E402
 
 CHEST_CT = TESTS / "data" / "ct_chest_lidc0314"
 NUM_SLICES = 275
-REPEATS = 5
 NUM_SERIES, NUM_FILES = 93, 3000
 INDEX_GOAL_SECONDS = 5.0
 MEMORY_GOAL = 1.2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the bench file; a ratio above 1 means that ours is better."""
-
-    name: str
-    ours: float
-    rival: float
-    rival_name: str
-    ratio: float
-    unit: str
-    device: str
-    detail: str
 
 
 def main() -> None:
@@ -61,16 +44,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(_peak_memory(arguments.peak)))
         return
     with TemporaryDirectory() as scratch:
-        rows = list(_rows(Path(scratch), arguments.monai_python))
-    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
-    names = {(row.name, row.rival_name) for row in rows}
-    kept = [row for row in kept if (row["name"], row["rival_name"]) not in names]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps([*kept, *map(asdict, rows)], indent=2) + "\n")
-    for row in rows:
-        sys.stdout.write(
-            f"{row.name}: ours {row.ours:.3g}, {row.rival_name} {row.rival:.3g} {row.unit}, {row.ratio:.2f}x\n"
-        )
+        write_rows(_rows(Path(scratch), arguments.monai_python), arguments.out)
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,14 +58,14 @@ def _arguments() -> argparse.Namespace:
 def _rows(scratch: Path, monai_python: Path | None) -> Iterator[Row]:
     plain = _long_series(scratch / "uncompressed", ExplicitVRLittleEndian)
     name = f"{NUM_SLICES} CT slices, uncompressed, folder to float32 volume"
-    yield _compare(name, lambda: _read(plain), "highdicom get_volume_from_series", lambda: _read_by_highdicom(plain))
-    yield _compare(name, lambda: _read(plain), "SimpleITK ImageSeriesReader", lambda: _read_by_simpleitk(plain))
-    yield _compare(name, lambda: _read(plain), "physical limit: read the bytes, one copy", lambda: _read_bytes(plain))
+    yield compare(name, lambda: _read(plain), "highdicom get_volume_from_series", lambda: _read_by_highdicom(plain))
+    yield compare(name, lambda: _read(plain), "SimpleITK ImageSeriesReader", lambda: _read_by_simpleitk(plain))
+    yield compare(name, lambda: _read(plain), "physical limit: read the bytes, one copy", lambda: _read_bytes(plain))
     if monai_python:
         yield _monai_deploy(name, plain, monai_python)
     yield _memory(plain)
     encoded = _long_series(scratch / "jpeg2000", JPEG2000Lossless)
-    yield _compare(
+    yield compare(
         name.replace("uncompressed", "JPEG 2000"),
         lambda: _read(encoded),
         "highdicom get_volume_from_series",
@@ -119,26 +93,6 @@ def _long_series(folder: Path, syntax: UID) -> Path:
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.save_as(folder / f"{number}.dcm")
     return folder
-
-
-def _compare(
-    name: str, ours: Callable[[], object], rival_name: str, rival: Callable[[], object], *, repeats: int = REPEATS
-) -> Row:
-    ours(), rival()
-    pairs = [(_seconds(ours), _seconds(rival)) for _ in range(repeats)]
-    mine, others = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return _row(name, mine, rival_name, others, detail=f"medians of {repeats} turns, warm")
-
-
-def _row(name: str, ours: float, rival_name: str, rival: float, *, detail: str, unit: str = "s") -> Row:
-    device = f"cpu, {len(os.sched_getaffinity(0))} cores"
-    return Row(name, round(ours, 4), round(rival, 4), rival_name, round(rival / ours, 3), unit, device, detail)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def _read(folder: Path) -> np.ndarray:
@@ -177,16 +131,16 @@ def _monai_deploy(name: str, folder: Path, python: Path) -> Row:
     for _ in range(REPEATS):
         output = subprocess.run([python, script, folder], capture_output=True, check=True, text=True).stdout
         times.append(json.loads(output.splitlines()[-1]))
-        ours.append(_seconds(lambda: _read(folder)))
+        ours.append(seconds(lambda: _read(folder)))
     rival_name = "MONAI Deploy loader and series-to-volume operators"
     detail = f"medians of {REPEATS} turns, warm; the rival in its own process"
-    return _row(name, statistics.median(ours), rival_name, statistics.median(times), detail=detail)
+    return row(name, statistics.median(ours), rival_name, statistics.median(times), detail=detail)
 
 
 def _memory(folder: Path) -> Row:
     command = [sys.executable, __file__, "--peak", folder]
     peak, volume = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    return _row(
+    return row(
         "peak memory beside the volume's",
         peak / volume,
         f"goal: {MEMORY_GOAL} volumes",
@@ -213,10 +167,10 @@ def _indexing(folder: Path) -> Row:
         spec = SeriesSpec(shape=(len(part), 8, 8), series=f"series {number}", series_number=number + 1)
         save_series(build_datasets(spec), folder / str(number))
     index_study(folder)
-    seconds = statistics.median(_seconds(lambda: index_study(folder)) for _ in range(3))
+    taken = statistics.median(seconds(lambda: index_study(folder)) for _ in range(3))
     name = f"index of a study of {NUM_SERIES} series and {NUM_FILES} files"
     detail = "median of 3, warm; synthetic small slices"
-    return _row(name, seconds, "goal", INDEX_GOAL_SECONDS, detail=detail)
+    return row(name, taken, "goal", INDEX_GOAL_SECONDS, detail=detail)
 
 
 if __name__ == "__main__":
