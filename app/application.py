@@ -61,6 +61,7 @@ class CuriaApplication(Application):
             name="study_index",
             folder=self._request.input,
             scratch=self._scratch,
+            limits=self._pipeline.limits,
             journal=journal,
         )
         selection = SeriesSelectionOperator(
@@ -68,9 +69,10 @@ class CuriaApplication(Application):
             name="series_selection",
             rules=self._pipeline.selection_rules,
             region_probe=self._pipeline.region_probe,
+            limits=self._pipeline.limits,
             journal=journal,
         )
-        reader = VolumeReaderOperator(self, name="volume_reader", journal=journal)
+        reader = VolumeReaderOperator(self, name="volume_reader", limits=self._pipeline.limits, journal=journal)
         encoder_input = EncoderInputOperator(
             self,
             name="encoder_input",

@@ -100,23 +100,25 @@ def _required(path: Path | None, option: str) -> Path:
 def _explain(source: Path, settings: Settings) -> None:
     from app.series_table import outcome, series_table
     from operators.dicom.selection.series_selection import select_series
-    from operators.dicom.study.study_index import check_one_study, index_study
+    from operators.dicom.study.study_index import check_one_study, index_study, split_studies
 
     with TemporaryDirectory(prefix="curia-") as scratch, Console(stderr=True).status("reading headers") as status:
         study = index_study(
             source,
             scratch=Path(scratch),
+            limits=settings.limits,
             progress=lambda done, total: status.update(f"reading headers: {done} of {total} files"),
         )
-        decisions = select_series(study, settings.selection.applied())
+        rules = settings.selection.applied()
+        decisions = [select_series(part, rules, limits=settings.limits) for part in split_studies(study)]
     # A pipe has no width of its own; wide enough for a reason on one line.
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
     console.print(series_table(decisions))
-    notes = [*study.remarks, f"{study.num_other_files} files that are not DICOM were left alone"]
-    for note in notes if study.num_other_files else study.remarks:
+    others = (f"files that are not DICOM, left alone: {study.num_other_files}",) if study.num_other_files else ()
+    for note in (*study.remarks, *others):
         console.print(f"Note: {note}", highlight=False)
     check_one_study(study)
-    console.print(outcome(decisions), highlight=False)
+    console.print(outcome(decisions[0]), highlight=False)
 
 
 def _run(

@@ -8,6 +8,7 @@ from app import __version__
 from app.settings import Settings
 from operators.deployment import Deployment
 from operators.dicom.selection.rules import SelectionRules
+from operators.dicom.study.read_limits import ReadLimits
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.features import Encoder
 from operators.heads.model_folder import read_model
@@ -21,13 +22,14 @@ class Pipeline:
     encoder: Encoder
     encoder_input: EncoderInputSettings
     selection_rules: SelectionRules
+    limits: ReadLimits
     array_module: ArrayModule
 
     @property
     def region_probe(self) -> RegionProbe | None:
         """None for a model without a body-region head."""
         head = self.deployment.model.heads.body_region
-        return RegionProbe(head, self.encoder, self.encoder_input, self.array_module) if head else None
+        return RegionProbe(head, self.encoder, self.encoder_input, self.array_module, self.limits) if head else None
 
     @classmethod
     def load(cls, model_folder: Path, settings: Settings) -> Self:
@@ -49,5 +51,6 @@ class Pipeline:
             encoder=Encoder(model.snapshot, device=array_module.device, batch_size=settings.batch_size),
             encoder_input=encoder_input,
             selection_rules=selection_rules,
+            limits=settings.limits,
             array_module=array_module,
         )

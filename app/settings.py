@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from operators.dicom.selection.rules import SiteRules
+from operators.dicom.study.read_limits import ReadLimits
 from operators.domain.features import EncoderInputSettings
 from operators.errors import ModelError
 
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     log_level : of the project's own log
     batch_size : slices that go through the encoder together
     clip_mode, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
+    limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
     """
 
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(4, ge=1, le=1024)
     clip_mode: Literal["inert", "effective"] | None = None
     zscore_scope: Literal["slice", "volume"] | None = None
+    limits: ReadLimits = Field(default_factory=ReadLimits)
     selection: SiteRules = Field(default_factory=SiteRules)
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 
 from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.selection.series_selection import SeriesDecision, with_body_regions
+from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.volumes.slices import Slice, VolumeCandidate
 from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.features import EncoderInputSettings
@@ -33,10 +34,11 @@ class RegionProbe:
     encoder: Encoder
     settings: EncoderInputSettings
     array_module: ArrayModule
+    limits: ReadLimits
 
     def probabilities(self, candidate: VolumeCandidate) -> dict[str, float]:
         """Of each body region, from the middle slices."""
-        source = read_volume(middle_slices(candidate), role="body region")
+        source = read_volume(middle_slices(candidate), role="body region", limits=self.limits)
         volume = Volume(self.array_module.asarray(source.volume.array), source.volume.geometry)
         return self.head.probabilities(self.encoder.encode(make_encoder_input(volume, self.settings)))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import index_study
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
@@ -18,9 +19,19 @@ class StudyIndexOperator(Operator):
 
     STUDY = "study"
 
-    def __init__(self, fragment: Any, *args: Any, folder: Path, scratch: Path, journal: Journal, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        fragment: Any,
+        *args: Any,
+        folder: Path,
+        scratch: Path,
+        limits: ReadLimits,
+        journal: Journal,
+        **kwargs: Any,
+    ) -> None:
         self._folder = folder
         self._scratch = scratch
+        self._limits = limits
         self._journal = journal
         super().__init__(fragment, *args, **kwargs)
 
@@ -29,7 +40,7 @@ class StudyIndexOperator(Operator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         with self._journal.stage("study index"):
-            study = index_study(self._folder, scratch=self._scratch, progress=self._announce)
+            study = index_study(self._folder, scratch=self._scratch, limits=self._limits, progress=self._announce)
         for remark in study.remarks:
             self._journal.warn("input-remark", remark)
         op_output.emit(study, self.STUDY)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from operators.dicom.results.source_headers import padded_headers
+from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
@@ -18,7 +19,8 @@ class VolumeReaderOperator(Operator):
     SELECTION = "selection"
     SOURCES = "sources"
 
-    def __init__(self, fragment: Any, *args: Any, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *args: Any, limits: ReadLimits, journal: Journal, **kwargs: Any) -> None:
+        self._limits = limits
         self._journal = journal
         super().__init__(fragment, *args, **kwargs)
 
@@ -30,7 +32,7 @@ class VolumeReaderOperator(Operator):
         selection = op_input.receive(self.SELECTION)
         with self._journal.stage("volume"):
             sources = tuple(
-                replace(read_volume(decision.volume, role=decision.role), reasons=decision.reasons)
+                replace(read_volume(decision.volume, role=decision.role, limits=self._limits), reasons=decision.reasons)
                 for decision in selection
             )
         for source in sources:

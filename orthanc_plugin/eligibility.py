@@ -11,6 +11,18 @@ from datetime import datetime, timedelta
 
 SOURCE_MODALITIES = frozenset({"CT", "MR"})
 
+_NOT_IMAGES = {
+    "SR": "a report",
+    "SEG": "a segmentation",
+    "PR": "a presentation state",
+    "KO": "a selection of key objects",
+    "REG": "a registration",
+    "RWV": "a mapping of values",
+    "RTSTRUCT": "contours",
+    "RTPLAN": "a treatment plan",
+    "DOC": "a document",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
@@ -49,12 +61,21 @@ def select_source(series: Iterable[SeriesFacts], own_series_uids: Collection[str
     instance_ids = sorted(
         instance_id
         for one in series
-        if one.modality in SOURCE_MODALITIES and one.series_instance_uid not in own_series_uids
+        if why_not_read(one.modality, is_own=one.series_instance_uid in own_series_uids) is None
         for instance_id in one.instance_ids
     )
     if not instance_ids:
         return None
     return Source(tuple(instance_ids), hashlib.sha256("\n".join(instance_ids).encode()).hexdigest())
+
+
+def why_not_read(modality: str, *, is_own: bool) -> str | None:
+    """Why a series is not handed to the pipeline, in plain words; None for one that is."""
+    if is_own:
+        return "written by curia-pacs"
+    if modality in _NOT_IMAGES:
+        return f"{_NOT_IMAGES[modality]}, not an image series"
+    return None if modality in SOURCE_MODALITIES else "only CT and MR images are read"
 
 
 def remaining_quiet_seconds(study: StudyFacts, *, now: datetime, quiet_seconds: float) -> float | None:

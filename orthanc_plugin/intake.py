@@ -145,6 +145,7 @@ class Intake:
         except ResourceGoneError:
             self._ledger.forget_study(study_id)
             return
+        self._ledger.note_series(study_id, series)
         source = select_source(series, self._ledger.own_series_uids(study_id))
         if study_id in self._forced:
             self._decide_forced(study, source)

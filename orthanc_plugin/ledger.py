@@ -5,13 +5,13 @@ log was read. Works on SQLite and PostgreSQL.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from orthanc_plugin.eligibility import StudyFacts
+from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.states import ACTIVE, State, may_move
 
 _metadata = sa.MetaData()
@@ -26,6 +26,13 @@ _studies = sa.Table(
     sa.Column("work_id", sa.String(64)),
     sa.Column("stable_at", sa.Float),
     sa.Column("updated_at", sa.Float, nullable=False, index=True),
+)
+
+_series = sa.Table(
+    "curia_series",
+    _metadata,
+    sa.Column("orthanc_id", sa.String(64), primary_key=True),
+    sa.Column("series", sa.JSON, nullable=False),
 )
 
 _jobs = sa.Table(
@@ -88,7 +95,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """One study of the work list, with its current work when there is any."""
+    """One study of the work list, with its current work when there is any.
+
+    series : all of the study's when it was last looked at: series_instance_uid, modality, num_instances
+    own_series_uids : series that any work wrote into the study
+    """
 
     orthanc_id: str
     study_instance_uid: str
@@ -97,6 +108,8 @@ class StudyRow:
     stable_at: float | None
     updated_at: float
     job: Job | None
+    series: list[dict[str, Any]]
+    own_series_uids: frozenset[str]
 
 
 class Ledger:
@@ -124,6 +137,18 @@ class Ledger:
         """Say how a study without current work stands."""
         self._put_study(study, state=state.value, reason=reason, work_id=None, stable_at=None)
 
+    def note_series(self, orthanc_id: str, series: Iterable[SeriesFacts]) -> None:
+        """Keep which series the study has, those that are not read among them."""
+        facts = [
+            {
+                "series_instance_uid": one.series_instance_uid,
+                "modality": one.modality,
+                "num_instances": len(one.instance_ids),
+            }
+            for one in series
+        ]
+        self._put(_series, orthanc_id, series=facts)
+
     def note_stable(self, study: StudyFacts) -> float:
         """When the study was first seen stable since it was last seen arriving, in epoch seconds."""
         with self._engine.begin() as connection:
@@ -138,7 +163,8 @@ class Ledger:
 
     def forget_study(self, orthanc_id: str) -> None:
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(_studies).where(_studies.c.orthanc_id == orthanc_id))
+            for table in (_studies, _series):
+                connection.execute(sa.delete(table).where(table.c.orthanc_id == orthanc_id))
 
     def known_studies(self) -> set[str]:
         with self._engine.begin() as connection:
@@ -213,7 +239,7 @@ class Ledger:
 
     def own_series_uids(self, orthanc_id: str) -> set[str]:
         """Series that we wrote into the study."""
-        return {entry["series_instance_uid"] for job in self.jobs_of(orthanc_id) for entry in job.objects}
+        return _written_by(self.jobs_of(orthanc_id))
 
     def study_row(self, orthanc_id: str) -> StudyRow | None:
         rows = self._select_rows(_studies.c.orthanc_id == orthanc_id, limit=1)
@@ -236,12 +262,13 @@ class Ledger:
 
     def _put_study(self, study: StudyFacts, **values: Any) -> None:
         values |= {"study_instance_uid": study.study_instance_uid, "updated_at": time.time()}
+        self._put(_studies, study.orthanc_id, **values)
+
+    def _put(self, table: sa.Table, orthanc_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:
-            updated = connection.execute(
-                sa.update(_studies).where(_studies.c.orthanc_id == study.orthanc_id).values(**values)
-            )
+            updated = connection.execute(sa.update(table).where(table.c.orthanc_id == orthanc_id).values(**values))
             if updated.rowcount == 0:
-                connection.execute(sa.insert(_studies).values(orthanc_id=study.orthanc_id, **values))
+                connection.execute(sa.insert(table).values(orthanc_id=orthanc_id, **values))
 
     def _select_jobs(self, condition: sa.ColumnElement[bool]) -> list[Job]:
         with self._engine.begin() as connection:
@@ -249,14 +276,12 @@ class Ledger:
             return [_as_job(row) for row in rows]
 
     def _select_rows(self, condition: sa.ColumnElement[bool], *, limit: int) -> list[StudyRow]:
-        query = sa.select(_studies).where(condition).order_by(_studies.c.updated_at.desc()).limit(limit)
+        with_series = _studies.join(_series, _studies.c.orthanc_id == _series.c.orthanc_id, isouter=True)
+        query = sa.select(_studies, _series.c.series).select_from(with_series).where(condition)
         with self._engine.begin() as connection:
-            studies = connection.execute(query).all()
-        jobs = self._jobs_by_id([study.work_id for study in studies if study.work_id])
-        return [_as_study_row(study, jobs.get(study.work_id or "")) for study in studies]
-
-    def _jobs_by_id(self, work_ids: Sequence[str]) -> dict[str, Job]:
-        return {job.work_id: job for job in self._select_jobs(_jobs.c.work_id.in_(work_ids))}
+            studies = connection.execute(query.order_by(_studies.c.updated_at.desc()).limit(limit)).all()
+        jobs = self._select_jobs(_jobs.c.orthanc_id.in_([study.orthanc_id for study in studies]))
+        return [_as_study_row(study, [job for job in jobs if job.orthanc_id == study.orthanc_id]) for study in studies]
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -274,7 +299,12 @@ def _as_job(row: sa.Row[Any]) -> Job:
     return Job(**{**row._mapping, "state": State(row.state)})
 
 
-def _as_study_row(study: sa.Row[Any], job: Job | None) -> StudyRow:
+def _written_by(jobs: Iterable[Job]) -> set[str]:
+    return {entry["series_instance_uid"] for job in jobs for entry in job.objects}
+
+
+def _as_study_row(study: sa.Row[Any], jobs: Sequence[Job]) -> StudyRow:
+    job = next((job for job in jobs if job.work_id == study.work_id), None)
     return StudyRow(
         orthanc_id=study.orthanc_id,
         study_instance_uid=study.study_instance_uid,
@@ -283,4 +313,6 @@ def _as_study_row(study: sa.Row[Any], job: Job | None) -> StudyRow:
         stable_at=study.stable_at if job is None else job.stable_at,
         updated_at=study.updated_at,
         job=job,
+        series=study.series or [],
+        own_series_uids=frozenset(_written_by(jobs)),
     )

@@ -29,6 +29,7 @@ class ServiceSettings(BaseSettings):
     executor_id : name of this host among those that share a database
     worker_command : starts the pipeline's worker; only the model and the device are added
     model : a model folder; none takes the embedded demonstration model
+    pipeline_config : the pipeline's own settings in a TOML file: series selection, limits and encoder input
     quiet_seconds : how long a study must have been silent, on Orthanc's clock, besides being stable
     poll_seconds, sweep_seconds : between two looks at the change log, and at all studies
     backlog_days : studies that last changed longer ago are left alone unless somebody asks
@@ -51,6 +52,7 @@ class ServiceSettings(BaseSettings):
     executor_id: str = Field("local", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     worker_command: tuple[str, ...] = Field((sys.executable, "-m", "app.worker"), min_length=1)
     model: Path | None = None
+    pipeline_config: Path | None = None
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
     poll_seconds: Seconds = 2.0
@@ -69,6 +71,13 @@ class ServiceSettings(BaseSettings):
         if model is not None and not model.is_dir():
             raise ValueError(f"expected a model folder, found none at {model}")
         return model
+
+    @field_validator("pipeline_config")
+    @classmethod
+    def _config_is_a_file(cls, config: Path | None) -> Path | None:
+        if config is not None and not config.is_file():
+            raise ValueError(f"expected a TOML file, found none at {config}")
+        return config
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
@@ -102,7 +111,8 @@ class ServiceSettings(BaseSettings):
     @property
     def full_worker_command(self) -> tuple[str, ...]:
         model = () if self.model is None else ("-m", str(self.model.absolute()))
-        return (*self.worker_command, *model, "--device", self.device)
+        config = () if self.pipeline_config is None else ("--config", str(self.pipeline_config.absolute()))
+        return (*self.worker_command, *model, *config, "--device", self.device)
 
 
 def read_settings(path: Path | None) -> ServiceSettings:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from orthanc_plugin.eligibility import why_not_read
 from orthanc_plugin.ledger import Job, StudyRow
 
 SCHEMA = "curia-pacs/worklist/1"
@@ -29,7 +30,7 @@ def study_view(row: StudyRow) -> View:
         "seconds": _seconds(job),
         "result_status": result.get("status"),
         "model": result.get("model"),
-        "series": result.get("series", []),
+        "series": _series_views(row, result.get("series", [])),
         "findings": result.get("findings", []),
         "measurements": result.get("measurements", []),
         "objects": [] if job is None else [_object_view(entry) for entry in job.objects],
@@ -54,6 +55,19 @@ def _object_view(entry: Mapping[str, Any]) -> View:
     # Relative to Orthanc's root, so that links also hold behind a reverse proxy with a prefix.
     links = {"explorer": f"app/explorer.html#series?uuid={series_id}", "file": f"instances/{instance_id}/file"}
     return dict(entry) | links
+
+
+def _series_views(row: StudyRow, judged: list[View]) -> list[View]:
+    """Every series of the study: those that the pipeline judged as its manifest has them, then all others."""
+    known = {entry["series_instance_uid"] for entry in judged}
+    others = [one for one in row.series if one["series_instance_uid"] not in known]
+    return judged + [_unjudged_view(one, is_own=one["series_instance_uid"] in row.own_series_uids) for one in others]
+
+
+def _unjudged_view(series: Mapping[str, Any], *, is_own: bool) -> View:
+    reason = why_not_read(series["modality"], is_own=is_own)
+    decision, reasons = ("not judged", []) if reason is None else ("not read", [reason])
+    return dict(series) | {"decision": decision, "role": None, "score": 0.0, "reasons": reasons}
 
 
 def _seconds(job: Job | None) -> View:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from phantoms import SeriesSpec, build_datasets, save_series
 
@@ -122,6 +123,39 @@ def test_a_wrong_setting_is_named(tmp_path: Path):
     assert "settings: zscore_scope: Input should be 'slice' or 'volume', got 'patient'" in process.stderr
 
 
+BEYOND_LIMITS = {
+    "max_slices": ("max_slices = 3", 0, "4 slices, the limit is 3 (max_slices)"),
+    "max_volume_bytes": ("max_volume_bytes = 2303", 0, "takes 2304 bytes, the limit is 2303 (max_volume_bytes)"),
+    "max_slice_pixels": ("max_slice_pixels = 143", 0, "12 x 12 pixels exceeds the limit of 143 pixels"),
+    "max_archive_members": ("max_archive_members = 3", 4, "more than 3 members are not unpacked"),
+    "max_unpacked_bytes": ("max_unpacked_bytes = 2000", 4, "unpack to more than 2000 bytes (max_unpacked_bytes)"),
+    "max_inflated_bytes": ("max_inflated_bytes = 100", 4, "unpacks to more than 100 bytes (max_inflated_bytes)"),
+}
+
+
+@pytest.mark.parametrize(("setting", "exit_code", "message"), BEYOND_LIMITS.values(), ids=BEYOND_LIMITS)
+def test_limits_are_settings(tmp_path: Path, setting: str, exit_code: int, message: str):
+    (tmp_path / "settings.toml").write_text(f"[limits]\n{setting}\n")
+    datasets = build_datasets(SMALL)
+    for dataset in datasets:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save_series(datasets, tmp_path / "in")
+    archive = shutil.make_archive(str(tmp_path / "study"), "zip", tmp_path / "in")
+    process = run_app("--explain", "-i", archive, "--config", tmp_path / "settings.toml")
+    said = " ".join((process.stdout + process.stderr).split())
+    assert message in said, said
+    assert process.returncode == exit_code
+
+
+def test_a_run_keeps_to_the_limits(tmp_path: Path):
+    (tmp_path / "settings.toml").write_text("[limits]\nmax_slices = 3\n")
+    save_series(build_datasets(SMALL), tmp_path / "in")
+    process = run_app("-i", tmp_path / "in", "-o", tmp_path / "out", "--config", tmp_path / "settings.toml")
+    assert process.returncode == 3, process.stderr
+    (series,) = result_of(tmp_path / "out")["series"]
+    assert series["reasons"] == ["4 slices, the limit is 3 (max_slices)"]
+
+
 CHOOSE_MR = """
 [[selection.roles]]
 name = "any MR"
@@ -176,7 +210,21 @@ def test_explain_shows_the_series_of_a_study_that_is_refused(tmp_path: Path):
     process = run_app("--explain", "-i", tmp_path / "in")
     assert process.returncode == 4
     assert "CT" in process.stdout
-    assert process.stderr.strip() == "patient-mismatch: input: expected one patient, found 2; nothing was computed"
+    expected = "patient-mismatch: input: expected one patient, found 2; nothing was computed, give one study at a time"
+    assert process.stderr.strip() == expected
+
+
+def test_explain_judges_each_of_several_studies_alone(tmp_path: Path):
+    for name in ("one", "two"):
+        datasets = build_datasets(SeriesSpec(shape=(4, 12, 12), series=name))
+        for dataset in datasets:
+            dataset.StudyInstanceUID = f"1.2.3.4.{1 + (name == 'one')}000001"
+        save_series(datasets, tmp_path / name)
+    process = run_app("--explain", "-i", tmp_path)
+    assert process.returncode == 4
+    rows = [line for line in process.stdout.splitlines() if "CT volume" in line]
+    assert ["…" + end in row for end, row in zip(("1000001", "2000001"), rows, strict=True)] == [True, True]
+    assert "expected one StudyInstanceUID in all instances, found 2; give one study at a time" in process.stderr
 
 
 def test_a_zip_file_is_read_and_nothing_unpacked_stays(tmp_path: Path):

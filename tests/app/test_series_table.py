@@ -21,7 +21,7 @@ def decisions() -> tuple[SeriesDecision, ...]:
 def printed(width: int) -> str:
     console = Console(width=width)
     with console.capture() as capture:
-        console.print(series_table(decisions()))
+        console.print(series_table([decisions()]))
     return capture.get()
 
 
@@ -37,6 +37,24 @@ def test_uids_inside_reasons_are_as_short_as_those_beside_them():
     winner = decisions()[0].series.series_instance_uid
     assert winner not in text
     assert text.count(f"…{winner[-8:]}") == 2
+
+
+def test_wrapped_reasons_stay_one_point_each():
+    lines = printed(80).splitlines()
+    reasons = [reason for decision in decisions() for reason in decision.reasons]
+    assert max(map(len, lines)) <= 80
+    assert sum("· " in line for line in lines) == len(reasons)
+
+
+def test_studies_that_came_together_are_told_apart():
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(series_table([decisions(), decisions()]))
+    lines = capture.get().splitlines()
+    study = decisions()[0].series.headers[0].StudyInstanceUID
+    assert lines[1].split()[:2] == ["study", "series"]
+    assert sum(study[-8:] in line for line in lines) == 6
+    assert "study" not in printed(120)
 
 
 def test_no_free_text_is_shown():

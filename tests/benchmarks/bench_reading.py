@@ -26,9 +26,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, generate_
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
+from benchmarks.side_by_side import REPEATS, Row, compare, row, seconds, write_rows  # noqa: E402
 from operators.dicom.study.study_index import index_study  # noqa: E402
 from operators.dicom.volumes.volume_reader import read_series  # noqa: E402
-from benchmarks.side_by_side import REPEATS, Row, compare, row, seconds, write_rows  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, save_series  # noqa: E402
 
 CHEST_CT = TESTS / "data" / "ct_chest_lidc0314"

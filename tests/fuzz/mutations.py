@@ -1,13 +1,18 @@
-"""Damaged copies of small studies: bytes turned over, cut and doubled, and headers that claim the impossible."""
+"""Damaged copies of small studies: bytes turned over, cut and doubled, and headers that claim the impossible.
+
+They come as files, as zip files, or as the folder of a medium with its DICOMDIR.
+"""
 
 import io
 import random
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -16,6 +21,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    MediaStorageDirectoryStorage,
     RLELossless,
 )
 
@@ -23,6 +29,9 @@ from phantoms import SeriesSpec, build_datasets, build_enhanced
 
 DATA = Path(__file__).parents[1] / "data"
 Study = list[bytes]
+
+BOMB_BYTES = 2**24
+"""More than `reading.LIMITS` lets zip files unpack to."""
 
 _NUMBERS = (0, 1, 2, 7, 8, 12, 15, 16, 17, 32, 33, 255, 4096, 32767, 32768, 65535)
 _WHOLE = (
@@ -86,6 +95,53 @@ def mutated(study: Study, chance: random.Random) -> Study:
         for k in range(len(files)) if chance.random() < 0.3 else [chance.randrange(len(files))]:
             files[k] = damage(files[k], chance)
     return files
+
+
+def wrapped(study: Study, chance: random.Random) -> dict[str, bytes]:
+    """The study as a folder: each file's name and its bytes."""
+    files = {f"{number}.dcm": data for number, data in enumerate(study)}
+    kind = chance.random()
+    if kind < 0.2:
+        return {"DICOMDIR": _perhaps_damaged(_directory(list(files)), chance)} | files
+    if kind < 0.4:
+        return {"study.zip": _perhaps_damaged(_zipped(files, chance), chance)}
+    if kind < 0.45:
+        return {"loose.dcm": study[0], "disc.zip": _zipped(files, chance), "again.zip": _zipped(files, chance)}
+    return files
+
+
+def _perhaps_damaged(data: bytes, chance: random.Random) -> bytes:
+    return chance.choice((_flip, _widen, _cut, _double, _remove))(data, chance) if chance.random() < 0.5 else data
+
+
+def _zipped(files: dict[str, bytes], chance: random.Random) -> bytes:
+    """With a member that unpacks to more than the limits allow, once in a while."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", chance.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for name, data in files.items():
+            archive.writestr(chance.choice(("", "../", "DISC/")) + name, data)
+        if chance.random() < 0.1:
+            archive.writestr("bomb", bytes(128) + b"DICM" + bytes(BOMB_BYTES), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def _directory(names: Sequence[str]) -> bytes:
+    """A DICOMDIR that lists the files (PS3.3 F.3)."""
+    records = []
+    for name in names:
+        record = Dataset()
+        record.OffsetOfTheNextDirectoryRecord, record.RecordInUseFlag, record.DirectoryRecordType = 0, 0xFFFF, "IMAGE"
+        record.ReferencedFileID = name
+        records.append(record)
+    directory = Dataset()
+    directory.FileSetID, directory.DirectoryRecordSequence = "FUZZ", records
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3")
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, directory, enforce_file_format=True)
+    return file.getvalue()
 
 
 def _written(dataset: Dataset, syntax: UID) -> bytes:

@@ -50,6 +50,15 @@ def test_own_objects_do_not_start_another_run(site: Site, stored: dict) -> None:
     assert site.modalities(stored["orthanc_id"]) == {"CT": 1, "SEG": 1, "SR": 1}
 
 
+def test_every_series_of_the_study_has_its_reason(site: Site, stored: dict) -> None:
+    def shown() -> dict[str, list[str]]:
+        return {one["modality"]: one["reasons"] for one in site.get(f"/curia/studies/{stored['orthanc_id']}")["series"]}
+
+    site.wait(lambda: len(shown()) == 3, "the series that were written")
+    assert shown()["SEG"] == shown()["SR"] == ["written by curia-pacs"]
+    assert any(reason.startswith("8 slices over ") for reason in shown()["CT"])
+
+
 def test_the_same_study_sent_twice_gives_one_result(site: Site, stored: dict, make_study: MakeStudy) -> None:
     _, paths = make_study("arrival")
     before = site.work_counts()

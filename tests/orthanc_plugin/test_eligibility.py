@@ -11,6 +11,7 @@ from orthanc_plugin.eligibility import (
     is_backlog,
     remaining_quiet_seconds,
     select_source,
+    why_not_read,
     work_identity,
 )
 
@@ -43,6 +44,23 @@ def test_a_late_slice_changes_the_digest() -> None:
 
 def test_series_that_we_wrote_are_no_source_whatever_they_call_themselves() -> None:
     assert select_source([CT, MR], own_series_uids={"1.2"}) == select_source([CT])
+
+
+@pytest.mark.parametrize(
+    ("modality", "is_own", "reason"),
+    [
+        ("CT", False, None),
+        ("MR", False, None),
+        ("MR", True, "written by curia-pacs"),
+        ("SEG", True, "written by curia-pacs"),
+        ("SEG", False, "a segmentation, not an image series"),
+        ("SR", False, "a report, not an image series"),
+        ("DX", False, "only CT and MR images are read"),
+        ("", False, "only CT and MR images are read"),
+    ],
+)
+def test_what_is_not_handed_over_has_its_reason(modality: str, is_own: bool, reason: str | None) -> None:
+    assert why_not_read(modality, is_own=is_own) == reason
 
 
 @pytest.mark.parametrize("series", [[], [SEG, SR], [SeriesFacts("1.5", "US", ("f",))], [SeriesFacts("1.6", "CT", ())]])

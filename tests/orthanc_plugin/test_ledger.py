@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orthanc_plugin.eligibility import StudyFacts
+from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.states import State
 
@@ -47,6 +47,32 @@ def test_a_forbidden_move_is_refused_and_changes_nothing(ledger: Ledger) -> None
     with pytest.raises(ValueError, match="no move leads from queued to stored"):
         ledger.move("w1", State.STORED)
     assert ledger.job("w1").state is State.QUEUED
+
+
+def test_series_are_those_of_the_last_look_until_the_study_is_gone(ledger: Ledger) -> None:
+    ledger.note_study(STUDY, State.WAITING)
+    ledger.note_series("orthanc-1", [SeriesFacts("1.1", "SR", ("a",))])
+    ledger.note_series("orthanc-1", [SeriesFacts("1.1", "SR", ("a", "b")), SeriesFacts("1.2", "CT", ("c",))])
+    row = ledger.study_row("orthanc-1")
+    assert row is not None
+    assert row.series == [
+        {"series_instance_uid": "1.1", "modality": "SR", "num_instances": 2},
+        {"series_instance_uid": "1.2", "modality": "CT", "num_instances": 1},
+    ]
+    ledger.forget_study("orthanc-1")
+    ledger.note_study(STUDY, State.WAITING)
+    row = ledger.study_row("orthanc-1")
+    assert row is not None
+    assert row.series == []
+
+
+def test_series_of_earlier_work_are_our_own_too(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, replace(JOB, objects=[{"series_instance_uid": "1.5"}]))
+    ledger.add_job(STUDY, replace(JOB, work_id="w2", objects=[{"series_instance_uid": "1.6"}]))
+    row = ledger.study_row("orthanc-1")
+    assert row is not None
+    assert row.job is not None
+    assert (row.job.work_id, row.own_series_uids) == ("w2", {"1.5", "1.6"})
 
 
 def test_ledger_outlives_its_process(tmp_path: Path) -> None:

@@ -39,9 +39,16 @@ def test_a_model_folder_goes_to_the_worker(tmp_path: Path) -> None:
     assert settings.full_worker_command[-4:] == ("-m", str(tmp_path), "--device", "cuda:1")
 
 
+def test_the_pipelines_settings_go_to_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text("[limits]\nmax_slices = 100\n")
+    settings = read_settings(write(tmp_path, f'pipeline_config = "{tmp_path / "site.toml"}"\n'))
+    assert settings.full_worker_command[-4:] == ("--config", str(tmp_path / "site.toml"), "--device", "auto")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('pipeline_config = "/nowhere"', "settings: pipeline_config: .*expected a TOML file, found none at /nowhere"),
         ('lisen = "127.0.0.1:1"', "settings: lisen: "),
         ('listen = "no port"', "settings: listen: "),
         ("quiet_seconds = -1", "settings: quiet_seconds: .*greater than or equal to 0"),

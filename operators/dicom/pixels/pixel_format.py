@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from numpy import dtype, integer
 from pydicom import Dataset
 
-from operators.dicom.pixels.read_limits import ReadLimits
 from operators.dicom.study.header_values import text, value
+from operators.dicom.study.read_limits import ReadLimits
 from operators.errors import UnsupportedPixelDataError
 
 _BITS_ALLOCATED = (8, 16, 32)

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
-from pydicom.datadict import keyword_dict, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 
 MAX_PATTERN_LENGTH = 200
 MAX_MATCHED_LENGTH = 64
@@ -25,6 +25,14 @@ Row = Mapping[str, tuple[str, ...]]
 """What one slice has for each keyword and property that a condition asks about."""
 
 PropertyName = Literal["num_slices", "extent_mm", "slice_spacing_mm", "plane", "b_value"]
+
+
+_BYTES = {"OB", "OW", "OF", "OD", "OL", "OV", "UN", "OB or OW", "US or OW", "US or SS or OW"}
+
+
+def is_sequence(keyword: str) -> bool:
+    """Whether the attribute has no value of its own but items."""
+    return dictionary_VR(keyword) == "SQ"
 
 
 class Typed(BaseModel):
@@ -46,8 +54,8 @@ class Test(Typed):
     is_: str | float | None = Field(None, alias="is")
     one_of: tuple[str | float, ...] | None = Field(None, min_length=1)
     matches: str | None = Field(None, min_length=1, max_length=MAX_PATTERN_LENGTH)
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(None, allow_inf_nan=False)
+    max: float | None = Field(None, allow_inf_nan=False)
     present: bool | None = None
 
     @field_validator("matches")
@@ -105,7 +113,15 @@ class KeywordTest(Test):
     def _is_keyword(cls, keyword: str) -> str:
         if tag_for_keyword(keyword) is None:
             raise ValueError(f"{keyword} is no DICOM keyword{_suggestion(keyword)}")
+        if dictionary_VR(keyword) in _BYTES:
+            raise ValueError(f"{keyword} holds bytes, which no rule can test")
         return keyword
+
+    @model_validator(mode="after")
+    def _asks_sequences_for_presence(self) -> Self:
+        if is_sequence(self.keyword) and self.model_fields_set - {"keyword", "present"}:
+            raise ValueError(f"{self.keyword} is a sequence; present is all that can be asked")
+        return self
 
     @property
     def columns(self) -> frozenset[str]:

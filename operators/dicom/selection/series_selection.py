@@ -14,6 +14,7 @@ from operators.dicom.selection.rules import Role, RuleSet, SelectionRules, defau
 from operators.dicom.selection.series_splitting import split_series
 from operators.dicom.selection.volume_checks import Soundness, check_volume
 from operators.dicom.selection.volume_facts import VolumeFacts, acquired
+from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.study.study_index import SeriesIndex, StudyIndex
 from operators.dicom.volumes.slices import VolumeCandidate
 from operators.errors import NoMatchingSeriesError
@@ -73,10 +74,12 @@ class SeriesDecision:
 _Judged = tuple[SeriesIndex, tuple[Verdict, ...]]
 
 
-def select_series(index: StudyIndex, rules: SelectionRules | None = None) -> tuple[SeriesDecision, ...]:
+def select_series(
+    index: StudyIndex, rules: SelectionRules | None = None, *, limits: ReadLimits = DEFAULT_LIMITS
+) -> tuple[SeriesDecision, ...]:
     """A decision for every series, the selected ones first, then by score; by the default rules if none are given."""
     chosen_rules = rules or default_rules()
-    judged = [(series, tuple(_verdicts(series, chosen_rules))) for series in index.series]
+    judged = [(series, tuple(_verdicts(series, chosen_rules, limits))) for series in index.series]
     return _elected(judged, chosen_rules)
 
 
@@ -135,10 +138,10 @@ def _seen(verdict: Verdict, region: str | None, seen: Mapping[str, float] | None
     return replace(verdict, score=score, reasons=(reason, *verdict.reasons), region_hints=0.0)
 
 
-def _verdicts(series: SeriesIndex, rules: SelectionRules) -> Iterator[Verdict]:
+def _verdicts(series: SeriesIndex, rules: SelectionRules, limits: ReadLimits) -> Iterator[Verdict]:
     roles = [role for role in rules.roles if role.modality == series.modality]
     for volume in split_series(series) if roles else ():
-        facts, soundness = VolumeFacts(volume), check_volume(volume)
+        facts, soundness = VolumeFacts(volume), check_volume(volume, limits)
         for role in roles:
             yield _verdict(facts, soundness, role, rules.every.joined_with(role))
 
@@ -162,15 +165,22 @@ def _verdict(facts: VolumeFacts, soundness: Soundness, role: Role, rules: RuleSe
 
 def _size(facts: VolumeFacts, points: float) -> str:
     if facts.extent_mm is None:
-        return f"{facts.num_slices} slice{'s' * (facts.num_slices > 1)}"
-    return f"{facts.num_slices} slices over {facts.extent_mm:.0f} mm ({points:+.1f})"
+        return _count(facts)
+    return f"{_count(facts)} over {facts.extent_mm:.0f} mm ({points:+.1f})"
 
 
 def _ruled_out(facts: VolumeFacts, role: Role, rules: RuleSet) -> Iterator[str]:
     yield from (rule.name for rule in rules.excludes if facts.anywhere(rule.when))
     yield from (f"lacks: {rule.name}" for rule in rules.requires if not facts.everywhere(rule.when))
     if facts.num_slices < role.min_slices:
-        yield f"{facts.num_slices} slice{'s' * (facts.num_slices > 1)}, at least {role.min_slices} are needed"
+        yield f"{_count(facts)}, at least {role.min_slices} are needed"
+
+
+def _count(facts: VolumeFacts) -> str:
+    count, total = facts.num_slices, len(facts.volume.slices)
+    if count == total:
+        return f"{count} slice{'s' * (count > 1)}"
+    return f"{total} slices at {count} position{'s' * (count > 1)}"
 
 
 def _elected(judged: Sequence[_Judged], rules: SelectionRules) -> tuple[SeriesDecision, ...]:
@@ -230,11 +240,10 @@ def _rejected(
 
 
 def _outdone(verdict: Verdict, winner: Verdict) -> str:
-    better = (
-        f"score {verdict.score:g} for {verdict.role}, series {winner.volume.series_instance_uid} has {winner.score:g}"
-    )
-    equal = verdict.score > winner.score - EQUAL_SCORES
-    return f"{better}: equally good, the later one is taken" if equal else better
+    uid, scores = winner.volume.series_instance_uid, f"score {winner.score:g} against {verdict.score:g}"
+    if verdict.score > winner.score - EQUAL_SCORES:
+        return f"as good as series {uid} for {verdict.role}, {scores}, and not the later one"
+    return f"series {uid} is better for {verdict.role}, {scores}"
 
 
 def _objections(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -242,12 +251,17 @@ def _objections(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
     by_volume: dict[VolumeCandidate, tuple[str, ...]] = {}
     for verdict in verdicts:
         by_volume[verdict.volume] = tuple(dict.fromkeys((*by_volume.get(verdict.volume, ()), *verdict.reasons)))
+    if len(by_volume) == 1:
+        return next(iter(by_volume.values()))
     if len(set(by_volume.values())) == 1:
-        count = (f"{len(by_volume)} volumes in the series",) if len(by_volume) > 1 else ()
-        return (*count, *next(iter(by_volume.values())))
-    lines = [f"{volume.label}: {'; '.join(reasons)}" for volume, reasons in by_volume.items()]
+        labels = "; ".join(_first([volume.label for volume in by_volume]))
+        return (f"{len(by_volume)} volumes in the series: {labels}", *next(iter(by_volume.values())))
+    return _first([f"{volume.label}: {'; '.join(reasons)}" for volume, reasons in by_volume.items()])
+
+
+def _first(lines: Sequence[str]) -> tuple[str, ...]:
     more = len(lines) - _MAX_REASONS
-    return (*lines[:_MAX_REASONS], *((f"and {more} more volumes that do not fit",) if more > 0 else ()))
+    return (*lines[:_MAX_REASONS], *((f"and {more} more volumes",) if more > 0 else ()))
 
 
 def _whole(series: SeriesIndex) -> VolumeCandidate:

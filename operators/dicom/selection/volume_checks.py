@@ -14,12 +14,12 @@ from pydicom.uid import (
 )
 
 from operators.dicom.pixels.pixel_format import read_pixel_format
-from operators.dicom.pixels.read_limits import DEFAULT_LIMITS
 from operators.dicom.study.header_values import is_uid, is_unreadable, number, numbers, text, value, values
-from operators.dicom.volumes.slice_layout import lay_out
+from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
+from operators.dicom.volumes.slice_layout import lay_out, sparseness
 from operators.dicom.volumes.slice_stack import stack_slices, without_duplicates
 from operators.dicom.volumes.slices import VolumeCandidate
-from operators.errors import CuriaError, SeriesGeometryError, UnsupportedPixelDataError
+from operators.errors import CuriaError, ResourceError, SeriesGeometryError, UnsupportedPixelDataError
 
 MAX_PIXEL_SPACING_MM = 50.0
 """No CT or MR pixel is larger; a header that says so means another unit or is broken."""
@@ -47,6 +47,7 @@ _MUST_BE_NUMBERS = (
 
 INTERPOLATED_POINTS = -2.0
 REPEATED_POINTS = -2.0
+SPARSE_POINTS = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +62,29 @@ class Soundness:
     drawbacks: tuple[tuple[str, float], ...] = ()
 
 
-def check_volume(volume: VolumeCandidate) -> Soundness:
-    """Everything that can be told without pixels; the grid only when all else is sound."""
-    complaints = tuple(complaint for check in _CHECKS for complaint in check(volume))
-    if any(_without_numbers(volume)):
+def check_volume(volume: VolumeCandidate, limits: ReadLimits = DEFAULT_LIMITS) -> Soundness:
+    """Every objection that headers give, not the first one only; the grid where all slices have a place."""
+    complaints = (
+        *(complaint for check in _CHECKS for complaint in check(volume)),
+        *_plausible_pixels(volume, limits),
+    )
+    if _without_numbers(volume):
         return Soundness(complaints)
-    grid = _check_grid(volume)
+    grid = _check_grid(volume, limits)
     return Soundness((*complaints, *(new for new in grid.complaints if new not in complaints)), grid.drawbacks)
 
 
-def _check_grid(volume: VolumeCandidate) -> Soundness:
+def _check_grid(volume: VolumeCandidate, limits: ReadLimits) -> Soundness:
     """What the volume reader will make of the slices' positions."""
     header = volume.slices[0].header
     rows, columns = (max(int(number(header, keyword) or 0), 1) for keyword in ("Rows", "Columns"))
     try:
         # Whether slices at one position are equal takes their pixels, which the volume reader compares.
         stack, repeated = without_duplicates(stack_slices(volume), lambda one, other: True)
+        limits.check_count(len(volume.slices), stack.name)
         layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid="")
-    except (SeriesGeometryError, UnsupportedPixelDataError) as error:
+        limits.check_size(layout.geometry.shape, stack.name)
+    except (SeriesGeometryError, UnsupportedPixelDataError, ResourceError) as error:
         return Soundness((_message(error),))
     drawbacks = []
     if layout.is_resampled:
@@ -86,6 +92,8 @@ def _check_grid(volume: VolumeCandidate) -> Soundness:
     if repeated:
         count = len(volume.slices) - len(stack.slices)
         drawbacks.append((f"{count} slices at positions that others have", REPEATED_POINTS))
+    if sparse := sparseness(stack, float(layout.geometry.spacing[0])):
+        drawbacks.append((sparse, SPARSE_POINTS))
     return Soundness((), tuple(drawbacks))
 
 
@@ -99,9 +107,10 @@ def _headers(volume: VolumeCandidate) -> list[Dataset]:
 
 
 def _image_objects(volume: VolumeCandidate) -> Iterator[str]:
-    classes = {text(header, "SOPClassUID") for header in _headers(volume)}
-    if not classes <= _IMAGE_CLASSES.get(volume.modality, set()):
-        yield f"holds other objects than {volume.modality} images"
+    classes = [text(header, "SOPClassUID") for header in _headers(volume)]
+    others = sum(one not in _IMAGE_CLASSES.get(volume.modality, ()) for one in classes)
+    if others:
+        yield f"{others} of {len(classes)} slices are no {volume.modality} images by their SOPClassUID"
 
 
 def _identified(volume: VolumeCandidate) -> Iterator[str]:
@@ -144,20 +153,23 @@ def _is_no_number(header: Dataset, keyword: str) -> bool:
 
 def _placed(volume: VolumeCandidate) -> Iterator[str]:
     headers = _headers(volume)
-    missing = list(_without_numbers(volume))
-    if not all(text(header, "FrameOfReferenceUID") for header in headers):
-        missing.append("FrameOfReferenceUID")
-    if missing:
-        yield f"slices without {', '.join(missing)}"
+    for keyword, count in _without_numbers(volume).items():
+        yield f"{count} of {len(headers)} slices without a usable {keyword}, nothing tells where their pixels lie"
+    frameless = sum(not text(header, "FrameOfReferenceUID") for header in headers)
+    if frameless:
+        yield f"{frameless} of {len(headers)} slices without FrameOfReferenceUID, results could not be placed"
     frames = max((number(header, "NumberOfFrames") or 1 for header in headers), default=1)
     if frames > 1:
         yield f"a multi-frame object that does not say where each of its {frames:g} frames lies"
 
 
-def _without_numbers(volume: VolumeCandidate) -> Iterator[str]:
-    for keyword, count in _NUMBERS_NEEDED.items():
-        if any(len(numbers(header, keyword)) != count for header in _headers(volume)):
-            yield keyword
+def _without_numbers(volume: VolumeCandidate) -> dict[str, int]:
+    """How many slices lack each of the attributes that say where a slice lies."""
+    lacking = {
+        keyword: sum(len(numbers(header, keyword)) != count for header in _headers(volume))
+        for keyword, count in _NUMBERS_NEEDED.items()
+    }
+    return {keyword: count for keyword, count in lacking.items() if count}
 
 
 def _plausible_spacing(volume: VolumeCandidate) -> Iterator[str]:
@@ -166,7 +178,7 @@ def _plausible_spacing(volume: VolumeCandidate) -> Iterator[str]:
             yield f"PixelSpacing {' x '.join(f'{mm:g}' for mm in spacing)} mm is not plausible"
 
 
-def _plausible_pixels(volume: VolumeCandidate) -> Iterator[str]:
+def _plausible_pixels(volume: VolumeCandidate, limits: ReadLimits) -> Iterator[str]:
     keywords = (
         "Rows",
         "Columns",
@@ -179,7 +191,7 @@ def _plausible_pixels(volume: VolumeCandidate) -> Iterator[str]:
     kinds = {tuple(str(value(header, keyword)) for keyword in keywords): header for header in _headers(volume)}
     for header in kinds.values():
         try:
-            read_pixel_format(header, DEFAULT_LIMITS)
+            read_pixel_format(header, limits)
         except UnsupportedPixelDataError as error:
             yield _message(error)
 
@@ -192,5 +204,4 @@ _CHECKS: tuple[Callable[[VolumeCandidate], Iterator[str]], ...] = (
     _readable,
     _placed,
     _plausible_spacing,
-    _plausible_pixels,
 )

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.selection.conditions import Condition, Row
+from operators.dicom.selection.conditions import Condition, Row, is_sequence
 from operators.dicom.selection.series_splitting import b_value, plane_of
-from operators.dicom.study.header_values import number, numbers, text, texts
+from operators.dicom.study.header_values import number, numbers, text, texts, value
 from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
 from operators.dicom.volumes.slices import VolumeCandidate
 
@@ -72,6 +72,8 @@ class VolumeFacts:
         headers = (plane.header for plane in self.volume.slices)
         if name in _OF_SLICE:
             return tuple(_OF_SLICE[name](header) for header in headers)
+        if is_sequence(name):
+            return tuple(("items",) if value(header, name) else () for header in headers)
         return tuple(texts(header, name) for header in headers)
 
 

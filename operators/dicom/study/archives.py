@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import error as InflateError
 
+from operators.dicom.study.read_limits import ReadLimits
 from operators.errors import InputError
-
-MAX_MEMBERS = 100_000
-"""Members in all zip files of a study; the largest studies have some 20,000 images."""
-
-MAX_UNPACKED_BYTES = 32 * 2**30
-"""Bytes that all zip files of a study may unpack to, counted while they are written, not as they declare it."""
 
 HEAD_BYTES = 132
 """Enough of a file to tell whether it is DICOM: the preamble and its mark."""
@@ -32,9 +27,10 @@ class Unpacker:
     is_wanted : told the first bytes of a member
     """
 
-    def __init__(self, folder: Path, is_wanted: Callable[[bytes], bool]) -> None:
+    def __init__(self, folder: Path, is_wanted: Callable[[bytes], bool], limits: ReadLimits) -> None:
         self._folder = folder
         self._is_wanted = is_wanted
+        self._limits = limits
         self._num_members = 0
         self._num_bytes = 0
         self.num_other_files = 0
@@ -63,6 +59,8 @@ class Unpacker:
         for member in opened.infolist():
             if member.is_dir():
                 continue
+            if member.header_offset < 0:
+                raise zipfile.BadZipFile("a member before the start of the file")
             with opened.open(member) as packed:
                 head = packed.read(HEAD_BYTES)
                 if not self._is_wanted(head):
@@ -77,13 +75,17 @@ class Unpacker:
 
     def _count_members(self, count: int) -> None:
         self._num_members += count
-        if self._num_members > MAX_MEMBERS:
-            raise InputError(f"input: zip files with more than {MAX_MEMBERS} members are not unpacked; send the images")
+        if self._num_members > self._limits.max_archive_members:
+            raise InputError(
+                f"input: zip files with more than {self._limits.max_archive_members} members are not unpacked "
+                "(max_archive_members); send the images themselves"
+            )
 
     def _write(self, chunk: bytes, file: BinaryIO) -> None:
         self._num_bytes += len(chunk)
-        if self._num_bytes > MAX_UNPACKED_BYTES:
+        if self._num_bytes > self._limits.max_unpacked_bytes:
             raise InputError(
-                f"input: zip files unpack to more than {MAX_UNPACKED_BYTES // 2**30} GiB; send the images themselves"
+                f"input: zip files unpack to more than {self._limits.max_unpacked_bytes} bytes (max_unpacked_bytes); "
+                "send the images themselves"
             )
         file.write(chunk)

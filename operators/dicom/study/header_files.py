@@ -20,12 +20,10 @@ from pydicom.uid import (
 
 from operators.dicom.study.header_values import UNREADABLE, is_uid, text
 from operators.dicom.study.plain_header import PREFIX_BYTES, read_plain_header
+from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.errors import InputError
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
-
-MAX_INFLATED_BYTES = 2**30
-"""What a deflated file may unpack to. Deflate packs a thousandfold, so a file of 10 MB could ask for 10 GB."""
 
 MAX_PRIVATE_BYTES = 1024
 """Larger private attributes are dropped: a vendor's protocol weighs 100 KB in each slice and is never used."""
@@ -69,8 +67,14 @@ class Found(Enum):
     CLOSED = "a file that cannot be opened"
 
 
-def read_header(path: Path) -> tuple[Dataset, bool] | Found:
-    """The header and whether pixel data follows it; pixels are not read."""
+def read_header(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> tuple[Dataset, bool] | Found:
+    """The header and whether pixel data follows it; pixels are not read.
+
+    Raises
+    ------
+    InputError
+        When a deflated file unpacks to more than the limit.
+    """
     try:
         with BoundedFile(path) as file:
             head = file.read(PREFIX_BYTES)
@@ -79,7 +83,7 @@ def read_header(path: Path) -> tuple[Dataset, bool] | Found:
                 _drop_bulky_private(plain)
                 return plain, True
             file.seek(0)
-            return _read(file, head[:_HEAD_BYTES])
+            return _read(file, head[:_HEAD_BYTES], limits)
     except PermissionError:
         return Found.CLOSED
 
@@ -89,11 +93,11 @@ def looks_like_dicom(head: bytes) -> bool:
     return head[_MARK_AT] == _MARK or _starts_as_dataset(head)
 
 
-def _read(file: BinaryIO, head: bytes) -> tuple[Dataset, bool] | Found:
+def _read(file: BinaryIO, head: bytes, limits: ReadLimits) -> tuple[Dataset, bool] | Found:
     if head.startswith(_ZIP_MARK):
         return Found.ARCHIVE
     if head[_MARK_AT] == _MARK:
-        _check_inflated_size(file, head)
+        _check_inflated_size(file, head, limits.max_inflated_bytes)
         return _read_marked(file)
     return _read_bare(file) if _starts_as_dataset(head) else Found.OTHER
 
@@ -161,7 +165,7 @@ def _starts_as_dataset(head: bytes) -> bool:
     return head[4:6] in _TEXTUAL_VRS or int.from_bytes(head[4:8], "little") <= 64
 
 
-def _check_inflated_size(file: BinaryIO, head: bytes) -> None:
+def _check_inflated_size(file: BinaryIO, head: bytes, limit: int) -> None:
     if DeflatedExplicitVRLittleEndian.encode() not in head:
         return
     file.seek(_META_END + int.from_bytes(head[_META_LENGTH_AT], "little"))
@@ -172,7 +176,7 @@ def _check_inflated_size(file: BinaryIO, head: bytes) -> None:
         while packed and not inflater.eof:
             size += len(inflater.decompress(packed, 2**20))
             packed = inflater.unconsumed_tail
-            if size > MAX_INFLATED_BYTES:
-                raise InputError(f"input: a deflated file unpacks to more than {MAX_INFLATED_BYTES // 2**20} MiB")
+            if size > limit:
+                raise InputError(f"input: a deflated file unpacks to more than {limit} bytes (max_inflated_bytes)")
     except zlib.error:
         return  # reading it will say that it is broken

@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
 UNREADABLE = (
@@ -70,8 +71,9 @@ def values(header: Dataset, keyword: str | BaseTag) -> tuple[Any, ...]:
 
 
 def texts(header: Dataset, keyword: str | BaseTag) -> tuple[str, ...]:
-    """All values as text, padding taken off, empty ones left out."""
-    return tuple(text for found in values(header, keyword) if (text := str(found).strip()))
+    """All values as text, padding taken off, empty ones left out; sequences and bytes have no text."""
+    found = (one for one in values(header, keyword) if not isinstance(one, Sequence | bytes))
+    return tuple(text for one in found if (text := str(one).strip()))
 
 
 def text(header: Dataset, keyword: str) -> str:

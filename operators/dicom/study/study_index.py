@@ -4,6 +4,7 @@ import filecmp
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from operators.dicom.study.archives import Unpacker
 from operators.dicom.study.header_files import Found, looks_like_dicom, read_header
 from operators.dicom.study.header_values import text
+from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.errors import InputError, PatientMismatchError
 
 NUM_THREADS = 2
@@ -79,7 +81,11 @@ class StudyIndex:
 
 
 def index_study(
-    source: Path, *, scratch: Path | None = None, progress: Progress = lambda done, total: None
+    source: Path,
+    *,
+    scratch: Path | None = None,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    progress: Progress = lambda done, total: None,
 ) -> StudyIndex:
     """Index every DICOM file of *source*, a folder, a zip file or a DICOM file, whatever the files are called.
 
@@ -89,19 +95,29 @@ def index_study(
     Raises
     ------
     InputError
-        When there is no DICOM file, or one that is broken in its header.
+        When there is no DICOM file, one that is broken in its header, or more to unpack than the limits allow.
     """
     paths = _files(source)
-    found = _read_all(paths, progress)
+    found = _read_all(paths, limits, progress)
     archives = [path for path, entry in zip(paths, found, strict=True) if entry is Found.ARCHIVE]
     if scratch and archives:
-        unpacker = Unpacker(scratch, looks_like_dicom)
+        unpacker = Unpacker(scratch, looks_like_dicom, limits)
         found = [entry for entry in found if entry is not Found.ARCHIVE]
-        found += _read_all(unpacker.unpack(archives), progress)
+        found += _read_all(unpacker.unpack(archives), limits, progress)
         found += [Found.OTHER] * unpacker.num_other_files
     instances = _instances(found)
     unique = _without_copies(instances)
     return StudyIndex(tuple(_series(unique)), len(found) - len(instances), len(instances) - len(unique))
+
+
+def split_studies(index: StudyIndex) -> tuple[StudyIndex, ...]:
+    """One index for each StudyInstanceUID; a series that names several stays whole, with its first instance's."""
+
+    def uid(series: SeriesIndex) -> str:
+        return text(series.instances[0].header, "StudyInstanceUID")
+
+    grouped = groupby(sorted(index.series, key=uid), key=uid)
+    return tuple(StudyIndex(tuple(series), num_other_files=0) for _, series in grouped)
 
 
 def check_one_study(index: StudyIndex) -> str:
@@ -120,11 +136,15 @@ def check_one_study(index: StudyIndex) -> str:
     issuers = _distinct(index.headers, "IssuerOfPatientID") - {""}
     if len(patients) > 1 or len(issuers) > 1:
         raise PatientMismatchError(
-            f"input: expected one patient, found {max(len(patients), len(issuers))}; nothing was computed"
+            f"input: expected one patient, found {max(len(patients), len(issuers))}; nothing was computed, "
+            "give one study at a time"
         )
     studies = _distinct(index.headers, "StudyInstanceUID")
     if len(studies) != 1 or studies == {""}:
-        raise InputError(f"input: expected one StudyInstanceUID in all instances, found {len(studies - {''})}")
+        raise InputError(
+            f"input: expected one StudyInstanceUID in all instances, found {len(studies - {''})}; "
+            "give one study at a time"
+        )
     return studies.pop()
 
 
@@ -140,10 +160,10 @@ def _files(source: Path) -> list[Path]:
     return sorted(path for path in source.rglob("*") if path.is_file())
 
 
-def _read_all(paths: Sequence[Path], progress: Progress) -> list[Instance | Found]:
+def _read_all(paths: Sequence[Path], limits: ReadLimits, progress: Progress) -> list[Instance | Found]:
     entries: list[Instance | Found] = []
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for path, read in zip(paths, pool.map(read_header, paths), strict=True):
+        for path, read in zip(paths, pool.map(partial(read_header, limits=limits), paths), strict=True):
             entries.append(read if isinstance(read, Found) else Instance(path, *read))
             if len(entries) % _PROGRESS_EVERY == 0:
                 progress(len(entries), len(paths))
@@ -162,7 +182,7 @@ def _instances(found: Sequence[Instance | Found]) -> list[Instance]:
     # A directory of a medium (DICOMDIR) lists files and is none of the images itself.
     instances = [entry for entry in instances if _media_storage_class(entry) != MediaStorageDirectoryStorage]
     if not instances:
-        raise InputError(f"input: no DICOM file found, {len(found)} other files were ignored")
+        raise InputError(f"input: no DICOM file found among {len(found)} files")
     return instances
 
 

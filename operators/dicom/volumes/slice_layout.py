@@ -25,8 +25,13 @@ IN_PLANE_TOLERANCE = 0.1
 MAX_STEP_RATIO = 1.5
 """Largest over smallest step that is still a step that varies; a missing slice makes it 2."""
 
+SPARSE_RATIO = 1.9
+"""Distance over thickness of slices from which others seem to be missing between them: every second one makes it 2."""
+
 MAX_SHEAR = math.tan(math.radians(45))
 """CT gantries tilt by 30 degrees at most; more is an error of the header."""
+
+_MIN_THICKNESS_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +79,24 @@ def lay_out(stack: SliceStack, *, rows: int, columns: int, frame_of_reference_ui
     affine[:3, 3] = stack.positions[0] + affine[:3, 1:3] @ low
     shape = (len(stack.slices), rows + int(extra_rows), columns + int(extra_columns))
     geometry = Geometry(affine, shape, frame_of_reference_uid)
-    return SliceLayout(geometry, depths, offsets - low, (*depth_remarks, *tilt_remarks))
+    sparse = sparseness(stack, step)
+    sparse_remarks = (f"{stack.name}: {sparse}; the slices are read as they are",) if sparse else ()
+    return SliceLayout(geometry, depths, offsets - low, (*depth_remarks, *tilt_remarks, *sparse_remarks))
+
+
+def sparseness(stack: SliceStack, step_mm: float) -> str | None:
+    """Whether slices seem to be missing regularly, in plain words.
+
+    Even steps hide it from every comparison of the slices with one another. It may be meant, too (MR with gaps, thin CT
+    slices at intervals), so it is said and not refused.
+    """
+    thickness = number(stack.slices[0].header, "SliceThickness") or 0.0
+    if len(stack.slices) == 1 or thickness < _MIN_THICKNESS_MM or step_mm < SPARSE_RATIO * thickness:
+        return None
+    gap_mm = step_mm - thickness
+    return (
+        f"slices of {thickness:.3g} mm lie {step_mm:.3g} mm apart, {gap_mm:.3g} mm between them were not imaged or sent"
+    )
 
 
 def _along_normal(stack: SliceStack) -> tuple[float, NDArray[np.float64], tuple[str, ...]]:

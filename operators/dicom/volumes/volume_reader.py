@@ -13,9 +13,9 @@ from pydicom import Dataset
 from operators.dicom.pixels.pixel_decoding import decode_frame
 from operators.dicom.pixels.pixel_format import PixelFormat, read_pixel_format
 from operators.dicom.pixels.pixel_values import fill_padding, value_remarks, value_transform
-from operators.dicom.pixels.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.pixels.stored_pixels import StoredPixels, locate_pixels
 from operators.dicom.study.header_values import text
+from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.study.study_index import SeriesIndex
 from operators.dicom.volumes.slice_layout import SliceLayout, lay_out
 from operators.dicom.volumes.slice_resampling import resample_slices
@@ -24,8 +24,6 @@ from operators.dicom.volumes.slices import Slice, VolumeCandidate, shallow_copy,
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.volume import Volume
 from operators.errors import ResourceError, SeriesGeometryError
-
-_BYTES_PER_VOXEL = 4
 
 
 def read_series(series: SeriesIndex, *, role: str) -> SourceSeries:
@@ -47,7 +45,7 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
     ResourceError
         For a volume beyond the limits or the memory.
     """
-    _check_count(candidate, limits)
+    limits.check_count(len(candidate.slices), f"series {candidate.series_instance_uid}")
     stack = stack_slices(candidate)
     reader = _reader(stack, candidate.modality, limits)
     stack, repeated = without_duplicates(stack, reader.same_values)
@@ -55,7 +53,7 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
     rows, columns = reader.pixel_format.shape
     frame_of_reference_uid = text(headers[0], "FrameOfReferenceUID")
     layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid=frame_of_reference_uid)
-    _check_size(layout, stack, limits)
+    limits.check_size(layout.geometry.shape, stack.name)
     array, digest = reader.read(stack.slices, layout)
     multi_frame, scattered = _multi_frame(stack)
     values = value_remarks(stack.headers, modality=candidate.modality)
@@ -127,23 +125,6 @@ def _reader(stack: SliceStack, modality: str, limits: ReadLimits) -> _SliceReade
             )
     stored = {path: locate_pixels(instance, formats[path]) for path, instance in instances.items()}
     return _SliceReader(formats[stack.slices[0].instance.path], stored, modality)
-
-
-def _check_count(candidate: VolumeCandidate, limits: ReadLimits) -> None:
-    if len(candidate.slices) > limits.max_slices:
-        raise ResourceError(
-            f"series {candidate.series_instance_uid}: {len(candidate.slices)} slices, the limit is {limits.max_slices} "
-            "(max_slices)"
-        )
-
-
-def _check_size(layout: SliceLayout, stack: SliceStack, limits: ReadLimits) -> None:
-    size = int(np.prod(layout.geometry.shape, dtype=np.int64)) * _BYTES_PER_VOXEL
-    if size > limits.max_volume_bytes:
-        raise ResourceError(
-            f"{stack.name}: a volume of {' x '.join(map(str, layout.geometry.shape))} voxels takes {size} bytes, "
-            f"the limit is {limits.max_volume_bytes} (max_volume_bytes)"
-        )
 
 
 def _allocated(shape: tuple[int, int, int], plane: Slice) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from orthanc_plugin.eligibility import StudyFacts
+from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.orthanc_client import OrthancClient
@@ -21,7 +21,14 @@ from orthanc_plugin.worker import Worker
 STUDY_ID = "-".join(["0123abcd"] * 5)
 STUDY = StudyFacts(STUDY_ID, "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
 FINDING = {"name": "<script>x</script>", "site": None, "probability": 0.25, "threshold": 0.5, "present": None}
-OBJECT = {"kind": "SR", "bytes": 2048, "sha256": "ab" * 32, "orthanc_instance_id": "i", "orthanc_series_id": "s"}
+OBJECT = {
+    "kind": "SR",
+    "series_instance_uid": "9.9",
+    "bytes": 2048,
+    "sha256": "ab" * 32,
+    "orthanc_instance_id": "i",
+    "orthanc_series_id": "s",
+}
 JOB = Job(
     work_id="w1", orthanc_id=STUDY_ID, study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
     state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=100.0, queued_at=101.0,
@@ -84,6 +91,44 @@ def test_seconds_from_stable_to_stored(client: TestClient, ledger: Ledger) -> No
     study = client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()
     assert study["seconds"]["stable_to_end"] == 7.25
     assert study["stored"] == "1970-01-01T00:01:47+00:00"
+
+
+STUDY_SERIES = (
+    SeriesFacts("1.1", "CT", ("a", "b")),
+    SeriesFacts("1.2", "SR", ("c",)),
+    SeriesFacts("1.3", "SEG", ("d",)),
+    SeriesFacts("1.4", "<b>", ("e", "f")),
+)
+JUDGED = {
+    "series_instance_uid": "1.1", "modality": "CT", "num_instances": 2, "decision": "selected", "role": "CT volume",
+    "score": 8.0, "reasons": ["axial (+2)"],
+}  # fmt: skip
+
+
+def test_every_series_of_a_study_is_shown_with_its_reason(client: TestClient, ledger: Ledger) -> None:
+    written = OBJECT | {"series_instance_uid": "1.3"}
+    ledger.note_series(STUDY_ID, STUDY_SERIES)
+    ledger.add_job(STUDY, replace(JOB, objects=[written], result={"series": [JUDGED]}))
+    series = client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["series"]
+    assert series[0] == JUDGED
+    assert [(one["decision"], one["reasons"]) for one in series[1:]] == [
+        ("not read", ["a report, not an image series"]),
+        ("not read", ["written by curia-pacs"]),
+        ("not read", ["only CT and MR images are read"]),
+    ]
+    assert all(one.keys() == JUDGED.keys() for one in series)
+    page = " ".join(client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text.split())
+    assert "<b>selected</b> CT, 2 files, CT volume <small>axial (+2)</small>" in page
+    assert "<b>not read</b> SR, 1 file <small>a report, not an image series</small>" in page
+    assert "<b>not read</b> &lt;b&gt;, 2 files" in page
+
+
+def test_series_show_before_a_study_was_judged_and_without_any_work(client: TestClient, ledger: Ledger) -> None:
+    ledger.note_series(STUDY_ID, STUDY_SERIES)
+    ledger.note_study(STUDY, State.WAITING, reason="still arriving")
+    series = client.get("/curia/worklist", headers=TOKEN).json()["studies"][0]["series"]
+    assert [one["decision"] for one in series] == ["not judged", "not read", "not read", "not read"]
+    assert series[0]["reasons"] == []
 
 
 def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> None:

@@ -11,9 +11,9 @@ from pydicom.uid import UID, ExplicitVRBigEndian, JPEG2000Lossless
 
 from operators.dicom.pixels.pixel_decoding import decode_frame
 from operators.dicom.pixels.pixel_format import read_pixel_format
-from operators.dicom.pixels.read_limits import DEFAULT_LIMITS
 from operators.dicom.pixels.stored_pixels import locate_pixels
 from operators.dicom.study.header_files import read_header
+from operators.dicom.study.read_limits import DEFAULT_LIMITS
 from operators.dicom.study.study_index import Instance
 from operators.errors import UnsupportedPixelDataError
 from phantoms import SeriesSpec, build_datasets, save_series

@@ -63,6 +63,12 @@ WRONG = {
     "an unknown key": ({"keyword": "ImageType", "equals": "X"}, "Extra inputs are not permitted"),
     "a pattern that is none": ({"keyword": "ImageType", "matches": "("}, "is no regular expression"),
     "an impossible range": ({"keyword": "Rows", "min": 5, "max": 2}, "min 5 is above max 2"),
+    "a range that is no number": ({"keyword": "Rows", "min": float("nan")}, "finite number"),
+    "bytes": ({"keyword": "PixelData", "present": True}, "PixelData holds bytes, which no rule can test"),
+    "the text of a sequence": (
+        {"keyword": "ContrastBolusAgentSequence", "matches": "x"},
+        "ContrastBolusAgentSequence is a sequence; present is all that can be asked",
+    ),
     "an empty set": ({"keyword": "Rows", "one_of": []}, "at least 1 item"),
     "nothing asked": ({"keyword": "Rows"}, "needs one of: is, one_of, matches, min, max, present"),
     "absent and tested": ({"keyword": "Rows", "present": False, "min": 1}, "leaves no value"),

@@ -53,12 +53,12 @@ REJECTED = {
     "a capture that calls itself CT": (
         PLAIN,
         set_all(SOPClassUID=SecondaryCaptureImageStorage),
-        "holds other objects than CT images",
+        "8 of 8 slices are no CT images by their SOPClassUID",
     ),
     "another modality": (replace(PLAIN, modality="US"), set_all(Modality="US"), "modality US is not CT or MR"),
     "two slices": (replace(PLAIN, shape=(2, 4, 4)), set_all(), "2 slices, at least 3 are needed"),
-    "one slice many times": (PLAIN, set_all(ImagePositionPatient=[0, 0, 0]), "1 slice, at least 3 are needed"),
-    "no position": (PLAIN, set_all(ImagePositionPatient=None), "slices without ImagePositionPatient"),
+    "one slice many times": (PLAIN, set_all(ImagePositionPatient=[0, 0, 0]), "8 slices at 1 position, at least 3"),
+    "no position": (PLAIN, set_all(ImagePositionPatient=None), "8 of 8 slices without a usable ImagePositionPatient"),
     "no SOP Instance UID": (PLAIN, set_all(SOPInstanceUID=""), "8 of 8 instances without SOPInstanceUID"),
 }
 
@@ -108,7 +108,8 @@ def test_the_better_of_two_series_is_selected(better, worse, order):
     best, other = decide(*(good, bad)[::order])
     assert best.selected
     assert best.series is good
-    assert other.reasons[0].startswith(f"score {other.score:g} for CT volume, series {good.series_instance_uid} has")
+    assert f"series {good.series_instance_uid} " in other.reasons[0]
+    assert f"for CT volume, score {best.score:g} against {other.score:g}" in other.reasons[0]
 
 
 def test_thin_slices_are_better_than_thick_ones_of_the_same_extent():
@@ -130,7 +131,8 @@ def test_a_repeat_with_hardly_fewer_slices_wins():
     best, other = decide(indexed(whole), indexed(again, set_all(AcquisitionTime="230000")))
     assert best.series.series_instance_uid == again.series_instance_uid
     assert 0 < other.score - best.score < EQUAL_SCORES
-    assert other.reasons[0].endswith("equally good, the later one is taken")
+    assert other.reasons[0].startswith("as good as")
+    assert other.reasons[0].endswith("and not the later one")
 
 
 def test_the_reasons_are_points_and_words():
@@ -194,7 +196,10 @@ def test_the_phases_of_a_mixed_series_are_judged_one_by_one():
 def test_a_series_of_stacks_that_do_not_fit_says_so_of_each():
     datasets = repeated(replace(PLAIN_MR, shape=(2, 4, 4)), [set_all(EchoTime=5), set_all(EchoTime=10)])
     (decision,) = decide(series_of(datasets))
-    assert decision.reasons == ("2 volumes in the series", "2 slices, at least 3 are needed")
+    assert decision.reasons == (
+        "2 volumes in the series: echo time 5 ms; echo time 10 ms",
+        "2 slices, at least 3 are needed",
+    )
 
 
 BRAIN = (

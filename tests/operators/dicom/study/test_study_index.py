@@ -14,8 +14,8 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from operators.dicom.study import header_files
-from operators.dicom.study.study_index import check_one_study, index_study
+from operators.dicom.study.read_limits import ReadLimits
+from operators.dicom.study.study_index import check_one_study, index_study, split_studies
 from operators.errors import InputError, PatientMismatchError
 from phantoms import SeriesSpec, build_datasets, save_series
 
@@ -37,13 +37,13 @@ def test_files_are_found_by_content_at_any_depth(tmp_path: Path):
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path):
-    with pytest.raises(InputError, match="no DICOM file found, 0 other files were ignored"):
+    with pytest.raises(InputError, match="no DICOM file found among 0 files"):
         index_study(tmp_path)
 
 
 def test_a_folder_without_dicom_is_an_error(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("not DICOM")
-    with pytest.raises(InputError, match="no DICOM file found, 1 other files were ignored"):
+    with pytest.raises(InputError, match="no DICOM file found among 1 files"):
         index_study(tmp_path)
 
 
@@ -63,6 +63,16 @@ def test_two_patients_are_refused(tmp_path: Path):
     with pytest.raises(PatientMismatchError, match="expected one patient, found 2") as caught:
         check_one_study(index_study(tmp_path))
     assert "PHANTOM" not in str(caught.value)
+
+
+def test_poured_together_studies_are_told_apart(tmp_path: Path):
+    for study, series in (("one", "a"), ("one", "b"), ("two", "c")):
+        datasets = build_datasets(replace(SMALL, series=series))
+        for dataset in datasets:
+            dataset.StudyInstanceUID = SMALL.uid(study)
+        save_series(datasets, tmp_path / series)
+    parts = split_studies(index_study(tmp_path))
+    assert {check_one_study(part): len(part.series) for part in parts} == {SMALL.uid("one"): 2, SMALL.uid("two"): 1}
 
 
 def test_two_studies_are_refused(tmp_path: Path):
@@ -224,19 +234,19 @@ def test_a_file_that_may_not_be_read_is_an_error(tmp_path: Path):
         index_study(tmp_path)
 
 
-def test_a_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(header_files, "MAX_INFLATED_BYTES", 2**20)
+def test_a_deflated_bomb_is_refused(tmp_path: Path):
+    limits = ReadLimits(max_inflated_bytes=2**20)
     datasets = build_datasets(SMALL)
     datasets[0].PixelData = bytes(4 * 2**20)
     for dataset in datasets:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     (path,) = save_series(datasets[:1], tmp_path)
     assert path.stat().st_size < 2**16
-    with pytest.raises(InputError, match="a deflated file unpacks to more than 1 MiB"):
-        index_study(tmp_path)
+    with pytest.raises(InputError, match="a deflated file unpacks to more than 1048576 bytes"):
+        index_study(tmp_path, limits=limits)
     path.unlink()
     save_series(datasets[1:], tmp_path)
-    assert len(index_study(tmp_path).series[0].instances) == 3
+    assert len(index_study(tmp_path, limits=limits).series[0].instances) == 3
 
 
 def test_three_thousand_files_are_indexed_in_seconds(tmp_path: Path):

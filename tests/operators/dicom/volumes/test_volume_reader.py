@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from operators.dicom.pixels.read_limits import ReadLimits
+from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.slices import VolumeCandidate, slices_of
 from operators.dicom.volumes.volume_reader import read_series, read_volume
@@ -445,6 +445,19 @@ def test_what_exceeds_a_limit_is_refused_before_it_is_read(tmp_path: Path, limit
     slices = tuple(plane for instance in series.instances for plane in slices_of(instance))
     with pytest.raises(error, match=message):
         read_volume(VolumeCandidate(series.series_instance_uid, "CT", slices), role="test", limits=limits)
+
+
+@pytest.mark.parametrize(("thickness", "is_said"), [(1.5, True), (2.0, False)])
+def test_slices_that_may_be_missing_regularly_are_said(tmp_path: Path, thickness: float, is_said: bool):
+    def change(number: int, dataset: Dataset) -> None:
+        dataset.SliceThickness = thickness
+
+    source = read(written(tmp_path, SMALL, change))
+    said = (
+        "slices of 1.5 mm lie 3 mm apart, 1.5 mm between them were not imaged or sent; the slices are read as they are"
+    )
+    assert [remark.partition(": ")[2] for remark in source.remarks] == [said] * is_said
+    assert source.volume.geometry.spacing[0] == pytest.approx(3)
 
 
 def test_a_part_of_a_series_is_named_in_messages(tmp_path: Path):
