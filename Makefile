@@ -32,7 +32,12 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED) ## Measure against the rivals, side by side, into build/bench.json
+# MONAI itself is a rival to the reader only; beside the SDK it would cost the application seconds at its start.
+build/rivals/monai: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/rivals monai==1.6.1 \
+	    || echo "MONAI cannot be installed here; its row is left out"
+
+bench: $(INSTALLED) build/rivals/monai ## Measure against the rivals, side by side, into build/bench.json
 	@for part in tests/benchmarks/bench_*.py; do $(BIN)/python -W ignore $$part --out build/bench.json || exit 1; done
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others

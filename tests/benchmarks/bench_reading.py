@@ -1,14 +1,15 @@
 """How fast a folder of slices becomes a volume, beside what others do: rows of ``build/bench.json``.
 
-    python tests/benchmarks/bench_reading.py [--out build/bench.json] [--monai-python PYTHON]
+    python tests/benchmarks/bench_reading.py [--out build/bench.json] [--rivals build/rivals]
 
 The 32 slices of the bundled chest CT, one after the other until there are 275, lie in a temporary folder, uncompressed
 and as JPEG 2000. Every measurement is warm, ours and the rival's take turns, and medians count. MONAI Deploy's
-operators need MONAI itself: PYTHON is an interpreter that has both, without one its row is absent.
+operators need MONAI itself, which ``make bench`` puts into the rivals' folder; without it their row is absent.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -44,25 +45,25 @@ def main() -> None:
         sys.stdout.write(json.dumps(_peak_memory(arguments.peak)))
         return
     with TemporaryDirectory() as scratch:
-        write_rows(_rows(Path(scratch), arguments.monai_python), arguments.out)
+        write_rows(_rows(Path(scratch), arguments.rivals), arguments.out)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--monai-python", type=Path)
+    parser.add_argument("--rivals", type=Path, default=Path("build/rivals"), help="where MONAI is installed")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _rows(scratch: Path, monai_python: Path | None) -> Iterator[Row]:
+def _rows(scratch: Path, rivals: Path) -> Iterator[Row]:
     plain = _long_series(scratch / "uncompressed", ExplicitVRLittleEndian)
     name = f"{NUM_SLICES} CT slices, uncompressed, folder to float32 volume"
     yield compare(name, lambda: _read(plain), "highdicom get_volume_from_series", lambda: _read_by_highdicom(plain))
     yield compare(name, lambda: _read(plain), "SimpleITK ImageSeriesReader", lambda: _read_by_simpleitk(plain))
     yield compare(name, lambda: _read(plain), "physical limit: read the bytes, one copy", lambda: _read_bytes(plain))
-    if monai_python:
-        yield _monai_deploy(name, plain, monai_python)
+    if (rivals / "monai").is_dir():
+        yield _monai_deploy(name, plain, rivals)
     yield _memory(plain)
     encoded = _long_series(scratch / "jpeg2000", JPEG2000Lossless)
     yield compare(
@@ -124,12 +125,13 @@ def _read_bytes(folder: Path) -> np.ndarray:
     return volume
 
 
-def _monai_deploy(name: str, folder: Path, python: Path) -> Row:
-    """In its own interpreter, which has MONAI; the times are taken inside, imports left out."""
-    script = Path(__file__).parent / "monai_deploy_reading.py"
+def _monai_deploy(name: str, folder: Path, rivals: Path) -> Row:
+    """In a process of its own, which has MONAI; the times are taken inside, imports left out."""
+    command = [sys.executable, "-W", "ignore", Path(__file__).parent / "monai_deploy_reading.py", folder]
+    environment = os.environ | {"PYTHONPATH": str(rivals)}
     times, ours = [], []
     for _ in range(REPEATS):
-        output = subprocess.run([python, script, folder], capture_output=True, check=True, text=True).stdout
+        output = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
         times.append(json.loads(output.splitlines()[-1]))
         ours.append(seconds(lambda: _read(folder)))
     rival_name = "MONAI Deploy loader and series-to-volume operators"

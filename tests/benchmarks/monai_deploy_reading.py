@@ -1,6 +1,6 @@
 """Seconds that MONAI Deploy's operators take from a folder to a float32 volume: ``monai_deploy_reading.py FOLDER``.
 
-For an interpreter with the App SDK and MONAI; it knows nothing of this project.
+For an interpreter with the App SDK and MONAI, which may lie in different places; it knows nothing of this project.
 """
 
 import json
@@ -8,11 +8,16 @@ import logging
 import sys
 import time
 from pathlib import Path
+from pkgutil import extend_path
 
+import monai
 import numpy as np
-from monai.deploy.core import Fragment
-from monai.deploy.core.domain.dicom_series_selection import SelectedSeries, StudySelectedSeries
-from monai.deploy.operators import DICOMDataLoaderOperator, DICOMSeriesToVolumeOperator
+
+monai.__path__ = extend_path(monai.__path__, monai.__name__)
+
+from monai.deploy.core import Fragment  # noqa: E402
+from monai.deploy.core.domain.dicom_series_selection import SelectedSeries, StudySelectedSeries  # noqa: E402
+from monai.deploy.operators import DICOMDataLoaderOperator, DICOMSeriesToVolumeOperator  # noqa: E402
 
 
 def read(folder: Path) -> np.ndarray:

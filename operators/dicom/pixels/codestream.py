@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
-_END = b"\xff\xd9"
+END = b"\xff\xd9"
 """End of image and, in JPEG 2000, end of codestream."""
 
+_TILE_PART_START = b"\xff\x90"
+_MIN_TILE_PART = 14
 _MAX_PADDING = 64
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -41,8 +43,27 @@ def read_codestream(encoded: bytes) -> Codestream | None:
 
 
 def is_whole(encoded: bytes) -> bool:
-    """Whether the end marker is there; decoders fill what is missing of a shorter image and say nothing."""
-    return encoded[-_MAX_PADDING:].rstrip(b"\0").endswith(_END)
+    """Whether all is there up to the end marker; decoders fill what is missing of a shorter image and say nothing."""
+    if not encoded[-_MAX_PADDING:].rstrip(b"\0").endswith(END):
+        return False
+    return not encoded.startswith(_JPEG_2000_START) or _tile_parts_add_up(encoded)
+
+
+def _tile_parts_add_up(encoded: bytes) -> bool:
+    """The main header's segments, then tile parts of the lengths that they name, up to the end (T.800 A.4.2)."""
+    place = len(_JPEG_2000_START) // 2
+    try:
+        while (marker := encoded[place : place + 2]) not in (_TILE_PART_START, END):
+            place += 2 + int(struct.unpack_from(">H", encoded, place + 2)[0])
+        while marker == _TILE_PART_START:
+            (length,) = struct.unpack_from(">L", encoded, place + 6)
+            if length == 0:  # the last one may leave its length open
+                return True
+            place += max(length, _MIN_TILE_PART)
+            marker = encoded[place : place + 2]
+    except struct.error:
+        return False
+    return marker == END
 
 
 def _jpeg_2000(encoded: bytes) -> Codestream:

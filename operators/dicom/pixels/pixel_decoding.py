@@ -1,12 +1,15 @@
 """Stored bytes of one frame to whole numbers. All that decoders raise becomes one of our errors here.
 
-The decoder of each transfer syntax is the fastest one that agreed with a second one on every public sample.
+The decoders are those of imagecodecs, which work outside Python's global lock: libjpeg-turbo, CharLS, OpenJPEG. Two of
+its others are not among them: OpenJPH gives a damaged image back as if it were whole, where OpenJPEG complains, and the
+one for RLE ends the process over damage.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-import gdcm
 import numpy as np
+from imagecodecs import jpeg2k_decode, jpeg8_decode, jpegls_decode
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
@@ -27,7 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from operators.dicom.pixels.codestream import is_whole, read_codestream
+from operators.dicom.pixels.codestream import END, is_whole, read_codestream
 from operators.dicom.pixels.pixel_format import PixelFormat
 from operators.dicom.pixels.stored_pixels import UNFIT, StoredPixels
 from operators.dicom.study.header_values import text, value
@@ -35,25 +38,11 @@ from operators.errors import ResourceError, UnsupportedPixelDataError
 
 Integers = NDArray[np.integer]
 
-_PLUGINS: dict[UID, str] = {
-    JPEGBaseline8Bit: "gdcm",
-    JPEGLossless: "gdcm",
-    JPEGLosslessSV1: "gdcm",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
-    JPEG2000Lossless: "gdcm",
-    JPEG2000: "gdcm",
-    HTJ2KLossless: "pylibjpeg",
-    HTJ2KLosslessRPCL: "pylibjpeg",
-    HTJ2K: "pylibjpeg",
-    RLELossless: "pydicom",
-}
-"""Which of pydicom's decoders reads what. JPEG Extended is not here: pydicom keeps GDCM from its 12 bit kind."""
-
 _JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
-_JPEG = frozenset({JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1})
 _MAX_PRECISION = {JPEGBaseline8Bit: 8, JPEGExtended12Bit: 12}
 _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
+_WITNESS = b"\xb5\x2d" * 64
+"""Bits that no code of an image is likely to go on with."""
 
 
 def decode_frame(stored: StoredPixels, encoded: bytes) -> Integers:
@@ -87,15 +76,26 @@ def _native(stored: StoredPixels, encoded: bytes) -> Integers:
 
 
 def _decoded(stored: StoredPixels, encoded: bytes) -> Integers:
-    plugin = _PLUGINS.get(stored.syntax)
-    if plugin is None and stored.syntax != JPEGExtended12Bit:
+    pixel_format = stored.pixel_format
+    if stored.syntax == RLELossless:
+        return _decode_rle(pixel_format, encoded)
+    decode = _DECODERS.get(stored.syntax)
+    if decode is None:
         raise _refusal(stored, f"pixels in {stored.syntax.name} are not read; send them in another transfer syntax")
-    if stored.syntax != RLELossless:
-        _check_codestream(stored, encoded)
-    return _decoded_by_gdcm(stored, encoded) if plugin is None else _decoded_by_pydicom(stored, encoded, plugin)
+    precision = _check_codestream(stored, encoded)
+    samples = decode(encoded)
+    if samples.shape != pixel_format.shape:
+        raise ValueError(f"expected {pixel_format.shape} samples, found {samples.shape}")
+    samples = samples.astype(pixel_format.dtype(is_little_endian=True), copy=False)
+    if stored.syntax not in _JPEG_2000:
+        return samples
+    # Its codestreams have a sign of their own, which writers get wrong: the header's is meant (PS3.5 8.2.4).
+    unused = 8 * samples.dtype.itemsize - precision
+    return (samples << unused) >> unused
 
 
-def _check_codestream(stored: StoredPixels, encoded: bytes) -> None:
+def _check_codestream(stored: StoredPixels, encoded: bytes) -> int:
+    """Bits of a sample, once all that the codestream says of itself is what the header says."""
     pixel_format = stored.pixel_format
     expected = (*pixel_format.shape, 1)
     found = read_codestream(encoded)
@@ -114,18 +114,18 @@ def _check_codestream(stored: StoredPixels, encoded: bytes) -> None:
         )
     if not is_whole(encoded):
         raise _refusal(stored, f"pixels in {stored.syntax.name} end before their end marker; they are cut short")
+    return found.precision
 
 
 def _fits(stored: StoredPixels, precision: int) -> bool:
-    """Decoders choose their container by the precision; GDCM ends the process over one that is not the header's."""
+    """Only JPEG 2000 may leave allocated bits unused beyond the next whole byte (PS3.5 8.2)."""
     allocated = stored.pixel_format.bits_allocated
     if not 1 <= precision <= _MAX_PRECISION.get(stored.syntax, 16):
         return False
     return precision <= allocated if stored.syntax in _JPEG_2000 else allocated == (8 if precision <= 8 else 16)
 
 
-def _decoded_by_pydicom(stored: StoredPixels, encoded: bytes, plugin: str) -> Integers:
-    pixel_format = stored.pixel_format
+def _decode_rle(pixel_format: PixelFormat, encoded: bytes) -> Integers:
     options: dict[str, Any] = {
         "rows": pixel_format.rows,
         "columns": pixel_format.columns,
@@ -135,38 +135,33 @@ def _decoded_by_pydicom(stored: StoredPixels, encoded: bytes, plugin: str) -> In
         "photometric_interpretation": "MONOCHROME2",
         "pixel_representation": int(pixel_format.is_signed),
         "bits_allocated": pixel_format.bits_allocated,
-        # GDCM ends the process over 8 bit JPEG with fewer bits stored; what is unused is taken off below.
-        "bits_stored": pixel_format.bits_allocated if stored.syntax in _JPEG else pixel_format.bits_stored,
+        "bits_stored": pixel_format.bits_stored,
         "pixel_keyword": "PixelData",
     }
-    decoder = get_decoder(stored.syntax)
+    frames = encapsulate([encoded])
     # Its own validation would repeat ours and warn of data that happen to be as long as uncompressed ones.
-    array, _ = decoder.as_array(encapsulate([encoded]), raw=True, validate=False, decoding_plugin=plugin, **options)
+    array, _ = get_decoder(RLELossless).as_array(frames, raw=True, validate=False, decoding_plugin="pydicom", **options)
     return array.reshape(pixel_format.shape)
 
 
-def _decoded_by_gdcm(stored: StoredPixels, encoded: bytes) -> Integers:
-    """JPEG Extended, 8 or 12 bit; GDCM's pixels equal libjpeg-turbo's to the bit."""
-    pixel_format = stored.pixel_format
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(encoded)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((pixel_format.columns, pixel_format.rows, 1))
-    image.SetDataElement(element)
-    monochrome = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(monochrome))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(stored.syntax))))
-    # Told of 16 bits allocated, GDCM tries its 16 bit decoder first and complains on stderr.
-    bits = min(pixel_format.bits_allocated, 12)
-    image.SetPixelFormat(gdcm.PixelFormat(1, bits, bits, bits - 1, int(pixel_format.is_signed)))
-    # GDCM hands bytes over as text; surrogate escapes keep every one of them.
-    pixels = image.GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(pixels, pixel_format.dtype(is_little_endian=True)).reshape(pixel_format.shape)
+def _decode_jpeg(encoded: bytes) -> Integers:
+    """(rows, columns) unsigned samples of a sequential or lossless JPEG.
+
+    Where a scan is cut short libjpeg goes on with zero bits and only warns, which cannot be heard here. Bits put before
+    the end marker change such an image and no other.
+    """
+    scan = encoded[: encoded.rindex(END)].rstrip(b"\xff")  # markers may be filled up with FF (T.81 B.1.1.2)
+    samples: Integers = jpeg8_decode(encoded)
+    if not np.array_equal(samples, jpeg8_decode(scan + _WITNESS + END)):
+        raise ValueError("a scan that is cut short")
+    return samples
+
+
+_DECODERS: dict[UID, Callable[[bytes], Integers]] = {
+    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), _decode_jpeg),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), jpegls_decode),
+    **dict.fromkeys(_JPEG_2000, jpeg2k_decode),
+}
 
 
 def _stored_values(stored: StoredPixels, raw: Integers) -> Integers:

@@ -19,8 +19,8 @@ def derive_uid(*parts: str) -> str:
 class RunIdentity:
     """What a run is determined by; every UID it writes is a function of it.
 
-    source_digest, model_digest, settings_digest : hex SHA-256 of the source instances, of the model folder and of
-        the settings that change results
+    source_digest, model_digest, settings_digest : in hex, of the source instances, of the model folder and of the
+        settings that change results
     """
 
     source_digest: str

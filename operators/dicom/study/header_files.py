@@ -29,6 +29,7 @@ MAX_PRIVATE_BYTES = 1024
 """Larger private attributes are dropped: a vendor's protocol weighs 100 KB in each slice and is never used."""
 
 _HEAD_BYTES = 512
+_ODD_GROUP = 0x00010000
 _SMALL_READ = 4096
 _MARK = b"DICM"
 _MARK_AT = slice(128, 132)
@@ -150,7 +151,7 @@ def _ends_inside_element(header: Dataset) -> bool:
 
 
 def _drop_bulky_private(header: Dataset) -> None:
-    private = [tag for tag in header.keys() if tag.is_private]
+    private = [tag for tag in header.keys() if tag & _ODD_GROUP]
     for tag in private:
         element = header.get_item(tag)
         if isinstance(element, RawDataElement) and MAX_PRIVATE_BYTES < element.length < UNDEFINED_LENGTH:

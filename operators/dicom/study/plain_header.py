@@ -17,20 +17,22 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, ImplicitVRLittleEndian
 from pydicom.values import convert_string
 
+from operators.dicom.study.header_values import shared_tag
+
 PREFIX_BYTES = 65536
 """How much of a file is looked at."""
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _PREAMBLE_BYTES = 132
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 _CHARACTER_SET = BaseTag(0x00080005)
 _TRANSFER_SYNTAX = BaseTag(0x00020010)
 _META_GROUP = 0x0002
 _SHORT_VRS = {word.encode(): word for word in "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()}
 _LONG_VRS = {word.encode(): word for word in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()}
-_EXPLICIT = struct.Struct("<HH2sH")
+_EXPLICIT = struct.Struct("<HH2s")
 _IMPLICIT = struct.Struct("<HHL")
 _LENGTH = struct.Struct("<L")
+_SHORT_LENGTH = struct.Struct("<H")
 
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
@@ -68,45 +70,46 @@ def _explicit(data: bytes, place: int, *, is_meta: bool) -> tuple[Elements, int]
     """Elements up to the pixels, or to the end of the meta group."""
     elements: Elements = {}
     while True:
-        group, element, code, length = _EXPLICIT.unpack_from(data, place)
-        if (group == _META_GROUP) is not is_meta:
+        tag, vr, is_long = _kind(data[place : place + 6])
+        if (tag >> 16 == _META_GROUP) is not is_meta:
             if is_meta:
                 return elements, place
             raise ValueError("meta group in the data set")
-        vr = _SHORT_VRS.get(code)
-        start = place + 8
-        if vr is None:
-            vr = _LONG_VRS[code]
-            (length,) = _LENGTH.unpack_from(data, start)
-            start += 4
-        tag = group << 16 | element
         if tag in _PIXELS:
             return elements, place
-        place = _add(elements, data, (tag, vr, start, length))
+        start = place + (12 if is_long else 8)
+        (length,) = _LENGTH.unpack_from(data, place + 8) if is_long else _SHORT_LENGTH.unpack_from(data, place + 6)
+        place = start + length
+        elements[tag] = RawDataElement(tag, vr, length, _value(data, start, place, vr), start, False, True)
 
 
 def _implicit(data: bytes, place: int) -> tuple[Elements, int]:
     elements: Elements = {}
     while True:
         group, element, length = _IMPLICIT.unpack_from(data, place)
-        tag = group << 16 | element
+        tag = shared_tag(group << 16 | element)
         if tag in _PIXELS:
             return elements, place
-        place = _add(elements, data, (tag, None, place + 8, length))
-
-
-def _add(elements: Elements, data: bytes, found: tuple[int, str | None, int, int]) -> int:
-    tag, vr, start, length = found
-    end = start + length
-    # Sequences of undefined length have to be parsed to find their end.
-    if length == _UNDEFINED_LENGTH or end > len(data):
-        raise ValueError("not plain")
-    value = data[start:end] if length else cast(bytes | None, empty_value_for_VR(vr, raw=True))
-    base_tag = _tag(tag)
-    elements[base_tag] = RawDataElement(base_tag, vr, length, value, start, vr is None, True)
-    return end
+        start = place + 8
+        place = start + length
+        elements[tag] = RawDataElement(tag, None, length, _value(data, start, place, None), start, True, True)
 
 
 @lru_cache(maxsize=4096)
-def _tag(tag: int) -> BaseTag:
-    return BaseTag(tag)
+def _kind(code: bytes) -> tuple[BaseTag, str, bool]:
+    """Tag and value representation of an explicit element, and whether its length has 32 bits (PS3.5 7.1.2)."""
+    group, element, word = _EXPLICIT.unpack(code)
+    vr = _SHORT_VRS.get(word)
+    return shared_tag(group << 16 | element), vr or _LONG_VRS[word], vr is None
+
+
+def _value(data: bytes, start: int, end: int, vr: str | None) -> bytes | None:
+    # Sequences of undefined length, which have to be parsed to find their end, exceed the data as well.
+    if end > len(data):
+        raise ValueError("not plain")
+    return data[start:end] if end > start else _empty_value(vr)
+
+
+@lru_cache(maxsize=64)
+def _empty_value(vr: str | None) -> bytes | None:
+    return cast(bytes | None, empty_value_for_VR(vr, raw=True))

@@ -14,7 +14,7 @@ class SourceSeries:
     role : why it was selected, such as "axial CT"
     volume : slices ascend along the cross product of row and column direction cosines
     headers : one per slice in the volume's order, without pixel data
-    digest : hex SHA-256 over the sorted SOP Instance UIDs and the bytes of their pixel data
+    digest : hex BLAKE3 over the sorted SOP Instance UIDs and the bytes of their pixel data
     reasons : what spoke for selecting it, in plain words
     remarks : what a reader of the results should know about the source, in plain words
     frame_numbers : 1-based frame of each slice, where instances hold several

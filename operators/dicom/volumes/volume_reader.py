@@ -1,12 +1,11 @@
 """Slices to one volume, or an error that says with numbers why not. What is changed on the way is said in remarks."""
 
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 from pydicom import Dataset
 
@@ -14,6 +13,7 @@ from operators.dicom.pixels.pixel_decoding import decode_frame
 from operators.dicom.pixels.pixel_format import PixelFormat, read_pixel_format
 from operators.dicom.pixels.pixel_values import fill_padding, value_remarks, value_transform
 from operators.dicom.pixels.stored_pixels import StoredPixels, locate_pixels
+from operators.dicom.study.batches import map_in_batches
 from operators.dicom.study.header_values import text
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.study.study_index import SeriesIndex
@@ -87,14 +87,13 @@ class _SliceReader:
         # A header that lies about its pixels is found out before anything of the volume's size is allocated.
         self._read_into(slices[0], np.empty(self.pixel_format.shape, np.float32))
         array = _allocated((len(slices), *self.pixel_format.shape), slices[0])
-        with ThreadPoolExecutor() as pool:
-            read = list(pool.map(self._read_into, slices, array))
+        read = list(map_in_batches(lambda k: self._read_into(slices[k], array[k]), range(len(slices))))
         if layout.is_resampled:
             array = resample_slices(array, layout)
         padded = range(len(array)) if layout.is_resampled else [k for k, (_, padded) in enumerate(read) if padded]
         fill_padding(array, padded, modality=self.modality)
         lines = sorted(f"{_identity(plane)} {digest}" for plane, (digest, _) in zip(slices, read, strict=True))
-        return array, hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return array, blake3("\n".join(lines).encode()).hexdigest()
 
     def same_values(self, one: Slice, other: Slice) -> bool:
         arrays = np.empty((2, *self.pixel_format.shape), np.float32)
@@ -103,12 +102,12 @@ class _SliceReader:
         return np.array_equal(arrays[0], arrays[1], equal_nan=True)
 
     def _read_into(self, plane: Slice, target: NDArray[np.float32]) -> tuple[str, bool]:
-        """Decode one slice as HU or scanner units; the SHA-256 of its stored bytes and whether it has padding."""
+        """Decode one slice as HU or scanner units; the digest of its stored bytes and whether it has padding."""
         stored = self.stored[plane.instance.path]
         encoded = stored.read_frame(plane.frame)
         transform = value_transform(plane.header, stored.pixel_format, modality=self.modality)
         padded = transform.apply(decode_frame(stored, encoded), target)
-        return hashlib.sha256(encoded).hexdigest(), padded
+        return blake3(encoded).hexdigest(), padded
 
 
 def _reader(stack: SliceStack, modality: str, limits: ReadLimits) -> _SliceReader:

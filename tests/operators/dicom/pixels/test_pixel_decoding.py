@@ -1,13 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
 from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import UID, ExplicitVRBigEndian, JPEG2000Lossless
+from pydicom.uid import UID, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless
 
 from operators.dicom.pixels.pixel_decoding import decode_frame
 from operators.dicom.pixels.pixel_format import read_pixel_format
@@ -65,7 +66,15 @@ def test_lossy_encodings_stay_near_the_original(word: str, tolerance_hu: float):
 
 
 @pytest.mark.parametrize(
-    ("word", "plugin"), [("JPEG2000Transfer", "pillow"), ("JPEGLSLossy", "gdcm"), ("JPEGProcess1Transfer", "pillow")]
+    ("word", "plugin"),
+    [
+        ("JPEG2000Transfer", "gdcm"),
+        ("JPEG2000Transfer", "pylibjpeg"),
+        ("JPEGLSLossy", "gdcm"),
+        ("JPEGLSLossy", "pyjpegls"),
+        ("JPEGProcess1Transfer", "gdcm"),
+        ("JPEGProcess1Transfer", "pillow"),
+    ],
 )
 def test_lossy_encodings_agree_with_a_second_decoder(word: str, plugin: str):
     array = pydicom.pixels.pixel_array(ct_slice(word), decoding_plugin=plugin)
@@ -153,6 +162,43 @@ def test_a_codestream_that_is_cut_short_is_refused(tmp_path: Path, word: str, sh
 
     with pytest.raises(UnsupportedPixelDataError, match="cut short|found something else"):
         decode(changed(tmp_path, cut, source=ct_slice(word)))
+
+
+@pytest.mark.parametrize(
+    "word", ["JPEG2000Lossless", "JPEGLSLossless", "Process14SV1", "Process14T", "Process1T", "Process2_4"]
+)
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+@pytest.mark.filterwarnings("ignore")
+def test_half_an_image_with_an_end_marker_is_refused(tmp_path: Path, word: str, share: float):
+    def lose_the_rest(dataset: Dataset) -> None:
+        encoded = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        dataset.PixelData = encapsulate([encoded[: int(share * len(encoded))].rstrip(b"\xff") + b"\xff\xd9"])
+
+    with pytest.raises(UnsupportedPixelDataError, match="cut short"):
+        decode(changed(tmp_path, lose_the_rest, source=ct_slice(word)))
+
+
+@pytest.mark.parametrize("stream_is_signed", [False, True])
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_the_sign_is_the_headers_whatever_the_codestream_says(
+    tmp_path: Path, syntax: UID, bits: int, stream_is_signed: bool, is_signed: bool
+):
+    pattern = np.linspace(0, (1 << bits) - 1, 120).astype("<u2").reshape(12, 10)
+    unused = 16 - bits
+    meant = (pattern << unused).view("<i2" if is_signed else "<u2") >> unused
+    if syntax == JPEGLSLossless:
+        encoded = imagecodecs.jpegls_encode(pattern)
+    else:
+        written = (pattern << unused).view("<i2" if stream_is_signed else "<u2") >> unused
+        encoded = imagecodecs.jpeg2k_encode(written, level=0, reversible=True, bitspersample=bits, codecformat="j2k")
+
+    def encode(dataset: Dataset) -> None:
+        of_bits(BitsStored=bits, HighBit=bits - 1, PixelRepresentation=int(is_signed))(dataset)
+        dataset.PixelData = encapsulate([encoded])
+
+    np.testing.assert_array_equal(decode(changed(tmp_path, encode, syntax=syntax)), meant)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from blake3 import blake3
 from pydicom import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -471,6 +472,10 @@ def test_a_part_of_a_series_is_named_in_messages(tmp_path: Path):
 def test_the_digest_is_of_the_pixels_and_the_instances_not_of_their_order(tmp_path: Path):
     first = read(written(tmp_path / "a", SMALL)).digest
     assert read(written(tmp_path / "b", SMALL)).digest == first
+    lines = sorted(
+        f"{dataset.SOPInstanceUID} {blake3(dataset.PixelData).hexdigest()}" for dataset in build_datasets(SMALL)
+    )
+    assert first == blake3("\n".join(lines).encode()).hexdigest()
     change = change_all(lambda number, dataset: dataset.__setattr__("PixelData", dataset.PixelData[::-1]))
     change(tmp_path / "b")
     assert read(tmp_path / "b").digest != first
