@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
-TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium
+TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++
 
 .PHONY: help setup demo test check bench fuzz demo-model clean
 help: ## Show the targets

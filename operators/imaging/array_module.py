@@ -1,5 +1,6 @@
 """NumPy or CuPy, chosen once; the only file that names CuPy."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -27,10 +28,15 @@ class ArrayModule:
 
     def asarray(self, array: Any) -> Any:
         """The array on this device; nothing is copied when it is there already."""
-        if self.device == "cpu":
-            return np.asarray(array)
-        with self.xp.cuda.Device(int(self.device.removeprefix("cuda:"))):
+        with self.active():
             return self.xp.asarray(array)
+
+    def active(self) -> AbstractContextManager[Any]:
+        """While it is entered, new arrays and launches go to this device."""
+        if self.device == "cpu":
+            return nullcontext()
+        device: AbstractContextManager[Any] = self.xp.cuda.Device(int(self.device.removeprefix("cuda:")))
+        return device
 
 
 CPU = ArrayModule("cpu", np, scipy.ndimage)
