@@ -27,5 +27,17 @@ def demo_model(
             typer.echo(f"  {name}: {value}")
 
 
+@app.command("masks")
+def masks(
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),
+    draws: Annotated[int, typer.Option(help="Masks that are averaged.", min=1)] = 2000,
+) -> None:
+    """Draw how often each token is masked, by DINOv2's prior and by the anatomy's."""
+    # Only this command draws; the others run where matplotlib is not installed.
+    from trainer.pretraining.mask_picture import draw_mask_picture
+
+    draw_mask_picture(out, num_draws=draws)
+
+
 if __name__ == "__main__":
     app()
