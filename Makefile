@@ -3,7 +3,9 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
-TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++
+# NodeSource's nodejs brings npm along and does not go with Debian's.
+NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
+TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES)
 
 .PHONY: help setup demo test check bench fuzz demo-model clean
 help: ## Show the targets
@@ -24,7 +26,11 @@ demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG an
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build/node
 	$(BIN)/pytest
+
+build/node: # JavaScript readers for the tests
+	npm install --silent --no-audit --no-fund --prefix $@ dcmjs@0.51.1
 
 check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

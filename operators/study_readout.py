@@ -17,11 +17,22 @@ def read_out_study(
     readouts: Sequence[FindingsReadout],
     *,
     deployment: Deployment,
+    with_probabilities: bool = False,
 ) -> StudyReadout:
-    """Segments on each source's grid, findings with their place, and what the segments measure."""
+    """Segments on each source's grid, findings with their place, and what the segments measure.
+
+    with_probabilities : the segments carry each voxel's probability, as a FRACTIONAL segmentation needs it
+    """
     identity = deployment.identity(sources)
     segments = tuple(
-        _segments(source, feature_volume, readout, deployment=deployment, identity=identity)
+        _segments(
+            source,
+            feature_volume,
+            readout,
+            deployment=deployment,
+            identity=identity,
+            with_probabilities=with_probabilities,
+        )
         for source, feature_volume, readout in zip(sources, features, readouts, strict=True)
     )
     findings = (
@@ -40,6 +51,7 @@ def _segments(
     *,
     deployment: Deployment,
     identity: RunIdentity,
+    with_probabilities: bool,
 ) -> SeriesSegments:
     if not source.takes_segments:
         # The source's remarks, which become warnings, say why.
@@ -52,4 +64,5 @@ def _segments(
         modality=source.modality,
         series_instance_uid=source.series_instance_uid,
         tracking_uid=lambda label: identity.uid(f"tracking:{source.series_instance_uid}:{label}"),
+        with_probabilities=with_probabilities,
     )

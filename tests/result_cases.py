@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report import build_report
-from operators.dicom.results.segmentation import build_segmentation
+from operators.dicom.results.segmentation import SegmentationType, build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
@@ -71,9 +73,22 @@ class Case:
             for segment in self.segments.segments
         ]
 
-    def segmentation(self, now: datetime = NOW, identity: RunIdentity = IDENTITY) -> Dataset:
+    def segmentation(
+        self,
+        now: datetime = NOW,
+        identity: RunIdentity = IDENTITY,
+        segmentation_type: SegmentationType = "BINARY",
+        **more: Any,
+    ) -> Dataset:
         return build_segmentation(
-            self.source, self.segments, identity=identity, provenance=PROVENANCE, heads=HEADS, now=now
+            self.source,
+            self.segments,
+            identity=identity,
+            provenance=PROVENANCE,
+            heads=HEADS,
+            now=now,
+            segmentation_type=segmentation_type,
+            **more,
         )
 
     def report(self, segmentations: Sequence[Dataset] = (), now: datetime = NOW, is_complete: bool = True) -> Dataset:
@@ -105,10 +120,18 @@ def build_case(source: SourceSeries) -> Case:
             tracking_id=f"{label} 1",
             tracking_uid=IDENTITY.tracking_uid(head="organs", label=label, series_instance_uid=series),
             mask=phantom_mask(positions, body),
+            probability=phantom_probability(positions, body),
         )
         for number, (label, body) in enumerate(LABELS.items(), start=1)
     )
     return Case(source, SeriesSegments(series, source.volume.geometry, segments), _findings(source, segments[2]))
+
+
+def phantom_probability(positions: NDArray[np.float64], body: str) -> NDArray[np.uint8]:
+    """(..., 3) LPS mm to (...) in steps of 1/255: half on the body's surface, falling outwards."""
+    centre, radii, _ = BODIES[body]
+    distance = np.sqrt(np.sum(((positions - centre) / radii) ** 2, axis=-1))
+    return np.asarray(np.rint(255 * np.clip(1.5 - distance, 0.0, 1.0)), np.uint8)
 
 
 def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:

@@ -67,6 +67,7 @@ class Segment:
     number : 1, 2, ... within the series' SEG
     mask : (D, H, W) bool, in the order of the source volume
     finding : name of the finding that the mask localises, None for anatomy
+    probability : (D, H, W) uint8 in steps of 1/255 that a voxel belongs to the segment, only when it was asked for
     """
 
     number: int
@@ -78,6 +79,7 @@ class Segment:
     tracking_uid: str
     mask: Any
     finding: str | None = None
+    probability: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

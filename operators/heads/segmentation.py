@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Algorithm
@@ -15,6 +16,8 @@ from operators.heads.head_files import Label, SegmentationRecord
 from operators.heads.linear import Linear
 from operators.imaging.resampling import resample
 
+FULL = 255
+"""Probabilities of voxels are kept in steps of 1/255, one byte each."""
 SLAB = 8
 """Source slices at a time: bounds the memory, whatever the length of the series."""
 
@@ -29,6 +32,10 @@ class SegmentationHead:
     def label_map(self, features: FeatureVolume, source: Geometry) -> NDArray[np.uint8]:
         """(D, H, W) on the source grid: 0 for background, k for the k-th label."""
         return strongest_class(cell_evidence(features, self.linear, self.record.subdivision), source)
+
+    def probabilities(self, features: FeatureVolume, source: Geometry) -> NDArray[np.uint8]:
+        """(labels, D, H, W) on the source grid, in steps of 1/255."""
+        return class_probabilities(cell_evidence(features, self.linear, self.record.subdivision), source)
 
 
 def cell_evidence(features: FeatureVolume, linear: Linear, subdivision: int) -> tuple[Volume, ...]:
@@ -55,6 +62,23 @@ def strongest_class(evidence: tuple[Volume, ...], source: Geometry) -> NDArray[n
         for number, volume in enumerate(evidence, start=1):
             _raise_to(strongest, labels[place], resample(volume, slab, order=1).array, number)
     return labels
+
+
+def class_probabilities(evidence: tuple[Volume, ...], source: Geometry) -> NDArray[np.uint8]:
+    """(classes, D, H, W) in steps of 1/255: softmax of the interpolated evidence, with 0 for background."""
+    probabilities = np.empty((len(evidence), *source.shape), np.uint8)
+    for place, slab in slabs(source):
+        scores = np.stack([np.zeros(slab.shape), *(resample(volume, slab, order=1).array for volume in evidence)])
+        probabilities[:, place] = np.rint(FULL * softmax(scores, axis=0)[1:])
+    return probabilities
+
+
+def probability(log_odds: Volume, source: Geometry) -> NDArray[np.uint8]:
+    """(D, H, W) in steps of 1/255: of the interpolated log odds."""
+    probabilities = np.empty(source.shape, np.uint8)
+    for place, slab in slabs(source):
+        probabilities[place] = np.rint(FULL * expit(resample(log_odds, slab, order=1).array))
+    return probabilities
 
 
 def above(evidence: Volume, threshold: float, source: Geometry) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from operators.domain.geometry import Geometry
 from operators.heads.head_files import Label
 from operators.heads.model_folder import Heads
 from operators.heads.readout import FindingsReadout, out_of_scope
-from operators.heads.segmentation import above
+from operators.heads.segmentation import above, probability
 
 VOLUME = Code("118565006", "SCT", "Volume")
 MILLILITRE = Code("mL", "UCUM", "milliliter")
@@ -27,6 +27,7 @@ class _Region:
     head: str
     mask: NDArray[np.bool_]
     finding: str | None
+    probability: NDArray[np.uint8] | None = None
 
 
 def predict_segments(
@@ -38,14 +39,16 @@ def predict_segments(
     modality: str,
     series_instance_uid: str,
     tracking_uid: Callable[[str], str],
+    with_probabilities: bool = False,
 ) -> SeriesSegments:
     """Masks on the source grid, anatomy first, then present findings; empty ones are left out.
 
     tracking_uid : gives the UID for a tracking identifier, the same one each time
+    with_probabilities : keep each voxel's probability beside the masks, which takes as much memory again
     """
     regions = [
-        *_organs(features, readout, heads, source=source, modality=modality),
-        *_findings(readout, heads, source=source),
+        *_organs(features, readout, heads, source=source, modality=modality, with_probabilities=with_probabilities),
+        *_findings(readout, heads, source=source, with_probabilities=with_probabilities),
     ]
     segments = []
     for number, region in enumerate((region for region in regions if region.mask.any()), start=1):
@@ -101,24 +104,35 @@ def without_specks(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: 
 
 
 def _organs(
-    features: FeatureVolume, readout: FindingsReadout, heads: Heads, *, source: Geometry, modality: str
+    features: FeatureVolume,
+    readout: FindingsReadout,
+    heads: Heads,
+    *,
+    source: Geometry,
+    modality: str,
+    with_probabilities: bool,
 ) -> Iterator[_Region]:
     for head in heads.segmentations:
         if out_of_scope(head.record, modality=modality, regions=readout.regions) is not None:
             continue
         label_map = head.label_map(features, source)
-        for number, label in enumerate(head.labels, start=1):
+        of_labels = head.probabilities(features, source) if with_probabilities else (None,) * len(head.labels)
+        for number, (label, of_label) in enumerate(zip(head.labels, of_labels, strict=True), start=1):
             mask = without_specks(label_map == number, head.record.minimum_volume_ml, source)
-            yield _Region(label, head.record.name, mask, None)
+            yield _Region(label, head.record.name, mask, None, of_label)
 
 
-def _findings(readout: FindingsReadout, heads: Heads, *, source: Geometry) -> Iterator[_Region]:
+def _findings(
+    readout: FindingsReadout, heads: Heads, *, source: Geometry, with_probabilities: bool
+) -> Iterator[_Region]:
     present = {(finding.name, finding.head) for finding in readout.findings if finding.present}
     for head in heads.findings:
         if (head.label.name, head.record.name) in present:
-            mask = above(readout.evidence[head.label.name], head.record.mask_threshold, source)
+            evidence = readout.evidence[head.label.name]
+            mask = above(evidence, head.record.mask_threshold, source)
             mask = without_specks(mask, head.record.minimum_volume_ml, source)
-            yield _Region(head.label, head.record.name, mask, head.label.name)
+            of_finding = probability(evidence, source) if with_probabilities else None
+            yield _Region(head.label, head.record.name, mask, head.label.name, of_finding)
 
 
 def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: str) -> Segment:
@@ -133,6 +147,7 @@ def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: st
         tracking_uid=tracking_uid,
         mask=region.mask,
         finding=region.finding,
+        probability=region.probability,
     )
 
 

@@ -8,6 +8,9 @@ import highdicom as hd
 
 from operators.domain.finding import Code
 
+SEGMENTATION = Code("113076", "DCM", "Segmentation")  # CID 7203
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")  # CID 7202
+
 PRESENT = Code("52101004", "SCT", "Present")  # CID 240
 ABSENT = Code("272519000", "SCT", "Absent")  # CID 240
 NOT_EVALUATED = Code("373121007", "SCT", "Not Evaluated")

@@ -1,16 +1,15 @@
 """Result objects to files that are whole or not there."""
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
+from operators.dicom.results.digesting import encode_dataset
 from operators.errors import OutputError, ResourceError
 
 _IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
@@ -48,50 +47,55 @@ def write_dataset(dataset: Dataset, folder: Path, *, source: Dataset) -> OutputF
     for keyword in ("PatientID", "StudyInstanceUID"):
         if (dataset.get(keyword) or "") != (source.get(keyword) or ""):
             raise OutputError(f"{dataset.Modality}: {keyword} differs from the source's; nothing was written")
-    content = _encoded(dataset)
+    # A preamble can hide a program (a file that is both DICOM and executable); ours is zero.
+    dataset.preamble = bytes(128)
     path = folder / f"{dataset.Modality}_{dataset.SOPInstanceUID}.dcm"
-    _write_atomically(content, path)
-    _check_reads_back(path, dataset)
+    sha256, size = _write_atomically(dataset, path)
+    _check_reads_back(path, dataset, size)
     return OutputFile(
         path=path,
         kind=str(dataset.Modality),
         sop_class_uid=str(dataset.SOPClassUID),
         series_instance_uid=str(dataset.SeriesInstanceUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
+        sha256=sha256,
+        bytes=size,
     )
 
 
-def _encoded(dataset: Dataset) -> bytes:
-    # A preamble can hide a program (a file that is both DICOM and executable); ours is zero.
-    dataset.preamble = bytes(128)
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _write_atomically(content: bytes, path: Path) -> None:
+def _write_atomically(dataset: Dataset, path: Path) -> tuple[str, int]:
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            written = encode_dataset(dataset, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cause = _root_cause(error)
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{path.name}: the disk is full; free some space and run again") from error
-        raise OutputError(f"{path.name}: could not be written: {error.strerror}") from error
+        raise OutputError(f"{path.name}: could not be written: {cause.strerror}") from error
+    return written
 
 
-def _check_reads_back(path: Path, dataset: Dataset) -> None:
+def _root_cause(error: OSError) -> OSError:
+    """pydicom raises a new error without a number, which names the element that was being written."""
+    while isinstance(error.__cause__, OSError):
+        error = error.__cause__
+    return error
+
+
+def _check_reads_back(path: Path, dataset: Dataset, size: int) -> None:
     try:
-        written = pydicom.dcmread(path)
+        written = pydicom.dcmread(path, stop_before_pixels=True)
     except (InvalidDicomError, EOFError) as error:
         path.unlink()
         raise OutputError(f"{path.name}: does not read back as DICOM") from error
+    if path.stat().st_size != size:
+        path.unlink()
+        raise OutputError(f"{path.name}: expected {size} bytes on the disk, found another number; the file was removed")
     for keyword in _IDENTIFIERS:
         if (written.get(keyword) or "") != (dataset.get(keyword) or ""):
             path.unlink()

@@ -1,18 +1,32 @@
 """Masks of one series to a DICOM Segmentation on that series' own slices."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
 from operators.dicom.results.coded_concepts import coded_concept
+from operators.dicom.results.frame_groups import encode_frame_groups, encode_references
+from operators.dicom.results.mask_extents import Extent, extent_of
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.segment_colors import segment_colors
+from operators.dicom.results.segment_frames import (
+    MAXIMUM_FRACTIONAL_VALUE,
+    SegmentFrames,
+    binary_frames,
+    fractional_frames,
+    hidden_voxels,
+    label_map,
+    label_map_frames,
+)
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.results.uids import RunIdentity
@@ -20,8 +34,7 @@ from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Segment, SeriesSegments
 
 SERIES_NUMBER = 9001
-_GOLDEN_ANGLE_DEGREES = 137.508
-"""Steps of this angle round the hue circle keep any few successive colours far apart."""
+SegmentationType = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 
 
 def build_segmentation(
@@ -32,49 +45,44 @@ def build_segmentation(
     provenance: Provenance,
     heads: Mapping[str, Algorithm],
     now: datetime,
+    segmentation_type: SegmentationType = "BINARY",
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
-    """One BINARY Segmentation with every segment of the series (PS3.3 A.51), Explicit VR Little Endian.
+    """One Segmentation with every segment of the series (PS3.3 A.51; Supplement 243 for LABELMAP).
+
+    Where segments of a LABELMAP overlap the one with the higher number is stored; the others say so in their
+    description. FRACTIONAL holds the segments' probabilities, everywhere and not only within the masks.
 
     heads : by the name that segments carry
     now : written as the content's date and time; nothing else depends on it
+    warn : called with a sentence for each segment that loses voxels to another one
     """
-    _check(source, segments)
-    headers, _ = padded_headers([source.multi_frame] if source.multi_frame else source.headers)
-    planes = _planes(source) if source.multi_frame else {}
-    _set_slice_measures(headers[0], float(source.volume.geometry.spacing[0]))
+    _check(source, segments, segmentation_type)
+    extents = [extent_of(segment.mask) for segment in segments.segments]
+    _check_occupied(segments, extents)
+    frames, losses = _frames(segments, extents, segmentation_type)
     kind = f"SEG:{source.series_instance_uid}"
-    description = provenance.series_description("AI segmentation")
-    dataset: Dataset = hd.seg.Segmentation(
-        source_images=headers,
-        pixel_array=np.stack([segment.mask for segment in segments.segments], axis=-1, dtype=np.uint8),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(segment, heads, provenance) for segment in segments.segments],
-        series_instance_uid=identity.uid(kind),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=UNSTAMPED_UID,
-        instance_number=1,
-        manufacturer=provenance.manufacturer,
-        manufacturer_model_name=provenance.model_name,
-        software_versions=provenance.software_versions,
-        device_serial_number=provenance.device_serial_number,
-        contributing_equipment=[provenance.contributing_equipment()],
-        content_qualification=hd.ContentQualificationValues.RESEARCH,
-        content_label="AI_RESEARCH",
-        content_description=description,
-        content_creator_name=f"{provenance.manufacturer}^",
-        series_description=description,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=True,
-        specific_character_set=None,
-        **planes,
+    colors = segment_colors(extents, [segment.type.value for segment in segments.segments])
+    descriptions = [
+        _description(segment, color, loss, provenance=provenance, head=heads[segment.head])
+        for segment, color, loss in zip(segments.segments, colors, losses, strict=True)
+    ]
+    header = _first_slice(source)
+    template = _template(
+        header, descriptions, segmentation_type, series_instance_uid=identity.uid(kind), provenance=provenance
     )
-    copy_character_set(headers[0], dataset)
-    _set_dimension_organization(dataset, identity.uid(f"{kind}:dimensions"))
+    dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
+    dataset.file_meta = template.file_meta
+    copy_character_set(header, dataset)
+    _set_dimension_organization(dataset, frames, identity.uid(f"{kind}:dimensions"))
+    _set_frames(dataset, frames, source)
     stamp(dataset, kind=kind, identity=identity, provenance=provenance, now=now)
+    for loss in filter(None, losses):
+        warn(f"SEG of series {source.series_instance_uid}: {loss}")
     return dataset
 
 
-def _check(source: SourceSeries, segments: SeriesSegments) -> None:
+def _check(source: SourceSeries, segments: SeriesSegments, segmentation_type: SegmentationType) -> None:
     if segments.series_instance_uid != source.series_instance_uid:
         raise ValueError(
             f"segments: expected those of series {source.series_instance_uid}, "
@@ -87,27 +95,86 @@ def _check(source: SourceSeries, segments: SeriesSegments) -> None:
     for segment in segments.segments:
         if segment.mask.shape != expected:
             raise ValueError(f"mask of {segment.label}: expected shape {expected}, got {segment.mask.shape}")
-        if not segment.mask.any():
+        if segmentation_type == "FRACTIONAL" and segment.probability is None:
+            raise ValueError(f"{segment.label}: a FRACTIONAL segmentation needs its probability; ask the heads for it")
+
+
+def _check_occupied(segments: SeriesSegments, extents: list[Extent]) -> None:
+    for segment, extent in zip(segments.segments, extents, strict=True):
+        if not extent.slices.size:
             raise ValueError(f"mask of {segment.label}: empty; say absent in the report instead")
 
 
-def _planes(source: SourceSeries) -> dict[str, Any]:
-    """Where the masks lie, for frames of one object: the volume may hold them in another order, or not all of them."""
-    geometry, patient = source.volume.geometry, hd.CoordinateSystemNames.PATIENT
-    corners = geometry.positions(np.arange(geometry.shape[0])[:, None] * np.array([1, 0, 0]))
-    return {
-        "plane_positions": [hd.PlanePositionSequence(patient, corner.tolist()) for corner in corners],
-        "plane_orientation": hd.PlaneOrientationSequence(patient, geometry.directions[:, [2, 1]].T.ravel().tolist()),
-        "pixel_measures": hd.PixelMeasuresSequence(
-            pixel_spacing=geometry.spacing[1:].tolist(),
-            slice_thickness=float(geometry.spacing[0]),
-            spacing_between_slices=float(geometry.spacing[0]),
-        ),
-    }
+def _frames(
+    segments: SeriesSegments, extents: list[Extent], segmentation_type: SegmentationType
+) -> tuple[SegmentFrames, tuple[str, ...]]:
+    """The frames, and for each segment what the others hide of it, in plain words; empty where nothing is hidden."""
+    masks: list[NDArray[np.bool_]] = [segment.mask for segment in segments.segments]
+    nothing_lost = ("",) * len(masks)
+    if segmentation_type == "BINARY":
+        return binary_frames(masks, extents), nothing_lost
+    if segmentation_type == "FRACTIONAL":
+        return fractional_frames([segment.probability for segment in segments.segments]), nothing_lost
+    labels = label_map(masks, extents)
+    hidden = zip(segments.segments, hidden_voxels(masks, extents, labels), strict=True)
+    return label_map_frames(labels), tuple(_loss(segment, count) for segment, count in hidden)
+
+
+def _loss(segment: Segment, num_voxels: int) -> str:
+    overlap = f"{num_voxels} voxels of segment {segment.number} are shown as others, because a label map has no overlap"
+    return overlap if num_voxels else ""
+
+
+def _first_slice(source: SourceSeries) -> Dataset:
+    """What highdicom shall take patient, study and plane from.
+
+    A frame of an enhanced object is shown as the classic slice it amounts to: references to it are our own, and its
+    functional groups, shared or per frame, are laid over its header already.
+    """
+    (header, *_), _ = padded_headers(source.headers[:1])
+    if source.multi_frame:
+        header.SOPClassUID = CTImageStorage
+    _set_slice_measures(header, float(source.volume.geometry.spacing[0]))
+    return header
+
+
+def _template(
+    header: Dataset,
+    descriptions: list[hd.seg.SegmentDescription],
+    segmentation_type: SegmentationType,
+    *,
+    series_instance_uid: str,
+    provenance: Provenance,
+) -> hd.seg.Segmentation:
+    """The object with one frame: everything but references, frames and dates."""
+    description = provenance.series_description("AI segmentation")
+    return hd.seg.Segmentation(
+        source_images=[header],
+        pixel_array=np.ones((1, header.Rows, header.Columns), np.uint8),
+        segmentation_type=segmentation_type,
+        segment_descriptions=descriptions,
+        series_instance_uid=series_instance_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=UNSTAMPED_UID,
+        instance_number=1,
+        manufacturer=provenance.manufacturer,
+        manufacturer_model_name=provenance.model_name,
+        software_versions=provenance.software_versions,
+        device_serial_number=provenance.device_serial_number,
+        max_fractional_value=MAXIMUM_FRACTIONAL_VALUE,
+        contributing_equipment=[provenance.contributing_equipment()],
+        content_qualification=hd.ContentQualificationValues.RESEARCH,
+        content_label="AI_RESEARCH",
+        content_description=description,
+        content_creator_name=f"{provenance.manufacturer}^",
+        series_description=description,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        specific_character_set=None,
+    )
 
 
 def _set_slice_measures(header: Dataset, slice_spacing: float) -> None:
-    """Let the Pixel Measures say the measured spacing: highdicom copies them from the first header, where they may be
+    """Let the Pixel Measures say the measured spacing: highdicom copies them from the header, where they may be
     missing (slice thickness is type 2) or wrong.
     """
     header.SpacingBetweenSlices = DSfloat(slice_spacing, auto_format=True)
@@ -115,29 +182,42 @@ def _set_slice_measures(header: Dataset, slice_spacing: float) -> None:
         header.SliceThickness = header.SpacingBetweenSlices
 
 
-def _description(segment: Segment, heads: Mapping[str, Algorithm], provenance: Provenance) -> hd.seg.SegmentDescription:
+def _set_dimension_organization(dataset: Dataset, frames: SegmentFrames, uid: str) -> None:
+    """highdicom draws the UID at random, which would make equal runs differ."""
+    for item in [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]:
+        item.DimensionOrganizationUID = uid
+    slices = frames.slices[0]
+    if len(frames.slices) == 1 and len(slices) > 1 and (np.diff(slices) == 1).all():
+        dataset.DimensionOrganizationType = "3D"
+
+
+def _set_frames(dataset: Dataset, frames: SegmentFrames, source: SourceSeries) -> None:
+    dataset.NumberOfFrames = frames.num_frames
+    dataset.SegmentsOverlap = frames.segments_overlap
+    dataset.PixelData = frames.pixels
+    correct_ambiguous_vr(dataset, is_little_endian=True)
+    groups = encode_frame_groups(frames, source, indexes_segments=dataset.SegmentationType != "LABELMAP")
+    for element in (groups, *encode_references(source)):
+        dataset[element.tag] = element
+    # Says that what is encoded already is so in the file's way; otherwise pydicom decodes it to encode it again.
+    character_set = dataset.get("SpecificCharacterSet")
+    encoding = convert_encodings(character_set) if character_set else default_encoding
+    dataset.set_original_encoding(False, True, encoding)
+
+
+def _description(
+    segment: Segment, color: tuple[float, float, float], loss: str, *, provenance: Provenance, head: Algorithm
+) -> hd.seg.SegmentDescription:
     description = hd.seg.SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.label,
         segmented_property_category=coded_concept(segment.category),
         segmented_property_type=coded_concept(segment.type),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=provenance.segment_algorithm(heads[segment.head]),
+        algorithm_identification=provenance.segment_algorithm(head),
         tracking_uid=segment.tracking_uid,
         tracking_id=segment.tracking_id,
-        display_color=segment_color(segment.number),
+        display_color=hd.color.CIELabColor(*color),
     )
-    description.SegmentDescription = provenance.use_statement
+    description.SegmentDescription = f"{provenance.use_statement} {loss}".rstrip()
     return description
-
-
-def segment_color(number: int) -> hd.color.CIELabColor:
-    """A colour that the neighbouring numbers do not resemble: hue by the golden angle, lightness in turns."""
-    hue = math.radians(_GOLDEN_ANGLE_DEGREES * number)
-    return hd.color.CIELabColor(55.0 + 15.0 * (number % 3), 55.0 * math.cos(hue), 55.0 * math.sin(hue))
-
-
-def _set_dimension_organization(dataset: Dataset, uid: str) -> None:
-    """highdicom draws this UID at random, which would make equal runs differ."""
-    for item in [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]:
-        item.DimensionOrganizationUID = uid

@@ -1,13 +1,12 @@
 """The last step of every result object: equipment, dates, and a UID that is a function of the content."""
 
-import hashlib
 from datetime import datetime
-from io import BytesIO
 
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from operators.dicom.results.coded_concepts import PROCESSING_EQUIPMENT
+from operators.dicom.results.digesting import encode_dataset
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.uids import RunIdentity
 
@@ -28,19 +27,13 @@ def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Pro
     _set_contribution_times(dataset, None)
     for keyword in (*_DATES, *_TIMES):
         dataset.pop(keyword, None)
-    dataset.SOPInstanceUID = identity.uid(kind, _encoded_digest(dataset))
+    dataset.SOPInstanceUID = identity.uid(kind, encode_dataset(dataset)[0])
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     for keyword in _DATES:
         setattr(dataset, keyword, DA(now.date()))
     for keyword in _TIMES:
         setattr(dataset, keyword, TM(now.time().replace(microsecond=0)))
     _set_contribution_times(dataset, DT(now.replace(microsecond=0, tzinfo=None)))
-
-
-def _encoded_digest(dataset: Dataset) -> str:
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return hashlib.sha256(buffer.getbuffer()).hexdigest()
 
 
 def _set_contribution_times(dataset: Dataset, time: DT | None) -> None:

@@ -40,7 +40,7 @@ def heads(model_folder: Path) -> Heads:
     )
 
 
-def read_out(heads: Heads, *, block: float, modality: str = "CT") -> tuple:
+def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabilities: bool = False) -> tuple:
     shown = features(block=block)
     readout = predict_findings(shown, heads, modality=modality, series_instance_uid="1.5")
     segments = predict_segments(
@@ -51,6 +51,7 @@ def read_out(heads: Heads, *, block: float, modality: str = "CT") -> tuple:
         modality=modality,
         series_instance_uid="1.5",
         tracking_uid=lambda text: f"uid of {text}",
+        with_probabilities=with_probabilities,
     )
     return readout, segments
 
@@ -145,3 +146,13 @@ def test_specks_under_the_volume_go_and_touching_parts_count_together() -> None:
     kept = without_specks(mask, 2.0, geometry)
     np.testing.assert_array_equal(np.argwhere(kept), [[0, 0, 0], [1, 0, 0]])
     assert not without_specks(np.zeros_like(mask), 0.0, geometry).any()
+
+
+def test_probabilities_are_kept_when_asked_for(heads: Heads) -> None:
+    _, plain = read_out(heads, block=1.0)
+    assert [segment.probability for segment in plain.segments] == [None, None]
+    _, segments = read_out(heads, block=1.0, with_probabilities=True)
+    lung, mass = segments.segments
+    # Evidence 1, -1, -1 beside the background's 0.
+    np.testing.assert_array_equal(lung.probability, round(255 * np.e / (1 + np.e + 2 / np.e)))
+    np.testing.assert_array_equal(mass.probability >= 128, mass.mask)

@@ -6,7 +6,15 @@ from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.linear import Linear
-from operators.heads.segmentation import SLAB, above, cell_evidence, slabs, strongest_class
+from operators.heads.segmentation import (
+    SLAB,
+    above,
+    cell_evidence,
+    class_probabilities,
+    probability,
+    slabs,
+    strongest_class,
+)
 
 
 def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
@@ -100,3 +108,19 @@ def test_no_evidence_is_background() -> None:
     source = oblique((3, 8, 8))
     evidence = Volume(np.full((3, 2, 2), -1.0, np.float32), source.rescaled((3, 2, 2)))
     assert not strongest_class((evidence, evidence), source).any()
+
+
+def test_probabilities_are_softmax_with_a_silent_background() -> None:
+    """On a plane of evidence the closed form holds everywhere within the outermost token centres."""
+    source = oblique((SLAB + 1, 30, 20))
+    features = position_features(source, (source.shape[0], 3, 2))
+    centre = source.positions(np.array(source.shape) / 2)
+    weight = np.array([[0.1, 0.05, 0.0], [-0.05, 0.1, 0.3]], np.float32)
+    evidence = cell_evidence(features, Linear(weight, (-weight @ centre).astype(np.float32)), 1)
+    positions = source.positions(np.stack(np.indices(source.shape), axis=-1))
+    first, second = np.moveaxis(np.exp((positions - centre) @ weight.T), -1, 0)
+    region = inner(source, 5)
+    for found, odds in zip(class_probabilities(evidence, source), (first, second), strict=True):
+        truth = 255 * odds / (1 + first + second)
+        np.testing.assert_allclose(found[region], truth[region], atol=0.51)
+    np.testing.assert_allclose(probability(evidence[0], source)[region], (255 * first / (1 + first))[region], atol=0.51)

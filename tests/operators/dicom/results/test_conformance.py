@@ -15,8 +15,10 @@ from phantoms import OBLIQUE, SeriesSpec, build_source_series
 from result_cases import GEOMETRIES, JAPANESE_NAME, TYPE_2, Case, build_case, dciodvfy, negative, save, without
 
 ACCEPTED_WARNINGS = (
-    # IHE AIR 6.5.3.1 requires it in Contributing Equipment; the validator's tables do not have it yet.
+    # Type 3 in Contributing Equipment (PS3.3 table C.12-1) and required there by IHE AIR 6.5.3.1; the validator's
+    # tables do not have it yet.
     "(0x0018,0x1002) UI Device UID",
+    # The same once more: PS3.2 calls it a Standard Extended SOP Class when an attribute is beyond the IOD.
     "this is a Standard Extended SOP Class",
     # True for a source that has no study date: type 2 may be empty.
     "would be needed to build DICOMDIR",
@@ -65,6 +67,12 @@ def test_segmentation_and_report(name, tmp_path):
     segmentation = case.segmentation()
     _assert_conformant(save(segmentation, tmp_path))
     _assert_conformant(save(case.report([segmentation]), tmp_path))
+
+
+@pytest.mark.parametrize("segmentation_type", ["LABELMAP", "FRACTIONAL"])
+@pytest.mark.parametrize("name", CASES)
+def test_other_types_of_segmentation(name, segmentation_type, tmp_path):
+    _assert_conformant(save(CASES[name]().segmentation(segmentation_type=segmentation_type), tmp_path))
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])

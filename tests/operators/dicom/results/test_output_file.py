@@ -4,7 +4,7 @@ import pydicom
 import pytest
 
 from operators.dicom.results.output_file import write_dataset
-from operators.errors import OutputError
+from operators.errors import OutputError, ResourceError
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
@@ -45,3 +45,10 @@ def test_a_result_for_somebody_else_is_not_written(keyword, segmentation, tmp_pa
 def test_a_folder_that_cannot_be_written_is_an_output_error(case, segmentation, tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
         write_dataset(segmentation, tmp_path / "absent", source=case.source.headers[0])
+
+
+def test_a_full_disk_is_a_resource_error(case, segmentation, tmp_path):
+    (tmp_path / f"SEG_{segmentation.SOPInstanceUID}.partial").symlink_to("/dev/full")
+    with pytest.raises(ResourceError, match="the disk is full"):
+        write_dataset(segmentation, tmp_path, source=case.source.headers[0])
+    assert list(tmp_path.iterdir()) == []

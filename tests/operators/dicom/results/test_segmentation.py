@@ -11,7 +11,6 @@ import pytest
 import SimpleITK
 
 from operators.dicom.results.coded_concepts import SEGMENTS
-from operators.dicom.results.segmentation import segment_color
 from phantoms import SeriesSpec, build_source_series, phantom_mask
 from result_cases import GEOMETRIES, LABELS, PROVENANCE, build_case, save
 
@@ -121,12 +120,6 @@ def test_a_wrong_spacing_in_the_header_does_not_reach_the_result(case):
     assert header.SpacingBetweenSlices == 99
 
 
-def test_neighbours_have_colours_that_differ():
-    colors = [np.array(segment_color(number).lab) for number in range(1, 41)]
-    for step in (1, 2, 3):
-        assert min(np.linalg.norm(a - b) for a, b in zip(colors, colors[step:], strict=False)) > 30
-
-
 def test_what_cannot_be_a_segmentation_is_refused(case):
     lung, bone, mass = case.segments.segments
 
@@ -143,3 +136,33 @@ def test_what_cannot_be_a_segmentation_is_refused(case):
         build(replace(lung, mask=lung.mask[1:]), bone, mass)
     with pytest.raises(ValueError, match="expected those of series"):
         build(lung, bone, mass, series_instance_uid="1.2.3")
+
+
+def test_a_fractional_segmentation_needs_probabilities(case):
+    lung, bone, mass = case.segments.segments
+    segments = replace(case.segments, segments=(lung, replace(bone, probability=None), mass))
+    with pytest.raises(ValueError, match="bone: a FRACTIONAL segmentation needs its probability"):
+        replace(case, segments=segments).segmentation(segmentation_type="FRACTIONAL")
+
+
+def test_segments_overlap_in_a_binary_segmentation_and_lose_voxels_in_a_label_map(case):
+    lung, bone, mass = case.segments.segments
+    shifted = np.roll(bone.mask, 3, axis=2)
+    lost = int((shifted & bone.mask).sum())
+    overlapping = replace(case, segments=replace(case.segments, segments=(lung, bone, replace(mass, mask=shifted))))
+    said = []
+    binary = overlapping.segmentation(warn=said.append)
+    assert (binary.SegmentsOverlap, said) == ("YES", [])
+    label_map = overlapping.segmentation(segmentation_type="LABELMAP", warn=said.append)
+    (sentence,) = said
+    assert f"{lost} voxels of segment 2 are shown as others" in sentence
+    assert sentence.endswith(label_map.SegmentSequence[2].SegmentDescription.removeprefix(PROVENANCE.use_statement)[1:])
+    pixels = label_map.pixel_array
+    assert np.count_nonzero(pixels == 2) == bone.mask.sum() - lost
+    assert np.count_nonzero(pixels == 3) == shifted.sum()
+    assert label_map.SegmentsOverlap == "NO"
+
+
+def test_every_segment_has_a_colour_of_its_own(case):
+    items = case.segmentation().SegmentSequence
+    assert len({tuple(item.RecommendedDisplayCIELabValue) for item in items}) == len(items)
