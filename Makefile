@@ -7,7 +7,7 @@ ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES)
 
-.PHONY: help setup demo test check bench fuzz demo-model clean
+.PHONY: help setup demo test check conformance bench fuzz demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -37,6 +37,9 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+conformance: $(INSTALLED) ## Every kind of result from every kind of source, judged by other people's validators
+	@$(BIN)/python tests/conformance.py
 
 # MONAI itself is a rival to the reader only; beside the SDK it would cost the application seconds at its start.
 build/rivals/monai: $(INSTALLED)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.pipeline import Pipeline
+from operators.companion_writer_operator import CompanionWriterOperator
 from operators.domain.journal import Journal
 from operators.encoder_input_operator import EncoderInputOperator
 from operators.encoder_operator import EncoderOperator
@@ -54,7 +55,7 @@ class CuriaApplication(Application):
 
     def compose(self) -> None:
         journal, deployment = self._journal, self._pipeline.deployment
-        writer = ResultWriter(self._drafts, self._now, deployment)
+        writer = ResultWriter(self._drafts, self._now, deployment, journal)
         study = StudyIndexOperator(
             self,
             CountCondition(self, 1),
@@ -85,6 +86,7 @@ class CuriaApplication(Application):
         segmentation = SegmentationOperator(self, name="segmentation", deployment=deployment, journal=journal)
         seg_writer = SegmentationWriterOperator(self, name="segmentation_writer", writer=writer, journal=journal)
         report_writer = ReportWriterOperator(self, name="report_writer", writer=writer, journal=journal)
+        companions = CompanionWriterOperator(self, name="companion_writer", writer=writer, journal=journal)
         manifest = ResultManifestOperator(
             self,
             name="result_manifest",
@@ -98,15 +100,17 @@ class CuriaApplication(Application):
         self.add_flow(reader, encoder_input, {("sources", "sources")})
         self.add_flow(encoder_input, encoder, {("inputs", "inputs")})
         features = self._features_writer(reader, encoder) if self._request.features else encoder
-        for taker in (findings, segmentation, seg_writer, report_writer, manifest):
+        for taker in (findings, segmentation, seg_writer, report_writer, companions, manifest):
             self.add_flow(reader, taker, {("sources", "sources")})
         for taker in (findings, segmentation):
             self.add_flow(features, taker, {("features", "features")})
         self.add_flow(findings, segmentation, {("readouts", "readouts")})
-        for taker in (seg_writer, report_writer, manifest):
+        for taker in (seg_writer, report_writer, companions, manifest):
             self.add_flow(segmentation, taker, {("study_readout", "study_readout")})
-        self.add_flow(seg_writer, report_writer, {("segmentations", "segmentations")})
-        self.add_flow(report_writer, manifest, {("outputs", "outputs")})
+        for taker in (report_writer, companions):
+            self.add_flow(seg_writer, taker, {("segmentations", "segmentations")})
+        self.add_flow(report_writer, companions, {("reports", "reports")})
+        self.add_flow(companions, manifest, {("outputs", "outputs")})
 
     def _features_writer(self, reader: VolumeReaderOperator, encoder: EncoderOperator) -> FeaturesWriterOperator:
         writer = FeaturesWriterOperator(

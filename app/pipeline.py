@@ -47,7 +47,7 @@ class Pipeline:
         # Other rules may choose another series, so that a study would have to be read again.
         shown = asdict(encoder_input) | {"selection_rules_sha256": selection_rules.digest}
         return cls(
-            deployment=Deployment.of(model, shown, version=__version__),
+            deployment=Deployment.of(model, shown, results=settings.results, version=__version__),
             encoder=Encoder(model.snapshot, device=array_module.device, batch_size=settings.batch_size),
             encoder_input=encoder_input,
             selection_rules=selection_rules,

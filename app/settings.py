@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.selection.rules import SiteRules
 from operators.dicom.study.read_limits import ReadLimits
 from operators.domain.features import EncoderInputSettings
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
     clip_mode, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
+    results : which objects are written and how, see docs/conformance.md
     """
 
     model_config = SettingsConfigDict(env_prefix="CURIA_", extra="forbid", frozen=True)
@@ -34,6 +36,7 @@ class Settings(BaseSettings):
     zscore_scope: Literal["slice", "volume"] | None = None
     limits: ReadLimits = Field(default_factory=ReadLimits)
     selection: SiteRules = Field(default_factory=SiteRules)
+    results: ResultSettings = Field(default_factory=ResultSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm
@@ -20,23 +21,28 @@ class Deployment:
     """A model with the settings and the code version it runs under.
 
     settings : every setting that changes results, by name
+    results : which of them are written, and how
     """
 
     model: Model
     settings: Mapping[str, SettingValue]
+    results: ResultSettings
     provenance: Provenance
 
     @classmethod
-    def of(cls, model: Model, settings: Mapping[str, SettingValue], *, version: str) -> Self:
-        listing = json.dumps(dict(settings), sort_keys=True)
+    def of(cls, model: Model, settings: Mapping[str, SettingValue], *, results: ResultSettings, version: str) -> Self:
+        settings = {**settings, **results.listed}
+        listing = json.dumps(settings, sort_keys=True)
         provenance = Provenance(
             model_name=model.name,
             software_versions=f"model {model.version}, code {version}",
             model_digest=model.digest,
             settings_digest=hashlib.sha256(listing.encode()).hexdigest(),
             demonstration=model.demonstration,
+            institution_name=results.institution_name,
+            series_names={kind: name for kind, name in results.series_descriptions.items()},
         )
-        return cls(model, dict(settings), provenance)
+        return cls(model, settings, results, provenance)
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Findings and segmentations in, the structured report out."""
+"""Findings and segmentations in, structured reports out."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from operators.result_objects import ResultWriter
 
 
 class ReportWriterOperator(Operator):
-    """Write the study's TID 1500 report.
+    """Write the study's TID 1500 reports.
 
     Inputs ``sources``: tuple of SourceSeries; ``study_readout``: StudyReadout; ``segmentations``: tuple of
-    WrittenObject. Output ``outputs``: tuple of OutputFile, report first.
+    WrittenObject. Output ``reports``: tuple of WrittenObject.
     """
 
     SOURCES = "sources"
     STUDY_READOUT = "study_readout"
     SEGMENTATIONS = "segmentations"
-    OUTPUTS = "outputs"
+    REPORTS = "reports"
 
     def __init__(self, fragment: Any, *args: Any, writer: ResultWriter, journal: Journal, **kwargs: Any) -> None:
         self._writer = writer
@@ -28,11 +28,11 @@ class ReportWriterOperator(Operator):
         spec.input(self.SOURCES)
         spec.input(self.STUDY_READOUT)
         spec.input(self.SEGMENTATIONS)
-        spec.output(self.OUTPUTS)
+        spec.output(self.REPORTS)
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         sources, study_readout = op_input.receive(self.SOURCES), op_input.receive(self.STUDY_READOUT)
         segmentations = op_input.receive(self.SEGMENTATIONS)
         with self._journal.stage("SR"):
-            outputs = self._writer.write_report(sources, study_readout, segmentations)
-        op_output.emit(outputs, self.OUTPUTS)
+            reports = self._writer.write_reports(sources, study_readout, segmentations)
+        op_output.emit(reports, self.REPORTS)

@@ -1,19 +1,29 @@
-"""A study's readout to DICOM files: segmentations first, then the report that refers to them."""
+"""A study's readout to DICOM files: segmentations first, then the report on them, then what goes with both."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
 from operators.deployment import Deployment
+from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
+from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
+from operators.dicom.results.html_preview import render_html
+from operators.dicom.results.key_images import KeyImage, key_images
+from operators.dicom.results.key_objects import build_key_objects
 from operators.dicom.results.output_file import OutputFile, write_dataset
+from operators.dicom.results.parametric_map import build_parametric_map
+from operators.dicom.results.pdf_report import render_pdf
 from operators.dicom.results.report import build_report
+from operators.dicom.results.report_page import build_report_page
+from operators.dicom.results.secondary_capture import build_secondary_captures
 from operators.dicom.results.segmentation import build_segmentation
-from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import SeriesSegments, StudyReadout
+from operators.domain.finding import StudyReadout
+from operators.domain.journal import Journal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +36,7 @@ class WrittenObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultWriter:
-    """Writes the objects of one run.
+    """Writes the objects of one run, as far as the deployment's settings ask for them.
 
     now : the run's date and time; nothing but dates depends on it
     """
@@ -34,26 +44,37 @@ class ResultWriter:
     folder: Path
     now: datetime
     deployment: Deployment
+    journal: Journal
 
     def write_segmentations(
         self, sources: Sequence[SourceSeries], study_readout: StudyReadout
     ) -> tuple[WrittenObject, ...]:
         """One SEG for each series with a segment; an empty series writes none and is absent in the report."""
-        pairs = zip(sources, study_readout.segments, strict=True)
-        identity = self.deployment.identity(sources)
-        return tuple(self._write_segmentation(*pair, identity=identity) for pair in pairs if pair[1].segments)
+        if not self.deployment.results.writes("SEG"):
+            return ()
+        arguments = {
+            "heads": self.deployment.algorithms,
+            "segmentation_type": self.deployment.results.segmentation_type,
+            "warn": lambda message: self.journal.warn("segments-overlap", message),
+            **self._stamp_arguments(sources),
+        }
+        return tuple(
+            self._write(build_segmentation(source, segments, **arguments), source)
+            for source, segments in zip(sources, study_readout.segments, strict=True)
+            if segments.segments
+        )
 
-    def write_report(
+    def write_reports(
         self,
         sources: Sequence[SourceSeries],
         study_readout: StudyReadout,
         segmentations: Sequence[WrittenObject],
-    ) -> tuple[OutputFile, ...]:
-        """The SR, and after it the segmentations it refers to: every file of the study in order of importance.
+    ) -> tuple[WrittenObject, ...]:
+        """The SR.
 
         A model without heads says nothing, and an SR needs something to say (TID 1500, row 6): then there is none.
         """
-        if not study_readout.findings and not segmentations:
+        if not (self.deployment.results.writes("SR") and _says_something(study_readout)):
             return ()
         dataset = build_report(
             sources,
@@ -61,24 +82,75 @@ class ResultWriter:
             segments=study_readout.segments,
             measurements=study_readout.measurements,
             segmentations=[written.dataset for written in segmentations],
-            identity=self.deployment.identity(sources),
-            provenance=self.deployment.provenance,
             heads=self.deployment.algorithms,
-            now=self.now,
             is_complete=True,
+            **self._stamp_arguments(sources),
         )
-        report = write_dataset(dataset, self.folder, source=sources[0].headers[0])
-        return (report, *(written.file for written in segmentations))
+        return (self._write(dataset, sources[0]),)
 
-    def _write_segmentation(
-        self, source: SourceSeries, segments: SeriesSegments, *, identity: RunIdentity
-    ) -> WrittenObject:
-        dataset = build_segmentation(
-            source,
-            segments,
-            identity=identity,
-            provenance=self.deployment.provenance,
-            heads=self.deployment.algorithms,
-            now=self.now,
+    def write_companions(
+        self, sources: Sequence[SourceSeries], study_readout: StudyReadout, results: Sequence[WrittenObject]
+    ) -> tuple[WrittenObject, ...]:
+        """Key objects, captures, PDF and maps, in this order of importance, and the HTML preview beside them.
+
+        results : the SR and SEG that these go with
+        """
+        images = key_images(sources, study_readout.findings, study_readout.segments)
+        written = [result.dataset for result in results]
+        companions = (
+            *self._key_image_objects(sources, images, written),
+            *self._report_for_people(sources, study_readout, images, written),
+            *self._maps(sources, study_readout),
         )
+        return tuple(self._write(dataset, sources[0]) for dataset in companions)
+
+    def _key_image_objects(
+        self, sources: Sequence[SourceSeries], images: Sequence[KeyImage], results: Sequence[Dataset]
+    ) -> Iterator[Dataset]:
+        if images and self.deployment.results.writes("KO"):
+            yield build_key_objects(images, results, **self._stamp_arguments(sources))
+        if self.deployment.results.writes("SC"):
+            yield from build_secondary_captures(images, **self._stamp_arguments(sources))
+
+    def _report_for_people(
+        self,
+        sources: Sequence[SourceSeries],
+        study_readout: StudyReadout,
+        images: Sequence[KeyImage],
+        results: Sequence[Dataset],
+    ) -> Iterator[Dataset]:
+        settings = self.deployment.results
+        if not (settings.writes("PDF") or settings.html_preview) or not _says_something(study_readout):
+            return
+        page = build_report_page(sources, study_readout, images, self.deployment.provenance)
+        if settings.html_preview:
+            (self.folder / PREVIEW).write_text(render_html(page), encoding="utf-8")
+        if settings.writes("PDF"):
+            headers = [header for source in sources for header in source.headers]
+            yield build_encapsulated_pdf(render_pdf(page), headers, results, **self._stamp_arguments(sources))
+
+    def _maps(self, sources: Sequence[SourceSeries], study_readout: StudyReadout) -> Iterator[Dataset]:
+        if not self.deployment.results.writes("PM"):
+            return
+        for source in sources:
+            shown = [
+                evidence
+                for evidence in study_readout.evidence
+                if evidence.finding.series_instance_uid == source.series_instance_uid
+            ]
+            for number, evidence in enumerate(shown, start=1):
+                yield build_parametric_map(source, evidence, number, **self._stamp_arguments(sources))
+
+    def _stamp_arguments(self, sources: Sequence[SourceSeries]) -> dict[str, Any]:
+        return {
+            "identity": self.deployment.identity(sources),
+            "provenance": self.deployment.provenance,
+            "now": self.now,
+        }
+
+    def _write(self, dataset: Dataset, source: SourceSeries) -> WrittenObject:
         return WrittenObject(dataset, write_dataset(dataset, self.folder, source=source.headers[0]))
+
+
+def _says_something(study_readout: StudyReadout) -> bool:
+    return bool(study_readout.findings) or any(series.segments for series in study_readout.segments)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from operators.deployment import Deployment
+from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
 from operators.dicom.results.output_file import OutputFile
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
@@ -44,11 +45,13 @@ def completed_manifest(
         if finding.not_evaluated:
             journal.warn("head-out-of-scope", f"{finding.name}: not evaluated, {finding.not_evaluated}")
     journal.close()
+    # A number without a SEG would point nowhere.
+    has_segments = any(output.kind == "SEG" for output in outputs)
     frames = {source.volume.geometry.frame_of_reference_uid for source in sources} - {""}
     return ResultManifest(
         status="completed",
         frame_of_reference_uids=tuple(sorted(frames)),
-        findings=tuple(_finding(finding) for finding in study_readout.findings),
+        findings=tuple(_finding(finding, has_segments) for finding in study_readout.findings),
         measurements=tuple(_measurement(measurement) for measurement in study_readout.measurements),
         outputs=tuple(_output(output) for output in outputs),
         **_common(journal, deployment),
@@ -65,12 +68,13 @@ def failed_manifest(journal: Journal, deployment: Deployment | None, error: Curi
 
 
 def clear_previous(folder: Path) -> None:
-    """Take away an earlier run's ``result.json`` and the files it lists, so that nothing of it can pass for ours."""
+    """Take away an earlier run's ``result.json``, the files it lists and its preview, lest they pass for ours."""
     manifest = folder / FILE_NAME
     if not manifest.is_file():
         return
     names = [entry["path"] for entry in json.loads(manifest.read_text(encoding="utf-8")).get("outputs", ())]
     manifest.unlink()
+    (folder / PREVIEW).unlink(missing_ok=True)
     for name in names:
         if Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
@@ -119,8 +123,10 @@ def _model(deployment: Deployment) -> ModelRecord:
     )
 
 
-def _finding(finding: Finding) -> FindingRecord:
+def _finding(finding: Finding, has_segments: bool) -> FindingRecord:
     place = finding.localisation
+    if place and not has_segments:
+        place = replace(place, segment_number=None)
     return FindingRecord(
         name=finding.name,
         code=CodeRecord(**asdict(finding.code)),

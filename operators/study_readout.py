@@ -6,7 +6,7 @@ from operators.deployment import Deployment
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import SeriesSegments, StudyReadout
+from operators.domain.finding import Evidence, SeriesSegments, StudyReadout
 from operators.heads.readout import FindingsReadout
 from operators.heads.segments import localise, measure, predict_segments
 
@@ -17,22 +17,11 @@ def read_out_study(
     readouts: Sequence[FindingsReadout],
     *,
     deployment: Deployment,
-    with_probabilities: bool = False,
 ) -> StudyReadout:
-    """Segments on each source's grid, findings with their place, and what the segments measure.
-
-    with_probabilities : the segments carry each voxel's probability, as a FRACTIONAL segmentation needs it
-    """
+    """Segments on each source's grid, findings with their place, and what the segments measure."""
     identity = deployment.identity(sources)
     segments = tuple(
-        _segments(
-            source,
-            feature_volume,
-            readout,
-            deployment=deployment,
-            identity=identity,
-            with_probabilities=with_probabilities,
-        )
+        _segments(source, feature_volume, readout, deployment=deployment, identity=identity)
         for source, feature_volume, readout in zip(sources, features, readouts, strict=True)
     )
     findings = (
@@ -41,7 +30,13 @@ def read_out_study(
         for finding in localise(readout.findings, series, source.sop_instance_uids)
     )
     measurements = (measurement for series in segments for measurement in measure(series))
-    return StudyReadout(tuple(findings), segments, tuple(measurements))
+    evidence = (
+        Evidence(finding, readout.evidence[finding.name])
+        for readout in readouts
+        for finding in readout.findings
+        if finding.name in readout.evidence
+    )
+    return StudyReadout(tuple(findings), segments, tuple(measurements), tuple(evidence))
 
 
 def _segments(
@@ -51,7 +46,6 @@ def _segments(
     *,
     deployment: Deployment,
     identity: RunIdentity,
-    with_probabilities: bool,
 ) -> SeriesSegments:
     if not source.takes_segments:
         # The source's remarks, which become warnings, say why.
@@ -64,5 +58,5 @@ def _segments(
         modality=source.modality,
         series_instance_uid=source.series_instance_uid,
         tracking_uid=lambda label: identity.uid(f"tracking:{source.series_instance_uid}:{label}"),
-        with_probabilities=with_probabilities,
+        with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
     )

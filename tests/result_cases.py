@@ -17,7 +17,8 @@ from pydicom import Dataset
 from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report import build_report
-from operators.dicom.results.segmentation import SegmentationType, build_segmentation
+from operators.dicom.results.result_settings import SegmentationType
+from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,17 @@ class Measurement:
     tracking_uid: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What spoke for a finding, place by place.
+
+    volume : log odds on the grid of the encoder's tokens, before calibration
+    """
+
+    finding: Finding
+    volume: Volume
+
+
 @dataclass(frozen=True, slots=True)
 class StudyReadout:
     """All that the heads say about a study; ``segments`` has an entry for each series, empty ones too."""
@@ -111,3 +123,4 @@ class StudyReadout:
     findings: tuple[Finding, ...]
     segments: tuple[SeriesSegments, ...]
     measurements: tuple[Measurement, ...]
+    evidence: tuple[Evidence, ...] = ()

@@ -8,10 +8,29 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from operators.dicom.results.digesting import encode_dataset
+from operators.dicom.results.result_settings import ObjectKind
 from operators.errors import OutputError, ResourceError
 
+SOP_CLASSES: dict[str, ObjectKind] = {
+    # everything that we write; Modality does not tell (OT for Secondary Capture and Parametric Map)
+    Comprehensive3DSRStorage: "SR",
+    SegmentationStorage: "SEG",
+    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",  # Label Map Segmentation Storage, which pydicom does not name yet
+    KeyObjectSelectionDocumentStorage: "KO",
+    SecondaryCaptureImageStorage: "SC",
+    EncapsulatedPDFStorage: "PDF",
+    ParametricMapStorage: "PM",
+}
 _IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 
 
@@ -19,12 +38,11 @@ _IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Pati
 class OutputFile:
     """A DICOM file that was written and read back.
 
-    kind : SEG, SR, ...: its modality
     sha256 : of the file's bytes
     """
 
     path: Path
-    kind: str
+    kind: ObjectKind
     sop_class_uid: str
     series_instance_uid: str
     sop_instance_uid: str
@@ -44,17 +62,18 @@ def write_dataset(dataset: Dataset, folder: Path, *, source: Dataset) -> OutputF
     ResourceError
         The disk is full.
     """
+    kind = SOP_CLASSES[dataset.SOPClassUID]
     for keyword in ("PatientID", "StudyInstanceUID"):
         if (dataset.get(keyword) or "") != (source.get(keyword) or ""):
-            raise OutputError(f"{dataset.Modality}: {keyword} differs from the source's; nothing was written")
+            raise OutputError(f"{kind}: {keyword} differs from the source's; nothing was written")
     # A preamble can hide a program (a file that is both DICOM and executable); ours is zero.
     dataset.preamble = bytes(128)
-    path = folder / f"{dataset.Modality}_{dataset.SOPInstanceUID}.dcm"
+    path = folder / f"{kind}_{dataset.SOPInstanceUID}.dcm"
     sha256, size = _write_atomically(dataset, path)
     _check_reads_back(path, dataset, size)
     return OutputFile(
         path=path,
-        kind=str(dataset.Modality),
+        kind=kind,
         sop_class_uid=str(dataset.SOPClassUID),
         series_instance_uid=str(dataset.SeriesInstanceUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),

@@ -1,6 +1,7 @@
 """Who made a result, said the same way wherever DICOM asks (IHE AIR, table 6.5.3.1-1)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import highdicom as hd
 from pydicom import Dataset
@@ -17,6 +18,8 @@ class Provenance:
     model_name, software_versions : the model folder's name, and the versions of model and code
     model_digest, settings_digest : hex SHA-256; the device's identity changes with them
     demonstration : the model was made to show the software, not to find anything
+    institution_name : of the site, None to name none
+    series_names : by kind of object, the site's own words for the Series Description
     """
 
     model_name: str
@@ -25,6 +28,8 @@ class Provenance:
     settings_digest: str
     demonstration: bool
     manufacturer: str = "curia-pacs"
+    institution_name: str | None = None
+    series_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def device_uid(self) -> str:
@@ -96,6 +101,17 @@ class Provenance:
         dataset.ManufacturerModelName = self.model_name
         dataset.DeviceSerialNumber = self.device_serial_number
         dataset.SoftwareVersions = self.software_versions
+
+    def stamp_site(self, dataset: Dataset, kind: str) -> None:
+        """The site's own names. UTF-8 where the source's character set may lack their letters."""
+        names = {"InstitutionName": self.institution_name, "SeriesDescription": self.series_names.get(kind)}
+        if names["SeriesDescription"]:
+            names["SeriesDescription"] = self.series_description(names["SeriesDescription"])
+        for keyword, name in names.items():
+            if name:
+                setattr(dataset, keyword, name)
+                if not name.isascii():
+                    dataset.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _head_parameters(head: Algorithm) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal
 
 import highdicom as hd
 import numpy as np
@@ -11,12 +10,13 @@ from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pydicom.valuerep import DSfloat
 
 from operators.dicom.results.coded_concepts import coded_concept
 from operators.dicom.results.frame_groups import encode_frame_groups, encode_references
 from operators.dicom.results.mask_extents import Extent, extent_of
+from operators.dicom.results.planes import set_slice_measures
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.result_settings import SegmentationType
 from operators.dicom.results.segment_colors import segment_colors
 from operators.dicom.results.segment_frames import (
     MAXIMUM_FRACTIONAL_VALUE,
@@ -34,7 +34,6 @@ from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Segment, SeriesSegments
 
 SERIES_NUMBER = 9001
-SegmentationType = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 
 
 def build_segmentation(
@@ -74,7 +73,7 @@ def build_segmentation(
     dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
     dataset.file_meta = template.file_meta
     copy_character_set(header, dataset)
-    _set_dimension_organization(dataset, frames, identity.uid(f"{kind}:dimensions"))
+    _mark_regular_stack(dataset, frames)
     _set_frames(dataset, frames, source)
     stamp(dataset, kind=kind, identity=identity, provenance=provenance, now=now)
     for loss in filter(None, losses):
@@ -134,7 +133,7 @@ def _first_slice(source: SourceSeries) -> Dataset:
     (header, *_), _ = padded_headers(source.headers[:1])
     if source.multi_frame:
         header.SOPClassUID = CTImageStorage
-    _set_slice_measures(header, float(source.volume.geometry.spacing[0]))
+    set_slice_measures(header, float(source.volume.geometry.spacing[0]))
     return header
 
 
@@ -173,19 +172,7 @@ def _template(
     )
 
 
-def _set_slice_measures(header: Dataset, slice_spacing: float) -> None:
-    """Let the Pixel Measures say the measured spacing: highdicom copies them from the header, where they may be
-    missing (slice thickness is type 2) or wrong.
-    """
-    header.SpacingBetweenSlices = DSfloat(slice_spacing, auto_format=True)
-    if not header.get("SliceThickness"):
-        header.SliceThickness = header.SpacingBetweenSlices
-
-
-def _set_dimension_organization(dataset: Dataset, frames: SegmentFrames, uid: str) -> None:
-    """highdicom draws the UID at random, which would make equal runs differ."""
-    for item in [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]:
-        item.DimensionOrganizationUID = uid
+def _mark_regular_stack(dataset: Dataset, frames: SegmentFrames) -> None:
     slices = frames.slices[0]
     if len(frames.slices) == 1 and len(slices) > 1 and (np.diff(slices) == 1).all():
         dataset.DimensionOrganizationType = "3D"

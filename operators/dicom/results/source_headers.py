@@ -7,7 +7,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.valuerep import DA, TM
 
-from operators.dicom.study.header_values import UNREADABLE
+from operators.dicom.study.header_values import UNREADABLE, text
 
 _TYPE_2 = (
     "PatientID",
@@ -26,6 +26,12 @@ _ITEM_REQUIRES = {
     "ReferencedStudySequence": ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"),
     "ReferencedPatientSequence": ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"),
 }
+
+_UNPAIRED = frozenset(
+    # of the terms of PS3.16 Annex L those that scanners write most
+    ("ABDOMEN", "BRAIN", "CHEST", "CSPINE", "HEAD", "HEART", "LIVER", "LSPINE", "NECK", "PELVIS", "SKULL", "SPINE")
+    + ("TSPINE", "WHOLEBODY")
+)
 
 
 def padded_headers(headers: Sequence[Dataset]) -> tuple[tuple[Dataset, ...], tuple[str, ...]]:
@@ -51,6 +57,19 @@ def copy_character_set(header: Dataset, dataset: Dataset) -> None:
     """
     if header.get("SpecificCharacterSet"):
         dataset.SpecificCharacterSet = header.SpecificCharacterSet
+
+
+def copy_body_part(header: Dataset, dataset: Dataset) -> None:
+    """Body part and side for an image's General Series module (PS3.3 C.7.3.1).
+
+    Laterality is type 2C: absent for an unpaired body part, empty where the source does not tell.
+    """
+    body_part = text(header, "BodyPartExamined")
+    if body_part:
+        dataset.BodyPartExamined = body_part
+    if body_part not in _UNPAIRED:
+        side = text(header, "Laterality") or text(header, "ImageLaterality")
+        dataset.Laterality = side if side in ("L", "R") else ""
 
 
 def _drop_unreadable(header: Dataset) -> list[str]:

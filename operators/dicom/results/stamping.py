@@ -1,4 +1,4 @@
-"""The last step of every result object: equipment, dates, and a UID that is a function of the content."""
+"""The last step of every result object: equipment, site, dates, and a UID that is a function of the content."""
 
 from datetime import datetime
 
@@ -18,12 +18,16 @@ _TIMES = ("InstanceCreationTime", "SeriesTime", "ContentTime")
 
 
 def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Provenance, now: datetime) -> None:
-    """Give *dataset* its equipment, its SOP Instance UID and its dates, in place.
+    """Give *dataset* its equipment, the site's names, its SOP Instance UID and its dates, in place.
+
+    kind : of the object's series: SR, SEG, ..., and after a colon what tells several series of a kind apart
 
     The UID covers everything but dates, so a repeated run is the same object, and another result never hides
     behind the UID of one that is already in the archive.
     """
     provenance.stamp_equipment(dataset)
+    provenance.stamp_site(dataset, kind.partition(":")[0])
+    _set_dimension_organization(dataset, identity.uid(f"{kind}:dimensions"))
     _set_contribution_times(dataset, None)
     for keyword in (*_DATES, *_TIMES):
         dataset.pop(keyword, None)
@@ -41,3 +45,9 @@ def _set_contribution_times(dataset: Dataset, time: DT | None) -> None:
     for item in dataset.ContributingEquipmentSequence:
         if item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value:
             item.ContributionDateTime = time
+
+
+def _set_dimension_organization(dataset: Dataset, uid: str) -> None:
+    """highdicom draws this UID at random, which would make equal runs differ."""
+    for item in [*dataset.get("DimensionOrganizationSequence", ()), *dataset.get("DimensionIndexSequence", ())]:
+        item.DimensionOrganizationUID = uid

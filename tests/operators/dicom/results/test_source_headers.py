@@ -1,6 +1,7 @@
+import pytest
 from pydicom import Dataset
 
-from operators.dicom.results.source_headers import copy_character_set, padded_headers
+from operators.dicom.results.source_headers import copy_body_part, copy_character_set, padded_headers
 from phantoms import SeriesSpec, build_datasets
 from result_cases import TYPE_2
 from series_cases import raw
@@ -60,3 +61,21 @@ def test_what_cannot_be_read_is_left_out_and_named():
     headers, changes = padded_headers(source)
     assert "PatientSize" not in headers[0]
     assert "PatientSize is unreadable in the source and left out of the results" in changes
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"BodyPartExamined": "CHEST"}, {"BodyPartExamined": "CHEST"}),
+        ({"BodyPartExamined": "KNEE", "Laterality": "L"}, {"BodyPartExamined": "KNEE", "Laterality": "L"}),
+        ({"BodyPartExamined": "KNEE", "ImageLaterality": "R"}, {"BodyPartExamined": "KNEE", "Laterality": "R"}),
+        ({"BodyPartExamined": "KNEE"}, {"BodyPartExamined": "KNEE", "Laterality": ""}),
+        ({}, {"Laterality": ""}),
+    ],
+)
+def test_a_side_stands_where_a_body_part_may_have_one(source, expected):
+    header, dataset = Dataset(), Dataset()
+    for keyword, value in source.items():
+        setattr(header, keyword, value)
+    copy_body_part(header, dataset)
+    assert {element.keyword: element.value for element in dataset} == expected

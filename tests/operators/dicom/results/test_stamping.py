@@ -4,6 +4,8 @@ from io import BytesIO
 
 import pytest
 
+from companion_cases import encapsulated_pdf, key_objects, parametric_map, secondary_capture
+from conformance import KINDS
 from phantoms import SeriesSpec, build_source_series
 from result_cases import IDENTITY, NOW, build_case
 
@@ -26,6 +28,32 @@ def test_equal_runs_give_equal_bytes(case):
     first, second = case.segmentation(), again.segmentation()
     assert _bytes(first) == _bytes(second)
     assert _bytes(case.report([first])) == _bytes(again.report([second]))
+
+
+COMPANIONS = (key_objects, secondary_capture, encapsulated_pdf, parametric_map)
+
+
+@pytest.mark.parametrize("build", COMPANIONS, ids=lambda build: build.__name__)
+def test_equal_runs_give_equal_companions(case, build):
+    again = build_case(build_source_series(SeriesSpec()))
+    assert _bytes(build(case)) == _bytes(build(again))
+
+
+@pytest.mark.parametrize("build", COMPANIONS, ids=lambda build: build.__name__)
+def test_a_later_run_gives_the_same_companions_with_other_dates(case, build):
+    later = NOW + timedelta(days=1, hours=1)
+    first, second = build(case), build(case, later)
+    assert second.ContentDate == date(2026, 3, 5)
+    assert (first.SOPInstanceUID, first.SeriesInstanceUID) == (second.SOPInstanceUID, second.SeriesInstanceUID)
+    assert len(_bytes(first)) == len(_bytes(second))
+    assert _bytes(first) != _bytes(second)
+
+
+def test_every_kind_is_a_series_of_its_own_with_a_number_of_its_own(case):
+    # The three SR of the matrix are the one report of three studies.
+    objects = [build(case) for kind, build in KINDS.items() if kind == kind.split()[0]]
+    assert len({dataset.SeriesInstanceUID for dataset in objects}) == len(objects)
+    assert len({dataset.SeriesNumber for dataset in objects}) == len(objects)
 
 
 def test_a_later_run_differs_in_dates_only(case):
@@ -61,10 +89,3 @@ def test_another_content_is_another_instance_of_the_same_series(case):
 def test_another_model_is_another_series(case):
     other = case.segmentation(identity=replace(IDENTITY, model_digest="9" * 64))
     assert other.SeriesInstanceUID != case.segmentation().SeriesInstanceUID
-
-
-def test_report_and_segmentation_are_series_of_their_own(case):
-    segmentation = case.segmentation()
-    report = case.report([segmentation])
-    assert report.SeriesInstanceUID != segmentation.SeriesInstanceUID
-    assert report.SeriesNumber != segmentation.SeriesNumber

@@ -1,0 +1,77 @@
+"""A report for people as a DICOM object: a PDF inside the study."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+
+from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, coded_concept
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.references import distinct_instances, instance_reference
+from operators.dicom.results.source_headers import copy_character_set, padded_headers
+from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
+from operators.dicom.results.uids import RunIdentity
+
+SERIES_NUMBER = 9401
+_KIND = "PDF"
+
+
+def build_encapsulated_pdf(
+    pdf: bytes,
+    headers: Sequence[Dataset],
+    results: Sequence[Dataset],
+    *,
+    identity: RunIdentity,
+    provenance: Provenance,
+    now: datetime,
+) -> Dataset:
+    """An Encapsulated PDF (PS3.3 A.45.1).
+
+    headers : of the sources, the first gives patient and study
+    results : the SR and SEG that say the same to machines
+    """
+    (header, *_), _ = padded_headers(headers)
+    title = provenance.series_description("AI report")
+    dataset: Dataset = hd.SOPClass(
+        study_instance_uid=header.StudyInstanceUID,
+        series_instance_uid=identity.uid(_KIND),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=UNSTAMPED_UID,
+        sop_class_uid=EncapsulatedPDFStorage,
+        instance_number=1,
+        modality="DOC",
+        manufacturer=provenance.manufacturer,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        patient_id=header.PatientID,
+        patient_name=header.PatientName,
+        patient_birth_date=header.PatientBirthDate,
+        patient_sex=header.PatientSex,
+        accession_number=header.AccessionNumber,
+        study_id=header.StudyID,
+        study_date=header.StudyDate,
+        study_time=header.StudyTime,
+        referring_physician_name=header.ReferringPhysicianName,
+        series_description=title,
+        content_qualification=hd.ContentQualificationValues.RESEARCH,
+    )
+    copy_character_set(header, dataset)
+    dataset.ContributingEquipmentSequence = [provenance.contributing_equipment()]
+    _set_document(dataset, pdf, title=title)
+    sources = (*distinct_instances(headers), *results)
+    dataset.SourceInstanceSequence = [instance_reference(source) for source in sources]
+    stamp(dataset, kind=_KIND, identity=identity, provenance=provenance, now=now)
+    return dataset
+
+
+def _set_document(dataset: Dataset, pdf: bytes, *, title: str) -> None:
+    """SC Equipment and Encapsulated Document (PS3.3 C.8.6.1, C.24.2)."""
+    dataset.ConversionType = hd.sc.ConversionTypeValues.WSD.value
+    dataset.AcquisitionDateTime = ""
+    dataset.BurnedInAnnotation = "NO"  # no page names the patient
+    dataset.DocumentTitle = title
+    dataset.ConceptNameCodeSequence = [coded_concept(IMAGING_MEASUREMENT_REPORT)]
+    dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    dataset.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+    dataset.EncapsulatedDocumentLength = len(pdf)

@@ -1,0 +1,53 @@
+"""The slices that show what was found, for those who want to see it at a glance."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.dicom.results.contour import outline
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.finding import Finding, Localisation, SeriesSegments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyImage:
+    """A slice and the place of one present finding on it.
+
+    slice_index : in the source volume
+    point : (column, row) of the finding, (0, 0) the top left corner of the top left pixel
+    outline : (N, 2) likewise, closed; None where no mask shows on the slice
+    """
+
+    source: SourceSeries
+    finding: Finding
+    slice_index: int
+    point: tuple[float, float]
+    outline: NDArray[np.float64] | None
+
+
+def key_images(
+    sources: Sequence[SourceSeries], findings: Iterable[Finding], segments: Iterable[SeriesSegments]
+) -> tuple[KeyImage, ...]:
+    """One for each present finding that has a place, in the order of the findings."""
+    by_series = {source.series_instance_uid: source for source in sources}
+    masks = {segment.tracking_uid: segment.mask for series in segments for segment in series.segments}
+    return tuple(
+        _key_image(by_series[finding.series_instance_uid], finding, place, masks.get(place.tracking_uid))
+        for finding, place in _localised(findings)
+    )
+
+
+def _localised(findings: Iterable[Finding]) -> Iterator[tuple[Finding, Localisation]]:
+    for finding in findings:
+        if finding.present and finding.localisation:
+            yield finding, finding.localisation
+
+
+def _key_image(source: SourceSeries, finding: Finding, place: Localisation, mask: NDArray[np.bool_] | None) -> KeyImage:
+    # By the point and not by the instance, which holds every slice of a multi-frame source.
+    slice_index, row, column = source.volume.geometry.indices(np.array(place.point_lps_mm))
+    index = min(max(round(float(slice_index)), 0), len(source.headers) - 1)
+    shown = outline(mask[index]) if mask is not None and mask[index].any() else None
+    return KeyImage(source, finding, index, (float(column) + 0.5, float(row) + 0.5), shown)

@@ -1,0 +1,32 @@
+"""References from an object to the instances it was made from."""
+
+from collections.abc import Iterable
+
+from pydicom import Dataset
+
+from operators.dicom.results.coded_concepts import SOURCE_IMAGE, coded_concept
+
+
+def instance_reference(dataset: Dataset) -> Dataset:
+    """SOP Instance Reference (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = dataset.SOPClassUID
+    item.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+    return item
+
+
+def source_image_reference(header: Dataset, frame_number: int | None = None) -> Dataset:
+    """Item of a Source Image Sequence with its purpose (CID 7202).
+
+    frame_number : of a multi-frame image, None for all of it
+    """
+    item = instance_reference(header)
+    if frame_number is not None:
+        item.ReferencedFrameNumber = frame_number
+    item.PurposeOfReferenceCodeSequence = [coded_concept(SOURCE_IMAGE)]
+    return item
+
+
+def distinct_instances(headers: Iterable[Dataset]) -> list[Dataset]:
+    """Each instance once, though a multi-frame one has a header for each slice."""
+    return list({str(header.SOPInstanceUID): header for header in headers}.values())

@@ -1,0 +1,68 @@
+"""The objects that go with SR and SEG, made from a case of `result_cases`."""
+
+from datetime import datetime
+from functools import cache
+
+import numpy as np
+from pydicom import Dataset
+
+from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
+from operators.dicom.results.key_images import KeyImage, key_images
+from operators.dicom.results.key_objects import build_key_objects
+from operators.dicom.results.parametric_map import build_parametric_map
+from operators.dicom.results.pdf_report import render_pdf
+from operators.dicom.results.report_page import ReportPage, build_report_page
+from operators.dicom.results.secondary_capture import build_secondary_captures
+from operators.domain.finding import Evidence, StudyReadout
+from operators.domain.volume import Volume
+from result_cases import IDENTITY, NOW, PROVENANCE, Case
+
+
+def stamp_arguments(now: datetime = NOW) -> dict:
+    return {"identity": IDENTITY, "provenance": PROVENANCE, "now": now}
+
+
+def evidence_of(case: Case) -> Evidence:
+    """Log odds on a coarse token grid in the source's frame: minus the index sum, so that every voxel is told apart."""
+    geometry = case.source.volume.geometry
+    shape = (geometry.shape[0], 4, 5)
+    tokens = geometry.rescaled(shape)
+    volume = Volume((4.0 - np.indices(shape).sum(axis=0)).astype(np.float32), tokens)
+    return Evidence(case.findings[0], volume)
+
+
+def study_readout(case: Case) -> StudyReadout:
+    return StudyReadout(case.findings, (case.segments,), tuple(case.measurements), (evidence_of(case),))
+
+
+def case_key_images(case: Case) -> tuple[KeyImage, ...]:
+    return key_images([case.source], case.findings, [case.segments])
+
+
+def report_page(case: Case) -> ReportPage:
+    return build_report_page([case.source], study_readout(case), case_key_images(case), PROVENANCE)
+
+
+@cache
+def results_of(case: Case) -> tuple[Dataset, Dataset]:
+    """The SR and the SEG that the companions refer to."""
+    segmentation = case.segmentation()
+    return case.report([segmentation]), segmentation
+
+
+def key_objects(case: Case, now: datetime = NOW) -> Dataset:
+    return build_key_objects(case_key_images(case), results_of(case), **stamp_arguments(now))
+
+
+def secondary_capture(case: Case, now: datetime = NOW) -> Dataset:
+    (capture,) = build_secondary_captures(case_key_images(case), **stamp_arguments(now))
+    return capture
+
+
+def encapsulated_pdf(case: Case, now: datetime = NOW) -> Dataset:
+    pdf = render_pdf(report_page(case))
+    return build_encapsulated_pdf(pdf, case.source.headers, results_of(case), **stamp_arguments(now))
+
+
+def parametric_map(case: Case, now: datetime = NOW) -> Dataset:
+    return build_parametric_map(case.source, evidence_of(case), 1, **stamp_arguments(now))

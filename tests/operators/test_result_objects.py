@@ -1,0 +1,85 @@
+"""Which files a run leaves, by the settings and by what was found."""
+
+from dataclasses import replace
+
+import pydicom
+import pytest
+
+from app.settings import DEMO_MODEL
+from companion_cases import study_readout
+from operators.deployment import Deployment
+from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
+from operators.domain.finding import StudyReadout
+from operators.domain.journal import Journal
+from operators.heads.model_folder import read_model
+from operators.result_objects import ResultWriter
+from phantoms import SeriesSpec, build_source_series
+from result_cases import NOW, build_case, negative
+
+DEMO_HEADS = {"mass": "soft-tissue-mass-ct", "region": "body-region", "organs": "organs"}
+EVERYTHING = ResultSettings(objects=OBJECT_KINDS, html_preview=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return read_model(DEMO_MODEL)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """As if the embedded model's heads had said it."""
+    case = build_case(build_source_series(SeriesSpec()))
+    segments = tuple(replace(segment, head=DEMO_HEADS[segment.head]) for segment in case.segments.segments)
+    findings = tuple(replace(finding, head=DEMO_HEADS[finding.head]) for finding in case.findings)
+    return replace(case, segments=replace(case.segments, segments=segments), findings=findings)
+
+
+def written(source, readout, settings, *, model, folder):
+    """Kinds in the order of ``outputs``, after every file was found to be listed."""
+    writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), Journal())
+    segmentations = writer.write_segmentations([source], readout)
+    reports = writer.write_reports([source], readout, segmentations)
+    results = [*reports, *segmentations, *writer.write_companions([source], readout, [*reports, *segmentations])]
+    assert {result.file.path for result in results} == set(folder.glob("*.dcm"))
+    return [result.file.kind for result in results]
+
+
+def test_by_default_a_report_and_a_segmentation(case, model, tmp_path):
+    kinds = written(case.source, study_readout(case), ResultSettings(), model=model, folder=tmp_path)
+    assert kinds == ["SR", "SEG"]
+    assert not (tmp_path / "preview.html").exists()
+
+
+def test_everything_comes_in_order_of_importance(case, model, tmp_path):
+    kinds = written(case.source, study_readout(case), EVERYTHING, model=model, folder=tmp_path)
+    assert tuple(kinds) == OBJECT_KINDS
+    assert "soft-tissue mass" in (tmp_path / "preview.html").read_text(encoding="utf-8")
+
+
+def test_key_objects_point_at_the_report_and_the_segmentation_of_the_run(case, model, tmp_path):
+    written(case.source, study_readout(case), EVERYTHING, model=model, folder=tmp_path)
+    (document,) = (pydicom.dcmread(path) for path in tmp_path.glob("KO_*"))
+    names = {path.stem.split("_")[1] for path in (*tmp_path.glob("SR_*"), *tmp_path.glob("SEG_*"))}
+    assert names < {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in document.ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+
+
+@pytest.mark.parametrize("kind", OBJECT_KINDS)
+def test_each_kind_can_be_written_alone(kind, case, model, tmp_path):
+    settings = ResultSettings(objects=[kind])
+    assert written(case.source, study_readout(case), settings, model=model, folder=tmp_path) == [kind]
+
+
+def test_a_negative_study_has_no_key_images(case, model, tmp_path):
+    readout = study_readout(negative(case))
+    kinds = written(case.source, readout, EVERYTHING, model=model, folder=tmp_path)
+    assert kinds == ["SR", "SEG", "PDF", "PM"]
+
+
+def test_a_model_without_heads_writes_nothing(case, model, tmp_path):
+    nothing = StudyReadout((), (replace(case.segments, segments=()),), ())
+    assert written(case.source, nothing, EVERYTHING, model=model, folder=tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,28 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.settings import DEMO_MODEL
+from companion_cases import study_readout
+from operators.deployment import Deployment
+from operators.dicom.results.output_file import OutputFile
+from operators.dicom.results.result_settings import ResultSettings
+from operators.domain.journal import Journal
+from operators.heads.model_folder import read_model
+from operators.run_record import completed_manifest
+from phantoms import SeriesSpec, build_source_series
+from result_cases import build_case
+
+SEG = OutputFile(Path("a.dcm"), "SEG", "1.2", "1.3", "1.4", "0" * 64, 1)
+
+
+@pytest.mark.parametrize(("outputs", "number"), [([SEG], 3), ([replace(SEG, kind="SR")], None), ([], None)])
+def test_a_finding_points_at_a_segment_only_where_one_was_written(outputs, number):
+    case = build_case(build_source_series(SeriesSpec()))
+    deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
+    manifest = completed_manifest(
+        Journal(), deployment, sources=[case.source], study_readout=study_readout(case), outputs=outputs
+    )
+    assert manifest.findings[0].localisation.segment_number == number
+    assert manifest.findings[0].localisation.tracking_uid == case.segments.segments[2].tracking_uid
