@@ -5,7 +5,8 @@ INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
 # NodeSource's nodejs brings npm along and does not go with Debian's.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
-TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES)
+TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES) \
+	pixelmed-apps libpixelmed-java openjdk-17-jre-headless
 
 .PHONY: help setup demo test check conformance bench fuzz demo-model clean
 help: ## Show the targets
@@ -39,6 +40,7 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/lint-imports
 
 conformance: $(INSTALLED) ## Every kind of result from every kind of source, judged by other people's validators
+	@docker/debian-packages.sh $(TEST_PACKAGES)
 	@$(BIN)/python tests/conformance.py
 
 # MONAI itself is a rival to the reader only; beside the SDK it would cost the application seconds at its start.

@@ -95,7 +95,8 @@ class CuriaApplication(Application):
             deployment=deployment,
             journal=journal,
         )
-        self.add_flow(study, selection, {("study", "study")})
+        for taker in (selection, report_writer):
+            self.add_flow(study, taker, {("study", "study")})
         self.add_flow(selection, reader, {("selection", "selection")})
         self.add_flow(reader, encoder_input, {("sources", "sources")})
         self.add_flow(encoder_input, encoder, {("inputs", "inputs")})

@@ -10,10 +10,12 @@ from operators.result_objects import ResultWriter
 class ReportWriterOperator(Operator):
     """Write the study's TID 1500 reports.
 
-    Inputs ``sources``: tuple of SourceSeries; ``study_readout``: StudyReadout; ``segmentations``: tuple of
-    WrittenObject. Output ``reports``: tuple of WrittenObject.
+    Inputs ``study``: StudyIndex, among whose files earlier reports may be; ``sources``: tuple of SourceSeries;
+    ``study_readout``: StudyReadout; ``segmentations``: tuple of WrittenObject. Output ``reports``: tuple of
+    WrittenObject.
     """
 
+    STUDY = "study"
     SOURCES = "sources"
     STUDY_READOUT = "study_readout"
     SEGMENTATIONS = "segmentations"
@@ -25,6 +27,7 @@ class ReportWriterOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
+        spec.input(self.STUDY)
         spec.input(self.SOURCES)
         spec.input(self.STUDY_READOUT)
         spec.input(self.SEGMENTATIONS)
@@ -32,7 +35,7 @@ class ReportWriterOperator(Operator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         sources, study_readout = op_input.receive(self.SOURCES), op_input.receive(self.STUDY_READOUT)
-        segmentations = op_input.receive(self.SEGMENTATIONS)
+        segmentations, study = op_input.receive(self.SEGMENTATIONS), op_input.receive(self.STUDY)
         with self._journal.stage("SR"):
-            reports = self._writer.write_reports(sources, study_readout, segmentations)
+            reports = self._writer.write_reports(sources, study_readout, segmentations, study.headers)
         op_output.emit(reports, self.REPORTS)

@@ -1,6 +1,6 @@
 """A study's readout to DICOM files: segmentations first, then the report on them, then what goes with both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from pydicom import Dataset
 
 from operators.deployment import Deployment
+from operators.dicom.results.earlier_reports import earlier_reports
 from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
 from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
 from operators.dicom.results.html_preview import render_html
@@ -20,6 +21,7 @@ from operators.dicom.results.pdf_report import render_pdf
 from operators.dicom.results.report import build_report
 from operators.dicom.results.report_page import build_report_page
 from operators.dicom.results.secondary_capture import build_secondary_captures
+from operators.dicom.results.segment_report import build_segment_report
 from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import StudyReadout
@@ -69,24 +71,31 @@ class ResultWriter:
         sources: Sequence[SourceSeries],
         study_readout: StudyReadout,
         segmentations: Sequence[WrittenObject],
+        study_headers: Iterable[Dataset],
     ) -> tuple[WrittenObject, ...]:
-        """The SR.
+        """The SR, and after it the one that refers to segments where it is asked for.
 
         A model without heads says nothing, and an SR needs something to say (TID 1500, row 6): then there is none.
+
+        study_headers : of all files of the study, among which earlier reports may be
         """
         if not (self.deployment.results.writes("SR") and _says_something(study_readout)):
             return ()
-        dataset = build_report(
-            sources,
-            findings=study_readout.findings,
-            segments=study_readout.segments,
-            measurements=study_readout.measurements,
-            segmentations=[written.dataset for written in segmentations],
-            heads=self.deployment.algorithms,
-            is_complete=True,
+        content: dict[str, Any] = {
+            "findings": study_readout.findings,
+            "segments": study_readout.segments,
+            "measurements": study_readout.measurements,
+            "segmentations": [written.dataset for written in segmentations],
+            "heads": self.deployment.algorithms,
+            "is_complete": True,
             **self._stamp_arguments(sources),
-        )
-        return (self._write(dataset, sources[0]),)
+        }
+        identity, provenance = content["identity"], content["provenance"]
+        previous = earlier_reports(study_headers, identity=identity, provenance=provenance)
+        reports = [build_report(sources, previous=previous, **content)]
+        if self.deployment.results.segment_report and segmentations:
+            reports.append(build_segment_report(sources, **content))
+        return tuple(self._write(report, sources[0]) for report in reports)
 
     def write_companions(
         self, sources: Sequence[SourceSeries], study_readout: StudyReadout, results: Sequence[WrittenObject]

@@ -7,8 +7,9 @@ from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Evidence, SeriesSegments, StudyReadout
+from operators.heads.measurements import measure
 from operators.heads.readout import FindingsReadout
-from operators.heads.segments import localise, measure, predict_segments
+from operators.heads.segments import localise, predict_segments
 
 
 def read_out_study(

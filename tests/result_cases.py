@@ -1,5 +1,6 @@
 """A study's results as heads would give them on the phantom, and the independent judges of the DICOM objects."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, MILLILITRE, SEGMENTS, VOLUME
+from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, SEGMENTS
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report import build_report
 from operators.dicom.results.result_settings import SegmentationType
+from operators.dicom.results.segment_report import build_segment_report
 from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.domain.finding import Algorithm, Code, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.heads.measurements import measure
 from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
 
 NOW = datetime(2026, 3, 4, 5, 6, 7)
@@ -46,6 +49,7 @@ GEOMETRIES = {
     "oblique": SeriesSpec(row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1], slice_spacing=2.5),
     "oblique descending": SeriesSpec(row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1], descending=True),
 }
+LEFT = Code("7771000", "SCT", "Left")
 TYPE_2 = ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime")
 JAPANESE_NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 
@@ -60,19 +64,7 @@ class Case:
 
     @cached_property
     def measurements(self) -> list[Measurement]:
-        geometry, series = self.segments.geometry, self.source.series_instance_uid
-        return [
-            Measurement(
-                name="volume",
-                code=VOLUME,
-                value=float(segment.mask.sum()) * geometry.voxel_volume_ml,
-                unit=MILLILITRE,
-                series_instance_uid=series,
-                segment_number=segment.number,
-                tracking_uid=segment.tracking_uid,
-            )
-            for segment in self.segments.segments
-        ]
+        return list(measure(self.segments))
 
     def segmentation(
         self,
@@ -92,7 +84,13 @@ class Case:
             **more,
         )
 
-    def report(self, segmentations: Sequence[Dataset] = (), now: datetime = NOW, is_complete: bool = True) -> Dataset:
+    def report(
+        self,
+        segmentations: Sequence[Dataset] = (),
+        now: datetime = NOW,
+        is_complete: bool = True,
+        previous: Sequence[Dataset] = (),
+    ) -> Dataset:
         return build_report(
             [self.source],
             findings=self.findings,
@@ -104,6 +102,21 @@ class Case:
             heads=HEADS,
             now=now,
             is_complete=is_complete,
+            previous=previous,
+        )
+
+    def segment_report(self, segmentations: Sequence[Dataset]) -> Dataset:
+        return build_segment_report(
+            [self.source],
+            findings=self.findings,
+            segments=[self.segments],
+            measurements=self.measurements,
+            segmentations=segmentations,
+            identity=IDENTITY,
+            provenance=PROVENANCE,
+            heads=HEADS,
+            now=NOW,
+            is_complete=True,
         )
 
 
@@ -122,6 +135,7 @@ def build_case(source: SourceSeries) -> Case:
             tracking_uid=IDENTITY.tracking_uid(head="organs", label=label, series_instance_uid=series),
             mask=phantom_mask(positions, body),
             probability=phantom_probability(positions, body),
+            finding=label if label in FINDINGS else None,
         )
         for number, (label, body) in enumerate(LABELS.items(), start=1)
     )
@@ -141,7 +155,7 @@ def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:
     key = min(max(nearest, 0), len(source.headers) - 1)
     code, site = FINDINGS["soft-tissue mass"]
     localisation = Localisation(mass.number, source.sop_instance_uids[key], centre, mass.tracking_uid, 1.0)
-    present = Finding("soft-tissue mass", code, site, "mass", series, 0.875, 0.5, True, None, localisation)
+    present = Finding("soft-tissue mass", code, site, "mass", series, 0.875, 0.5, True, None, localisation, LEFT)
     return (
         present,
         Finding("head", BODY_REGIONS["head"], None, "region", series, 0.0625, 0.5, False),
@@ -189,3 +203,31 @@ def dsrdump(path: Path) -> str:
     return subprocess.run(
         [judge, "+Pl", "+Pc", path], capture_output=True, text=True, errors="replace", check=True
     ).stdout
+
+
+def sr_validator(paths: Sequence[Path]) -> list[tuple[list[str], list[str]]]:
+    """Errors and warnings of PixelMed's DicomSRValidator for each file; its exit status is no verdict either."""
+    archive = Path("/usr/share/java/pixelmed.jar")
+    assert archive.exists(), "DicomSRValidator is missing: install the pixelmed-apps and libpixelmed-java packages"
+    # The limits of XPath are for untrusted stylesheets; PixelMed's own is too large for them.
+    limits = [f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp")]
+    command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *limits, "-cp", str(archive)]
+    command += ["com.pixelmed.validate.DicomSRValidator", "-checktemplateid", "-checkcontentitemorder"]
+    judges = [
+        subprocess.Popen([*command, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for path in paths
+    ]
+    found = []
+    for judge in judges:
+        lines = judge.communicate()[0].splitlines()
+        assert "IOD validation complete" in lines, lines
+        found.append(tuple([line for line in lines if line.startswith(word)] for word in ("Error", "Warning")))
+    return found
+
+
+def tid1500reader(path: Path) -> dict[str, Any]:
+    """The report as dcmqi reads it."""
+    out = path.with_suffix(".json")
+    judge = Path(sys.executable).with_name("tid1500reader")
+    subprocess.run([judge, "--inputDICOM", path, "--outputMetadata", out], capture_output=True, check=True)
+    return dict(json.loads(out.read_text()))

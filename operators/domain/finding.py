@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 
@@ -45,6 +47,7 @@ class Localisation:
 class Finding:
     """One thing that a head looked for in one series.
 
+    laterality : of the site: left, right, ... (CID 244)
     present : None when the head did not judge, then ``not_evaluated`` says why in plain words
     probability, threshold : 0..1, None for a head that gives none
     """
@@ -59,6 +62,7 @@ class Finding:
     present: bool | None
     not_evaluated: str | None = None
     localisation: Localisation | None = None
+    laterality: Code | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +85,11 @@ class Segment:
     mask: Any
     finding: str | None = None
     probability: Any = None
+
+    @property
+    def key_slice(self) -> int:
+        """Index of the slice on which the mask covers most pixels, the first of equals."""
+        return int(np.argmax(self.mask.sum(axis=(1, 2))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from operators.domain.finding import Code
 from operators.errors import CheckpointError
@@ -22,13 +22,20 @@ class Label(_Record):
 
     code : the concept that the output stands for
     category : for outputs that become segments (PS3.3 C.8.20.4, Segmented Property Category)
-    site : where a finding sits
+    site, laterality : where a finding sits, and on which side of the body (CID 244)
     """
 
     name: str
     code: Code
     category: Code | None = None
     site: Code | None = None
+    laterality: Code | None = None
+
+    @model_validator(mode="after")
+    def _check_laterality(self) -> Self:
+        if self.laterality and not self.site:
+            raise ValueError("laterality: expected a site that it is the side of, got none")
+        return self
 
 
 class Scope(_Record):

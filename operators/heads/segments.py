@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import Code, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.domain.finding import Finding, Localisation, Segment, SeriesSegments
 from operators.domain.geometry import Geometry
 from operators.heads.head_files import Label
+from operators.heads.measurements import volume_ml
 from operators.heads.model_folder import Heads
 from operators.heads.readout import FindingsReadout, out_of_scope
 from operators.heads.segmentation import above, probability
-
-VOLUME = Code("118565006", "SCT", "Volume")
-MILLILITRE = Code("mL", "UCUM", "milliliter")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,22 +73,6 @@ def localise(
         if finding.series_instance_uid == segments.series_instance_uid and finding.name in by_finding
         else finding
         for finding in findings
-    )
-
-
-def measure(segments: SeriesSegments) -> tuple[Measurement, ...]:
-    """The volume of each segment."""
-    return tuple(
-        Measurement(
-            name=f"{segment.label} volume",
-            code=VOLUME,
-            value=_volume_ml(segment.mask, segments.geometry),
-            unit=MILLILITRE,
-            series_instance_uid=segments.series_instance_uid,
-            segment_number=segment.number,
-            tracking_uid=segment.tracking_uid,
-        )
-        for segment in segments.segments
     )
 
 
@@ -153,7 +135,7 @@ def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: st
 
 def _localisation(segment: Segment, geometry: Geometry, sop_instance_uids: tuple[str, ...]) -> Localisation:
     """The slice with the largest area, and the mask's voxel nearest to the middle of that area."""
-    best = int(np.argmax(segment.mask.sum(axis=(1, 2))))
+    best = segment.key_slice
     inside = np.argwhere(segment.mask[best])
     nearest = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))]
     x, y, z = geometry.positions(np.array([best, *nearest]))
@@ -162,9 +144,5 @@ def _localisation(segment: Segment, geometry: Geometry, sop_instance_uids: tuple
         sop_instance_uid=sop_instance_uids[best],
         point_lps_mm=(float(x), float(y), float(z)),
         tracking_uid=segment.tracking_uid,
-        volume_ml=_volume_ml(segment.mask, geometry),
+        volume_ml=volume_ml(segment.mask, geometry),
     )
-
-
-def _volume_ml(mask: NDArray[np.bool_], geometry: Geometry) -> float:
-    return float(np.count_nonzero(mask)) * geometry.voxel_volume_ml

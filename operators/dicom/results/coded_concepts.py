@@ -18,9 +18,7 @@ PRESENCE = Code("121052", "DCM", "Presence of property")
 
 PROBABILITY = Code("122157", "DCM", "Probability")
 THRESHOLD = Code("122411", "DCM", "Threshold Value")
-VOLUME = Code("118565006", "SCT", "Volume")
 NO_UNITS = Code("1", "UCUM", "no units")
-MILLILITRE = Code("mL", "UCUM", "milliliter")
 
 SOURCE = Code("260753009", "SCT", "Source")  # CID 7551
 UNSPECIFIED_CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")  # CID 7203
@@ -29,6 +27,7 @@ IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 COMMENT = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")  # TID 1500
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")  # CID 7021
+ONCOLOGY_MEASUREMENT_REPORT = Code("126001", "DCM", "Oncology Measurement Report")  # CID 7021
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 OF_INTEREST = Code("113000", "DCM", "Of Interest")  # CID 7010
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")

@@ -10,11 +10,6 @@ MAX_VERTICES = 2000
 """More are thinned: GraphicData is one FL element, whose explicit VR length ends at 64 KiB (8191 points)."""
 
 
-def key_slice(mask: NDArray[np.bool_]) -> int:
-    """Index of the slice on which a (D, H, W) mask covers most pixels, the first of equals."""
-    return int(np.argmax(mask.sum(axis=(1, 2))))
-
-
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Outer boundary of the largest 4-connected part of a (H, W) mask.
 

@@ -7,10 +7,12 @@ Groups of one thing share its tracking UID with the SEG.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from operators.dicom.results.coded_concepts import (
     ABSENT,
@@ -21,7 +23,7 @@ from operators.dicom.results.coded_concepts import (
     THRESHOLD,
     coded_concept,
 )
-from operators.dicom.results.contour import key_slice, outline
+from operators.dicom.results.contour import outline
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
@@ -33,13 +35,40 @@ class GroupContext:
     """What all groups of one report share.
 
     sources : by series instance UID
+    findings : by series instance UID and name
+    measurements : by tracking UID
     heads : by name
     """
 
     sources: Mapping[str, SourceSeries]
+    findings: Mapping[tuple[str, str | None], Finding]
+    measurements: Mapping[str, Sequence[Measurement]]
     provenance: Provenance
     heads: Mapping[str, Algorithm]
     identity: RunIdentity
+
+    @classmethod
+    def of(
+        cls,
+        sources: Sequence[SourceSeries],
+        findings: Sequence[Finding],
+        measurements: Sequence[Measurement],
+        *,
+        provenance: Provenance,
+        heads: Mapping[str, Algorithm],
+        identity: RunIdentity,
+    ) -> Self:
+        by_tracking_uid: dict[str, list[Measurement]] = {}
+        for measurement in measurements:
+            by_tracking_uid.setdefault(measurement.tracking_uid, []).append(measurement)
+        return cls(
+            {source.series_instance_uid: source for source in sources},
+            {(finding.series_instance_uid, finding.name): finding for finding in findings},
+            by_tracking_uid,
+            provenance,
+            heads,
+            identity,
+        )
 
 
 def finding_group(finding: Finding, context: GroupContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
@@ -47,7 +76,7 @@ def finding_group(finding: Finding, context: GroupContext) -> hd.sr.Measurements
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(_tracking_uid(finding, context), finding.name),
         finding_type=coded_concept(finding.code),
-        finding_sites=[hd.sr.FindingSite(coded_concept(finding.site))] if finding.site else None,
+        finding_sites=_sites(finding),
         algorithm_id=context.provenance.report_algorithm(context.heads[finding.head]),
         measurements=_finding_measurements(finding, context.sources[finding.series_instance_uid]),
         qualitative_evaluations=[_evaluation(finding)],
@@ -55,29 +84,59 @@ def finding_group(finding: Finding, context: GroupContext) -> hd.sr.Measurements
 
 
 def segment_group(
-    segment: Segment, series: SeriesSegments, measurements: Sequence[Measurement], context: GroupContext
+    segment: Segment, series: SeriesSegments, context: GroupContext
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """TID 1411: a segment's measurements and its outline on the slice that shows most of it."""
-    source = context.sources[series.series_instance_uid]
-    slice_index = key_slice(segment.mask)
+    image = _source_image(context.sources[series.series_instance_uid], segment.key_slice)
+    points = outline(segment.mask[segment.key_slice])
+    region = hd.sr.ImageRegion(hd.sr.GraphicTypeValues.POLYLINE, points, image)
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
-        referenced_regions=[
-            hd.sr.ImageRegion(
-                hd.sr.GraphicTypeValues.POLYLINE,
-                outline(segment.mask[slice_index]),
-                _source_image(source, slice_index),
-            )
-        ],
-        finding_category=coded_concept(segment.category),
-        finding_type=coded_concept(segment.type),
-        algorithm_id=context.provenance.report_algorithm(context.heads[segment.head]),
-        measurements=[
-            hd.sr.Measurement(coded_concept(item.code), float(item.value), coded_concept(item.unit))
-            for item in measurements
-            if item.tracking_uid == segment.tracking_uid
-        ],
+        referenced_regions=[region], **_segment_content(segment, series, context)
     )
+
+
+def segment_reference_group(
+    segment: Segment, series: SeriesSegments, context: GroupContext, *, segmentation: Dataset
+) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """TID 1411: a segment's measurements and a reference to it in its SEG, in the place of an outline.
+
+    segmentation : the SEG that holds a segment with the same tracking UID
+    """
+    number = next(
+        item.SegmentNumber for item in segmentation.SegmentSequence if item.TrackingUID == segment.tracking_uid
+    )
+    source = hd.sr.SourceSeriesForSegmentation(series.series_instance_uid)
+    # highdicom writes other capitals than the template.
+    source.ConceptNameCodeSequence[0].CodeMeaning = "Source series for segmentation"
+    reference = hd.sr.ReferencedSegment(
+        segmentation.SOPClassUID, segmentation.SOPInstanceUID, number, source_series=source
+    )
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        referenced_segment=reference, **_segment_content(segment, series, context)
+    )
+
+
+def _segment_content(segment: Segment, series: SeriesSegments, context: GroupContext) -> dict[str, Any]:
+    """What a group says of a segment beside where it is."""
+    finding = context.findings.get((series.series_instance_uid, segment.finding))
+    return {
+        "tracking_identifier": hd.sr.TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
+        "finding_category": coded_concept(segment.category),
+        "finding_type": coded_concept(segment.type),
+        "finding_sites": _sites(finding) if finding else None,
+        "algorithm_id": context.provenance.report_algorithm(context.heads[segment.head]),
+        "measurements": [
+            hd.sr.Measurement(coded_concept(item.code), float(item.value), coded_concept(item.unit))
+            for item in context.measurements.get(segment.tracking_uid, ())
+        ],
+    }
+
+
+def _sites(finding: Finding) -> list[hd.sr.FindingSite] | None:
+    if not finding.site:
+        return None
+    side = coded_concept(finding.laterality) if finding.laterality else None
+    return [hd.sr.FindingSite(coded_concept(finding.site), laterality=side)]
 
 
 def _tracking_uid(finding: Finding, context: GroupContext) -> str:

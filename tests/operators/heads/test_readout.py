@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from operators.domain.features import FeatureVolume
+from operators.domain.finding import Code
 from operators.domain.geometry import Geometry
 from operators.heads.finding_head import slice_scores
-from operators.heads.head_files import Scope
+from operators.heads.head_files import Label, Scope
 from operators.heads.linear import Linear
+from operators.heads.measurements import measure
 from operators.heads.model_folder import Heads, read_model
 from operators.heads.readout import out_of_scope, predict_findings
-from operators.heads.segments import localise, measure, predict_segments, without_specks
+from operators.heads.segments import localise, predict_segments, without_specks
 
 GRID = Geometry(np.diag([3.0, 8.0, 8.0, 1.0]), (4, 4, 4), "1.2.3")
 SOURCE = GRID.rescaled((4, 32, 32))
@@ -81,7 +83,7 @@ def test_a_present_finding_is_segmented_localised_and_measured(heads: Heads) -> 
     assert (place.segment_number, place.tracking_uid) == (2, "uid of mass/soft-tissue mass")
     assert place.sop_instance_uid in SOPS[1:3]
     assert np.linalg.norm(np.array(place.point_lps_mm[1:]) - GRID.positions(np.array([0, 1.5, 1.5]))[1:]) < 1.0
-    lung, volume = measure(segments)
+    lung, volume, *_ = measure(segments)
     assert lung.value == pytest.approx(4 * 32 * 32 * 3 / 1000)
     assert volume.value == pytest.approx(place.volume_ml)
     assert volume.unit.value == "mL"
@@ -156,3 +158,10 @@ def test_probabilities_are_kept_when_asked_for(heads: Heads) -> None:
     # Evidence 1, -1, -1 beside the background's 0.
     np.testing.assert_array_equal(lung.probability, round(255 * np.e / (1 + np.e + 2 / np.e)))
     np.testing.assert_array_equal(mass.probability >= 128, mass.mask)
+
+
+def test_a_side_without_a_site_is_no_label() -> None:
+    mass, left = Code("4147007", "SCT", "Mass"), Code("7771000", "SCT", "Left")
+    assert Label(name="mass", code=mass, site=Code("39607008", "SCT", "Lung"), laterality=left).laterality == left
+    with pytest.raises(ValueError, match="laterality: expected a site"):
+        Label(name="mass", code=mass, laterality=left)

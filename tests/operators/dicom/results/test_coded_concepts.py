@@ -3,6 +3,7 @@ from pydicom.sr._concepts_dict import concepts
 
 from operators.dicom.results import coded_concepts
 from operators.domain.finding import Code
+from operators.heads import measurements
 
 NOT_IN_THE_DICTIONARY = {
     # UCUM is a grammar, not a list; the dictionary only has the units of some context groups.
@@ -21,7 +22,10 @@ def _codes(value):
         yield from (code for item in value for code in _codes(item))
 
 
-ALL = sorted({code for name in vars(coded_concepts) for code in _codes(getattr(coded_concepts, name))}, key=str)
+ALL = sorted(
+    {code for module in (coded_concepts, measurements) for item in vars(module).values() for code in _codes(item)},
+    key=str,
+)
 
 
 @pytest.mark.parametrize("code", ALL, ids=lambda code: f"{code.scheme} {code.value}")

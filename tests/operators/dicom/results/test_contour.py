@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from operators.dicom.results.contour import MAX_VERTICES, key_slice, outline
+from operators.dicom.results.contour import MAX_VERTICES, outline
 
 
 def _area(points):
@@ -44,9 +44,3 @@ def test_a_ragged_outline_is_thinned_to_what_the_element_holds():
     points = outline(mask)
     assert MAX_VERTICES / 2 < len(points) <= MAX_VERTICES + 1
     np.testing.assert_array_equal(points[0], points[-1])
-
-
-def test_key_slice_is_the_one_with_most_pixels():
-    mask = np.zeros((4, 3, 3), bool)
-    mask[1, 0, 0] = mask[3, :2, 0] = mask[2, :2, 1] = True
-    assert key_slice(mask) == 2

@@ -6,7 +6,7 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import ABSENT, MILLILITRE, NO_UNITS, PRESENT, PROBABILITY, THRESHOLD, VOLUME
+from operators.dicom.results.coded_concepts import ABSENT, NO_UNITS, PRESENT, PROBABILITY, THRESHOLD
 from operators.dicom.results.report import build_report
 from phantoms import BODIES, SeriesSpec, build_source_series, phantom_mask
 from result_cases import (
@@ -88,7 +88,7 @@ def test_each_judged_finding_has_its_group(case, report):
 
 def test_what_nobody_judged_is_said_with_the_reason(report):
     (container,) = _find(report, "C0034375")
-    statement, not_judged, reason = container.ContentSequence
+    not_judged, statement, reason = container.ContentSequence
     assert statement.TextValue == PROVENANCE.use_statement
     assert _concept(not_judged) == ("4147007", "SCT")
     assert not_judged.ConceptCodeSequence[0].CodeMeaning == "Not Evaluated"
@@ -99,12 +99,25 @@ def test_each_segment_has_its_volume_and_the_tracking_uid_of_the_seg(case, segme
     groups = report.content.get_volumetric_roi_measurement_groups()
     assert [group.tracking_uid for group in groups] == [item.TrackingUID for item in segmentation.SegmentSequence]
     for segment, group in zip(case.segments.segments, groups, strict=True):
-        (volume,) = group.get_measurements()
-        assert (volume.name.value, volume.unit.value) == (VOLUME.value, MILLILITRE.value)
+        volume, *diameters = group.get_measurements()
+        assert (volume.name.meaning, volume.unit.value) == ("Volume", "mL")
         expected = segment.mask.sum() * np.prod(case.segments.geometry.spacing) / 1000.0
         assert volume.value == pytest.approx(expected)
+        assert [(item.name.meaning, item.unit.value) for item in diameters] == (
+            [("Long axis", "mm"), ("Short axis", "mm"), ("Maximum 3D Diameter of a Mesh", "mm")]
+            if segment.finding
+            else []
+        )
         assert group.finding_type.value == segment.type.value
         assert group.finding_category.value == segment.category.value
+
+
+def test_site_and_side_stand_with_the_finding_and_with_its_segment(case, report):
+    groups = report.content.get_image_measurement_groups()[:1]
+    groups += report.content.get_volumetric_roi_measurement_groups()[2:]
+    for group in groups:
+        (site,) = group.finding_sites
+        assert (site.value.meaning, site.laterality.meaning) == ("Soft tissue", "Left")
 
 
 def test_a_located_finding_shares_the_tracking_uid_of_its_segment(case, report):
@@ -227,7 +240,8 @@ def test_two_series_go_into_one_report():
         now=NOW,
         is_complete=True,
     )
-    assert len(_find(report, "121058")) == 2
+    (procedure,) = _find(report, "121058")
+    assert procedure.ConceptCodeSequence[0].CodeMeaning == "Imaging procedure"
     (library,) = _find(report, "111028")
     assert len(library.ContentSequence) == 2
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
@@ -240,7 +254,7 @@ def test_what_nobody_could_judge_is_still_a_report(case, tmp_path):
     report = hd.sr.srread(save(replace(case, findings=case.findings[3:]).report(), tmp_path))
     assert _find(report, "126010") == []
     (container,) = _find(report, "C0034375")
-    assert [item.ValueType for item in container.ContentSequence] == ["TEXT", "CODE", "TEXT"]
+    assert [item.ValueType for item in container.ContentSequence] == ["CODE", "TEXT", "TEXT"]
 
 
 def test_nothing_looked_for_is_no_report(case):

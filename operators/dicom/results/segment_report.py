@@ -1,0 +1,75 @@
+"""A second report, for readers that follow references to segments instead of outlines on images.
+
+It is not the first one because OHIF 3.13 shows an empty page for a study with an Imaging Measurement Report whose
+groups have no coordinates. Under the title of an Oncology Measurement Report it shows the same content as text; the
+title (CID 7021) names a layout, and a comment in the report says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pydicom import Dataset
+
+from operators.dicom.results.coded_concepts import (
+    COMMENT,
+    IMAGING_MEASUREMENTS,
+    ONCOLOGY_MEASUREMENT_REPORT,
+    QUALITATIVE_EVALUATIONS,
+)
+from operators.dicom.results.image_library import container
+from operators.dicom.results.measurement_groups import GroupContext, segment_reference_group
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.report_document import ReportKind, build_document, text
+from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.finding import Algorithm, Finding, Measurement, SeriesSegments
+
+KIND = ReportKind("SR:segments", ONCOLOGY_MEASUREMENT_REPORT, series_number=9102, description="AI segment measurements")
+TITLE_REMARK = "The title is the name of a document layout. It says nothing of what was found."
+
+
+def build_segment_report(
+    sources: Sequence[SourceSeries],
+    *,
+    findings: Sequence[Finding],
+    segments: Sequence[SeriesSegments],
+    measurements: Sequence[Measurement],
+    segmentations: Sequence[Dataset],
+    identity: RunIdentity,
+    provenance: Provenance,
+    heads: Mapping[str, Algorithm],
+    now: datetime,
+    is_complete: bool,
+) -> Dataset:
+    """The segments' measurements with references into the SEG objects; arguments as for `build_report`.
+
+    Raises
+    ------
+    ValueError
+        There is no segment to refer to, or one is in none of *segmentations*.
+    """
+    holders = {item.TrackingUID: dataset for dataset in segmentations for item in dataset.SegmentSequence}
+    tracking_uids = [segment.tracking_uid for series in segments for segment in series.segments]
+    missing = [uid for uid in tracking_uids if uid not in holders]
+    if not tracking_uids or missing:
+        raise ValueError(f"segment report: expected segments that stand in a SEG, got {len(missing)} in none")
+    context = GroupContext.of(sources, findings, measurements, provenance=provenance, heads=heads, identity=identity)
+    groups = [
+        segment_reference_group(segment, series, context, segmentation=holders[segment.tracking_uid])
+        for series in segments
+        for segment in series.segments
+    ]
+    remarks = [text(COMMENT, provenance.use_statement), text(COMMENT, TITLE_REMARK)]
+    return build_document(
+        KIND,
+        [
+            container(IMAGING_MEASUREMENTS, [item for group in groups for item in group]),
+            container(QUALITATIVE_EVALUATIONS, remarks),
+        ],
+        sources=sources,
+        segmentations=segmentations,
+        identity=identity,
+        provenance=provenance,
+        now=now,
+        is_complete=is_complete,
+    )
