@@ -37,7 +37,7 @@ class CuriaApplication(Application):
     """The whole chain for one study.
 
     drafts : folder for objects until the run is known to be good
-    scratch : empty folder for what is unpacked, there until the run ends
+    scratch : empty folder for what is unpacked and for tokens beyond the memory, there until the run ends
     """
 
     def __init__(
@@ -81,7 +81,14 @@ class CuriaApplication(Application):
             array_module=self._pipeline.array_module,
             journal=journal,
         )
-        encoder = EncoderOperator(self, name="encoder", encoder=self._pipeline.encoder, journal=journal)
+        encoder = EncoderOperator(
+            self,
+            name="encoder",
+            encoder=self._pipeline.encoder,
+            cache=self._pipeline.feature_cache,
+            scratch=self._scratch,
+            journal=journal,
+        )
         findings = FindingsOperator(self, name="findings", deployment=deployment, journal=journal)
         segmentation = SegmentationOperator(self, name="segmentation", deployment=deployment, journal=journal)
         seg_writer = SegmentationWriterOperator(self, name="segmentation_writer", writer=writer, journal=journal)

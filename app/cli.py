@@ -45,7 +45,9 @@ def command(
         typer.Option("-m", "--model", envvar="HOLOSCAN_MODEL_PATH", help="Model folder; default: the embedded one."),
     ] = DEMO_MODEL,
     prior: Annotated[Path | None, typer.Option(exists=True, help="Folder with an earlier study.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N, several (cuda:0,cuda:1) or cuda:all.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in a TOML file.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print which series would be chosen and why.")] = False,

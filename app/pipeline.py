@@ -10,6 +10,8 @@ from operators.deployment import Deployment
 from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.study.read_limits import ReadLimits
 from operators.domain.features import EncoderInputSettings
+from operators.encoder.devices import device_names
+from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
 from operators.heads.model_folder import read_model
 from operators.imaging.array_module import ArrayModule, select_array_module
@@ -24,6 +26,7 @@ class Pipeline:
     selection_rules: SelectionRules
     limits: ReadLimits
     array_module: ArrayModule
+    feature_cache: FeatureCache | None
 
     @property
     def region_probe(self) -> RegionProbe | None:
@@ -40,17 +43,26 @@ class Pipeline:
         ModelError
             When the model folder or the device is not as it should be.
         """
-        array_module = select_array_module(settings.device)
+        array_modules = [select_array_module(name) for name in device_names(settings.device)]
         model = read_model(model_folder)
         encoder_input = settings.encoder_input(model.snapshot.input_settings)
         selection_rules = settings.selection.applied()
+        encoder = Encoder(
+            model.snapshot,
+            devices=[module.device for module in array_modules],
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        )
         # Other rules may choose another series, so that a study would have to be read again.
-        shown = asdict(encoder_input) | {"selection_rules_sha256": selection_rules.digest}
+        rules = {"selection_rules_sha256": selection_rules.digest}
+        shown = asdict(encoder_input) | {"precision": encoder.precision} | rules
+        cache = settings.feature_cache
         return cls(
             deployment=Deployment.of(model, shown, results=settings.results, version=__version__),
-            encoder=Encoder(model.snapshot, device=array_module.device, batch_size=settings.batch_size),
+            encoder=encoder,
             encoder_input=encoder_input,
             selection_rules=selection_rules,
             limits=settings.limits,
-            array_module=array_module,
+            array_module=array_modules[0],
+            feature_cache=FeatureCache(cache, settings.feature_cache_bytes) if cache else None,
         )

@@ -18,10 +18,13 @@ DEMO_MODEL = Path(__file__).parent / "demo_model"
 
 
 class Settings(BaseSettings):
-    """device : "auto", "cpu", "cuda" or "cuda:N"
+    """device : "auto", "cpu", "cuda", "cuda:N", or several for one study: "cuda:0,cuda:1" or "cuda:all"
     log_level : of the project's own log
-    batch_size : slices that go through the encoder together
-    clip_mode, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
+    batch_size : slices that go through the encoder together on each device; 0 chooses from its free memory
+    precision : that the encoder runs in; None takes float32 on a CPU and bfloat16 on a GPU
+    clip_mode, integer_cast, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
+    feature_cache : folder that keeps features for later runs; None keeps none
+    feature_cache_bytes : how large that folder may grow
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
     results : which objects are written and how, see docs/conformance.md
@@ -29,12 +32,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CURIA_", extra="forbid", frozen=True)
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|cuda:all|cuda:\d+(,cuda:\d+)*)$")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    batch_size: int = Field(4, ge=1, le=1024)
+    batch_size: int = Field(0, ge=0, le=1024)
+    precision: Literal["float32", "bfloat16", "float16"] | None = None
     clip_mode: Literal["inert", "effective"] | None = None
+    integer_cast: Literal["published", "skip"] | None = None
     zscore_scope: Literal["slice", "volume"] | None = None
     limits: ReadLimits = Field(default_factory=ReadLimits)
+    feature_cache: Path | None = None
+    feature_cache_bytes: int = Field(20_000_000_000, ge=0)
     selection: SiteRules = Field(default_factory=SiteRules)
     results: ResultSettings = Field(default_factory=ResultSettings)
 
@@ -75,6 +82,7 @@ class Settings(BaseSettings):
             image_size=published.image_size,
             clip_below_air=published.clip_below_air,
             clip_mode=self.clip_mode or published.clip_mode,
+            integer_cast=self.integer_cast or published.integer_cast,
             zscore_scope=self.zscore_scope or published.zscore_scope,
             eps=published.eps,
         )

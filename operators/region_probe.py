@@ -15,7 +15,6 @@ from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.volumes.slices import Slice, VolumeCandidate
 from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.features import EncoderInputSettings
-from operators.domain.volume import Volume
 from operators.encoder.features import Encoder
 from operators.errors import InputError
 from operators.heads.body_region import BodyRegionHead
@@ -39,8 +38,8 @@ class RegionProbe:
     def probabilities(self, candidate: VolumeCandidate) -> dict[str, float]:
         """Of each body region, from the middle slices."""
         source = read_volume(middle_slices(candidate), role="body region", limits=self.limits)
-        volume = Volume(self.array_module.asarray(source.volume.array), source.volume.geometry)
-        return self.head.probabilities(self.encoder.encode(make_encoder_input(volume, self.settings)))
+        encoder_input = make_encoder_input(source.volume, self.settings, self.array_module)
+        return self.head.probabilities(self.encoder.encode(encoder_input))
 
     def look(self, decisions: Iterable[SeriesDecision], rules: SelectionRules) -> dict[str, dict[str, float]]:
         """By Series Instance UID, for the series that fit a role which names a body region.

@@ -133,13 +133,13 @@ def read_unseen_slices(data: Path) -> Iterator[Scan]:
 
 
 def make_phantoms(seed: int) -> Iterator[Scan]:
-    """Images of nothing, for the region "other": white noise, clouds, and a constant with a little noise."""
+    """Whole numbers that show nothing, for the region "other": white noise, clouds, a constant with a little noise."""
     rng = np.random.default_rng(seed)
     grid = Geometry(np.eye(4), (4, 256, 256))
     noise = rng.normal(0.0, 100.0, grid.shape).astype(np.float32)
     clouds = np.stack([gaussian_filter(slice_, 12.0) for slice_ in noise]) * 40.0
     for name, array in (("noise", noise), ("clouds", clouds), ("air", noise * 0.02 - 1000.0)):
-        yield replace(_uniform(Volume(array, grid), f"phantom {name}", "CT", region="other"), name=name)
+        yield replace(_uniform(Volume(np.rint(array), grid), f"phantom {name}", "CT", region="other"), name=name)
 
 
 def read_nifti(path: Path) -> Volume:

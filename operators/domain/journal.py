@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 BEFORE = "start"
@@ -38,16 +38,31 @@ class Journal:
     warnings: list[RunWarning] = field(default_factory=list)
     decisions: tuple[Any, ...] = ()
     _started: float = field(default_factory=time.perf_counter)
+    _lent: float = 0.0
     study_instance_uid: str | None = None
 
     @contextmanager
     def stage(self, name: str, *, device: str = "cpu") -> Iterator[None]:
         self.announce(name)
+        start, lent = time.perf_counter(), self._lent
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start - (self._lent - lent)
+            self.stages.append(Stage(name, round(seconds, 4), device))
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """Work of the earlier stage *name* that is done while another is under way; its seconds go to *name*."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.stages.append(Stage(name, round(time.perf_counter() - start, 4), device))
+            seconds = time.perf_counter() - start
+            self._lent += seconds
+            index = next(k for k, stage in enumerate(self.stages) if stage.name == name)
+            earlier = self.stages[index]
+            self.stages[index] = replace(earlier, seconds=round(earlier.seconds + seconds, 4))
 
     def close(self) -> None:
         """Account for the time between the stages (the framework's own), so that the stages add up to the run's."""

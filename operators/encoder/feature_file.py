@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from operators.domain.features import FeatureVolume
+from operators.encoder.tensor_file import Blocks, write_tensors
 
 FILE_NAME = "features.safetensors"
 
@@ -18,15 +18,16 @@ def write_features(by_series: Mapping[str, FeatureVolume], folder: Path, *, with
 
     ``volume`` is the mean of the CLS tokens, as slice encoders are compared on volumes.
     """
-    tensors: dict[str, NDArray[np.float32]] = {}
+    tensors: dict[str, Blocks] = {}
     for uid, features in by_series.items():
-        tensors[f"{uid}/cls"] = _float32(features.cls)
-        tensors[f"{uid}/volume"] = _float32(features.cls).mean(axis=0)
-        tensors[f"{uid}/positions_lps_mm"] = _float32(slice_centres(features))
+        tensors[f"{uid}/cls"] = _whole(features.cls)
+        tensors[f"{uid}/volume"] = _whole(np.asarray(features.cls, np.float32).mean(axis=0))
+        tensors[f"{uid}/positions_lps_mm"] = _whole(slice_centres(features))
         if with_tokens:
-            tensors[f"{uid}/tokens"] = _float32(features.tokens)
+            blocks = (tokens for _, tokens in features.token_blocks())
+            tensors[f"{uid}/tokens"] = Blocks(tuple(features.tokens.shape), blocks)
     path = folder / FILE_NAME
-    save_file(tensors, path)
+    write_tensors(tensors, path)
     return path
 
 
@@ -37,5 +38,5 @@ def slice_centres(features: FeatureVolume) -> NDArray[np.float64]:
     return features.geometry.positions(indices)
 
 
-def _float32(array: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(array, np.float32)
+def _whole(array: NDArray[np.floating]) -> Blocks:
+    return Blocks(array.shape, (array,))

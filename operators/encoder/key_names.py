@@ -19,7 +19,7 @@ _OUTSIDE_THE_ENCODER = re.compile(r"^(?:mask_token$|dino_head\.|ibot_head\.|clas
 _RENAMINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"^embeddings\.(cls_token|mask_token)$", r"\1"),
+        (r"^embeddings\.(cls_token|mask_token|register_tokens)$", r"\1"),
         (r"^embeddings\.position_embeddings$", "pos_embed"),
         (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
         (r"^layernorm\.", "norm."),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.key_names import to_our_names
-from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer
+from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer, interpolate_positions
 from operators.errors import CheckpointError
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -24,8 +24,9 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """An encoder as it lies on disk, in our tensor names.
+    """An encoder as it lies on disk, in our tensor names, made ready for the size of images that its processor makes.
 
+    config : of config.json, its image_size that of the processor; the positions are interpolated where the two differ
     state_dict : float32 on the CPU, complete for ``build_vision_transformer(config)``
     sha256 : of model.safetensors, the figure that publishers print; for shards, of their sha256sum listing
     """
@@ -68,10 +69,10 @@ def read_snapshot(folder: Path) -> Snapshot:
     _parse(_ModelType, folder / "config.json")
     config = _parse(EncoderConfig, folder / "config.json")
     processor = _parse(_ProcessorConfig, folder / "preprocessor_config.json")
-    if processor.crop_size != config.image_size:
+    if processor.crop_size % config.patch_size:
         raise CheckpointError(
             f"{folder.name}: preprocessor_config.json makes {processor.crop_size}-pixel images, "
-            f"config.json expects {config.image_size}; they must agree"
+            f"which config.json's patches of {config.patch_size} pixels do not divide"
         )
     settings = EncoderInputSettings(
         image_size=processor.crop_size, clip_below_air=processor.clip_below_air, eps=processor.eps
@@ -80,6 +81,8 @@ def read_snapshot(folder: Path) -> Snapshot:
     state = to_our_names(_read_tensors(files))
     _check_complete(state, config)
     state = {name: tensor.to(torch.float32) for name, tensor in state.items()}
+    config = config.model_copy(update={"image_size": processor.crop_size})
+    state["pos_embed"] = interpolate_positions(state["pos_embed"], config.grid_size)
     return Snapshot(config, settings, state, _digest(files))
 
 
@@ -118,6 +121,11 @@ def _read_tensors(files: list[Path]) -> dict[str, Tensor]:
 
 def _check_complete(state: dict[str, Tensor], config: EncoderConfig) -> None:
     """Nothing missing, nothing unexpected, every shape as config.json says."""
+    if "register_tokens" in state:
+        raise CheckpointError(
+            f"snapshot: {state['register_tokens'].shape[1]} register tokens of shape "
+            f"{tuple(state['register_tokens'].shape)}; expected an encoder without, as Curia's are"
+        )
     with torch.device("meta"):
         expected = {name: tuple(t.shape) for name, t in build_vision_transformer(config).state_dict().items()}
     missing = [name for name in expected if name not in state]

@@ -79,3 +79,27 @@ def build_vision_transformer(config: EncoderConfig) -> torch.nn.Module:
         weight_init="skip",
     )
     return model.eval()  # type: ignore[no-any-return]
+
+
+def encode_images(model: Any, images: torch.Tensor, *, final_norm: bool) -> torch.Tensor:
+    """(B, C, P, P) to (B, 1 + N, D): CLS after the final norm; the patch tokens after it or before it.
+
+    The published heads for volumes read their tokens before the norm, all others after it.
+    """
+    tokens = model.blocks(model.norm_pre(model._pos_embed(model.patch_embed(images))))
+    normed: torch.Tensor = model.norm(tokens)
+    return normed if final_norm else torch.cat([normed[:, :1], tokens[:, 1:]], dim=1)
+
+
+def interpolate_positions(table: torch.Tensor, grid_size: int) -> torch.Tensor:
+    """(1, 1 + M, D) positions of a square grid to (1, 1 + grid_size ** 2, D), by Hugging Face's rule.
+
+    Bicubic to the size, without antialiasing and without DINOv2's offset of 0.1 (Dinov2Embeddings of transformers);
+    timm's own rule gives other numbers.
+    """
+    old, width = int((table.shape[1] - 1) ** 0.5), table.shape[2]
+    if old == grid_size:
+        return table
+    square = table[:, 1:].reshape(1, old, old, width).permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(square, size=(grid_size, grid_size), mode="bicubic", align_corners=False)
+    return torch.cat([table[:, :1], resized.permute(0, 2, 3, 1).reshape(1, -1, width)], dim=1)

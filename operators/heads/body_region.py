@@ -1,7 +1,6 @@
 """Which part of the body a series shows."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from scipy.special import softmax
 
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Algorithm
+from operators.encoder.pooling import mean_pooled
 from operators.heads.head_files import BodyRegionRecord, Label
 from operators.heads.linear import Linear
 
@@ -29,5 +29,4 @@ class BodyRegionHead:
 
 def slice_features(features: FeatureVolume) -> NDArray[np.float32]:
     """(S, 2 D): CLS beside the mean of the patch tokens."""
-    tokens: Any = features.tokens
-    return np.concatenate([features.cls, tokens.mean(axis=1)], axis=1)
+    return np.concatenate([features.cls, mean_pooled(features)], axis=1)

@@ -45,8 +45,10 @@ def cell_evidence(features: FeatureVolume, linear: Linear, subdivision: int) -> 
     """
     slices, rows, columns = features.geometry.shape
     cells = (slices, rows * subdivision, columns * subdivision)
-    outputs = linear(features.tokens).reshape(slices, rows, columns, -1, subdivision, subdivision)
-    per_class = outputs.transpose(3, 0, 1, 4, 2, 5).reshape(-1, *cells)
+    per_class = np.empty((len(linear.bias) // subdivision**2, *cells), np.float32)
+    for place, tokens in features.token_blocks():
+        outputs = linear(tokens).reshape(len(tokens), rows, columns, -1, subdivision, subdivision)
+        per_class[:, place] = outputs.transpose(3, 0, 1, 4, 2, 5).reshape(len(per_class), len(tokens), *cells[1:])
     geometry = features.geometry.rescaled(cells)
     return tuple(Volume(evidence, geometry) for evidence in per_class)
 

@@ -1,28 +1,33 @@
 """From a volume to the slices that the encoder takes, as the published image processor prepares them.
 
 The published order for one slice given as a NumPy array: cast to int16, scale by 1/32767, bicubic resize, clamp at
--1000, z-score. The scale makes the clamp inert; `EncoderInputSettings.clip_mode` says which of the two is wanted.
+-1000, z-score. The scale makes the clamp inert. A tensor is neither cast nor scaled, and its clamp acts.
+`EncoderInputSettings` says which is wanted. Slices are made a block at a time, when the encoder asks for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from operators.domain.features import EncoderInput, EncoderInputSettings
 from operators.domain.volume import Volume
 from operators.errors import UnsupportedPixelDataError
-from operators.imaging.array_module import array_module_of
+from operators.imaging.array_module import CPU, ArrayModule, array_module_of
+from operators.imaging.fused_encoder_input import SliceStatistics, prepare_block
+from operators.imaging.intensity import AIR_HU
 from operators.imaging.resampling import resize_slices
-
-AIR_HU = -1000.0
-"""Where the published processor clamps."""
 
 INT16_MAX = 32767
 """The published processor's scale, and the largest value that its cast leaves alone."""
 
+LARGEST_TRUNCATION = 0.01
+"""Of the standard deviation: what the cast may take away (RMS) before it is refused. Scanner noise is larger."""
+
 BLOCK = 16
-"""Slices that are worked on together."""
+"""Slices that are looked at together, so that temporary arrays stay small whatever the length of the series."""
 
 _LPS = {"L": (0, 1), "P": (1, 1), "S": (2, 1), "I": (2, -1)}
 """Letter to LPS component and sign."""
@@ -31,21 +36,26 @@ _PLANES = ("LIP", "PIL", "SPL")
 """Where (slice, row, column) point for sagittal, coronal and axial slices, by the LPS component of the slice axis."""
 
 
-def make_encoder_input(volume: Volume, settings: EncoderInputSettings) -> EncoderInput:
-    """Slices ready for the encoder, with the place of their pixels in the patient.
+def make_encoder_input(volume: Volume, settings: EncoderInputSettings, array_module: ArrayModule = CPU) -> EncoderInput:
+    """Slices for the encoder, with the place of their pixels in the patient; they are made on *array_module*.
+
+    volume : on the CPU
 
     Raises
     ------
     UnsupportedPixelDataError
-        When a value lies outside int16, where the published processor would wrap round.
+        A value is not finite; or the published cast to int16 would wrap it round, or take away more than noise.
     """
     oriented = orient_for_encoder(volume)
-    depth, size = oriented.geometry.shape[0], settings.image_size
-    images = array_module_of(volume.array).xp.empty((depth, 1, size, size), np.float32)
-    for block in _blocks(depth):
-        images[block, 0] = _resized(oriented.array[block], settings)
-    zscore(images[:, 0], settings)
-    return EncoderInput(images, oriented.geometry.rescaled((depth, size, size)))
+    check_values(oriented.array, settings)
+    statistics = None
+    if settings.zscore_scope == "volume":
+        statistics = _volume_statistics(
+            _prepared(oriented.array[block], settings, array_module) for block in _places(0, len(oriented.array), BLOCK)
+        )
+    blocks = partial(_blocks, oriented.array, settings, array_module, statistics)
+    size = (oriented.geometry.shape[0], settings.image_size, settings.image_size)
+    return EncoderInput(oriented, settings, oriented.geometry.rescaled(size), blocks)
 
 
 def orient_for_encoder(volume: Volume) -> Volume:
@@ -67,51 +77,149 @@ def orient_for_encoder(volume: Volume) -> Volume:
     return volume
 
 
-def zscore(slices: Any, settings: EncoderInputSettings) -> None:
-    """(S, P, P) to zero mean and unit (unbiased) standard deviation, in place; a constant image is only centred."""
-    if settings.zscore_scope == "slice":
-        for block in _blocks(len(slices)):
-            _standardise(slices[block], *_statistics(slices[block]), eps=settings.eps)
-    else:
-        _standardise(slices, *_volume_statistics(slices), eps=settings.eps)
+def check_values(array: Any, settings: EncoderInputSettings) -> None:
+    """Refuse values that the settings would spoil, in one pass over (S, H, W) on the CPU.
+
+    Raises
+    ------
+    UnsupportedPixelDataError
+        As `make_encoder_input` says; names the setting to change.
+    """
+    lost = 0.0
+    for place in _places(0, len(array), BLOCK):
+        block = array[place]
+        largest = max(float(block.max()), -float(block.min()))
+        if not np.isfinite(largest):
+            raise UnsupportedPixelDataError("encoder input: expected finite values, got some that are not")
+        if settings.casts_to_int16:
+            _check_range(largest)
+            lost += float(np.square(block - np.trunc(block)).sum(dtype=np.float64))
+    if lost:
+        _check_truncation((lost / array.size) ** 0.5, _deviation(array))
+
+
+def _check_truncation(truncation: float, deviation: float) -> None:
+    if truncation > LARGEST_TRUNCATION * deviation:
+        raise UnsupportedPixelDataError(
+            f"encoder input: the published cast to int16 would take {truncation:.3g} (RMS) from values with a standard "
+            f"deviation of {deviation:.3g}, expected at most {LARGEST_TRUNCATION:.0%} of it; "
+            'set integer_cast = "skip" to keep fractions'
+        )
+
+
+def _deviation(array: Any) -> float:
+    """Standard deviation of all values, without a copy of the array."""
+    mean = float(array.mean(dtype=np.float64))
+    squares = (
+        float(np.square(array[place] - np.float32(mean)).sum(dtype=np.float64))
+        for place in _places(0, len(array), BLOCK)
+    )
+    return float((sum(squares) / array.size) ** 0.5)
+
+
+def _check_range(largest: float) -> None:
+    if largest > INT16_MAX:
+        raise UnsupportedPixelDataError(
+            f"encoder input: expected values within +-{INT16_MAX}, got {largest:g}, which the published cast to int16 "
+            'would wrap round; check the rescale values, or set integer_cast = "skip"'
+        )
+
+
+def _blocks(
+    array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, start: int, size: int
+) -> Iterator[Any]:
+    """``EncoderInput.blocks``; on a GPU the next block is made while the caller works on one."""
+    places = _places(start, len(array), size)
+    if module.device == "cpu":
+        return map(partial(_make_block, array, settings, module, statistics), places)
+    return _overlapped(partial(_make_block_on_gpu, array, settings, module, statistics), places, module)
+
+
+def _make_block(array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, place: slice) -> Any:
+    """(n, 1, P, P) float32, ready for the encoder."""
+    slices = _prepared(array[place], settings, module)
+    _standardise(slices, *(statistics or _statistics(slices)), eps=settings.eps)
+    return slices[:, None]
+
+
+def _make_block_on_gpu(
+    array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, place: slice
+) -> Any:
+    """The same by our kernels, up to their rounding; int16 goes up where int16 is what the values are cast to."""
+    slices = module.asarray(array[place].astype(np.int16) if settings.casts_to_int16 else array[place])
+    of_slices = None
+    if statistics:
+        mean, deviation = statistics
+        of_slices = SliceStatistics(*(module.xp.full(len(slices), value, np.float64) for value in (mean, deviation)))
+    return prepare_block(slices, settings, dtype=torch.float32, statistics=of_slices)
+
+
+def _overlapped(make: Callable[[slice], Any], places: Iterator[slice], module: ArrayModule) -> Iterator[Any]:
+    """Blocks made on a CUDA stream of their own, one ahead of the caller's stream."""
+    cuda = module.xp.cuda
+    with module.active():
+        stream, caller = cuda.Stream(non_blocking=True), torch.cuda.current_stream()
+        torch_stream = torch.cuda.ExternalStream(stream.ptr, device=module.device)  # type: ignore[no-untyped-call]
+
+    def launch(place: slice) -> tuple[Any, Any]:
+        # Both libraries work on the one stream here, or each would make the other wait for the caller's.
+        with module.active(), stream, torch.cuda.stream(torch_stream):
+            block = make(place)
+            return block, torch_stream.record_event()
+
+    def handed_over(block: Any, made: Any) -> Any:
+        caller.wait_event(made)
+        block.record_stream(caller)
+        return block
+
+    upcoming = launch(next(places))
+    for place in places:
+        ready, upcoming = upcoming, launch(place)
+        yield handed_over(*ready)
+    yield handed_over(*upcoming)
+
+
+def _prepared(array: Any, settings: EncoderInputSettings, module: ArrayModule) -> Any:
+    """(n, H, W) on the CPU to (n, P, P) float32 on *module*: everything that comes before the z-score.
+
+    Never a view of *array*: the z-score works in place.
+    """
+    if settings.clip_mode == "inert":
+        # Cast before it goes up: half the bytes.
+        values = array.astype(np.int16) if settings.casts_to_int16 else array
+        scaled = module.asarray(values).astype(np.float32) / np.float32(INT16_MAX)
+        return resize_slices(scaled, settings.image_size)
+    resized = resize_slices(module.asarray(array), settings.image_size)
+    return module.xp.maximum(resized, np.float32(AIR_HU if settings.clip_below_air else -np.inf))
 
 
 def _statistics(slices: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation of each slice, (S, 1, 1) float64."""
+    """Mean and standard deviation of each slice, (n, 1, 1) float64."""
     # float64 sums: a float32 mean over 10^7 pixels drifts, and the NumPy and CuPy paths should agree.
     mean = slices.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
     return mean, slices.std(axis=(1, 2), keepdims=True, dtype=np.float64, ddof=1)
 
 
-def _volume_statistics(slices: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation over all slices, from those of blocks, so that no copy of the volume is made."""
-    xp = array_module_of(slices).xp
-    num_pixels = slices.shape[1] * slices.shape[2]
-    parts = [_statistics(slices[block]) for block in _blocks(len(slices))]
-    means, deviations = (xp.concatenate(part) for part in zip(*parts, strict=True))
-    squares = (deviations**2).sum() * (num_pixels - 1) + ((means - means.mean()) ** 2).sum() * num_pixels
-    return means.mean(), xp.sqrt(squares / (len(slices) * num_pixels - 1))
+def _volume_statistics(blocks: Iterator[Any]) -> tuple[Any, Any]:
+    """Mean and standard deviation over all slices, from those of blocks."""
+    means, deviations, num_pixels = [], [], 0
+    for slices in blocks:
+        mean, deviation = _statistics(slices)
+        means.append(mean)
+        deviations.append(deviation)
+        num_pixels = slices.shape[1] * slices.shape[2]
+    xp = array_module_of(means[0]).xp
+    mean, deviation = xp.concatenate(means), xp.concatenate(deviations)
+    squares = (deviation**2).sum() * (num_pixels - 1) + ((mean - mean.mean()) ** 2).sum() * num_pixels
+    return mean.mean(), xp.sqrt(squares / (len(mean) * num_pixels - 1))
 
 
 def _standardise(slices: Any, mean: Any, deviation: Any, *, eps: float) -> None:
+    """To zero mean and unit (unbiased) standard deviation, in place; a constant image is only centred."""
     xp = array_module_of(slices).xp
     slices -= mean.astype(np.float32)
     slices /= xp.where(deviation < eps, 1.0, deviation).astype(np.float32)
 
 
-def _blocks(depth: int) -> Iterator[slice]:
-    """A few slices at a time, so that temporary arrays stay small whatever the length of the series."""
-    return (slice(start, start + BLOCK) for start in range(0, depth, BLOCK))
-
-
-def _resized(array: Any, settings: EncoderInputSettings) -> Any:
-    xp = array_module_of(array).xp
-    largest = float(xp.abs(array).max())
-    if not largest <= INT16_MAX:
-        raise UnsupportedPixelDataError(
-            f"encoder input: expected values within +-{INT16_MAX}, got {largest:g}; check its rescale values"
-        )
-    if settings.clip_mode == "inert":
-        return resize_slices(array.astype(np.float32) / np.float32(INT16_MAX), settings.image_size)
-    resized = resize_slices(array, settings.image_size)
-    return xp.maximum(resized, np.float32(AIR_HU)) if settings.clip_below_air else resized
+def _places(start: int, stop: int, size: int) -> Iterator[slice]:
+    return (slice(at, min(at + size, stop)) for at in range(start, stop, size))

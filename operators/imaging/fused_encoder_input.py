@@ -33,13 +33,10 @@ class PixelValues:
     """What a stored pixel stands for.
 
     slope, intercept : stored values to physical ones
-    integer_cast : physical values are truncated toward zero, as the published processor's NumPy path does before it
-        scales (``clip_mode`` "inert"); they must lie within int16
     """
 
     slope: float = 1.0
     intercept: float = 0.0
-    integer_cast: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +117,7 @@ def _plan(slices: Any, settings: EncoderInputSettings, values: PixelValues) -> _
     arguments = (
         *(slices, *kernels.element_strides(slices)),
         *(np.float32(values.slope), np.float32(values.intercept)),
-        *_preparation(settings, values),
+        *_preparation(settings),
         *(xp.asarray(rows.first), xp.asarray(rows.weights), np.int32(rows.taps)),
         *(xp.asarray(columns.first), xp.asarray(columns.weights), np.int32(columns.taps)),
         *(np.int32(size), np.int32(strip)),
@@ -130,11 +127,11 @@ def _plan(slices: Any, settings: EncoderInputSettings, values: PixelValues) -> _
     return _Plan(pixel_type, grid, shared_bytes, arguments)
 
 
-def _preparation(settings: EncoderInputSettings, values: PixelValues) -> tuple[np.int32, np.float32]:
+def _preparation(settings: EncoderInputSettings) -> tuple[np.int32, np.float32]:
     """How the kernel treats values before the resize, and the clamp after it."""
     if settings.clip_mode == "inert":
         # The published clamp at -1000 comes after the scale by 1/32767, where nothing lies below it.
-        kind = kernels.TRUNCATED_AND_SCALED if values.integer_cast else kernels.SCALED
+        kind = kernels.TRUNCATED_AND_SCALED if settings.casts_to_int16 else kernels.SCALED
         return np.int32(kind), np.float32(-np.inf)
     return np.int32(kernels.AS_THEY_ARE), np.float32(AIR_HU if settings.clip_below_air else -np.inf)
 

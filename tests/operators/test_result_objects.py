@@ -38,7 +38,7 @@ def written(source, readout, settings, *, model, folder):
     """Kinds in the order of ``outputs``, after every file was found to be listed."""
     writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), Journal())
     segmentations = writer.write_segmentations([source], readout)
-    reports = writer.write_reports([source], readout, segmentations)
+    reports = writer.write_reports([source], readout, segmentations, source.headers)
     results = [*reports, *segmentations, *writer.write_companions([source], readout, [*reports, *segmentations])]
     assert {result.file.path for result in results} == set(folder.glob("*.dcm"))
     return [result.file.kind for result in results]
@@ -65,6 +65,19 @@ def test_key_objects_point_at_the_report_and_the_segmentation_of_the_run(case, m
         for item in document.ContentSequence
         if "ReferencedSOPSequence" in item
     }
+
+
+def test_a_second_report_refers_to_segments(case, model, tmp_path):
+    settings = ResultSettings(segment_report=True)
+    assert written(case.source, study_readout(case), settings, model=model, folder=tmp_path) == ["SR", "SR", "SEG"]
+
+
+@pytest.mark.parametrize("segmentation_type", ["BINARY", "LABELMAP", "FRACTIONAL"])
+def test_the_segmentation_is_of_the_type_that_was_asked_for(segmentation_type, case, model, tmp_path):
+    settings = ResultSettings(segmentation_type=segmentation_type)
+    written(case.source, study_readout(case), settings, model=model, folder=tmp_path)
+    (path,) = tmp_path.glob("SEG_*")
+    assert pydicom.dcmread(path, stop_before_pixels=True).SegmentationType == segmentation_type
 
 
 @pytest.mark.parametrize("kind", OBJECT_KINDS)

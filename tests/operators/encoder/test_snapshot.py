@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from operators.domain.features import EncoderInput
-from operators.domain.geometry import Geometry
+from encoder_cases import input_of
 from operators.encoder.features import Encoder
 from operators.encoder.key_names import to_our_names
 from operators.encoder.snapshot import read_snapshot
@@ -20,7 +19,6 @@ from operators.encoder.vision_transformer import EncoderConfig
 from operators.errors import CheckpointError
 
 SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "image_size": 64}
-TRUE_B = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "image_size": 512}
 
 
 def reference_model(**changes: object) -> torch.nn.Module:
@@ -44,22 +42,17 @@ def save_reference(model: torch.nn.Module, folder: Path) -> Path:
     return folder
 
 
-def random_input(size: int, *, slices: int) -> EncoderInput:
-    images = np.random.default_rng(0).normal(size=(slices, 1, size, size)).astype(np.float32)
-    return EncoderInput(images, Geometry(np.eye(4), (slices, size, size)))
-
-
 @pytest.mark.parametrize(
     "shape",
-    [TRUE_B, SMALL, {**SMALL, "use_swiglu_ffn": False}, {**SMALL, "qkv_bias": False}],
-    ids=["true B", "small SwiGLU", "small GELU", "no QKV bias"],
+    [SMALL, {**SMALL, "use_swiglu_ffn": False}, {**SMALL, "qkv_bias": False}],
+    ids=["SwiGLU", "GELU", "no QKV bias"],
 )
 def test_features_equal_transformers(tmp_path: Path, shape: dict[str, object]) -> None:
     model = reference_model(**shape)
-    encoder_input = random_input(model.config.image_size, slices=2)
-    features = Encoder(read_snapshot(save_reference(model, tmp_path))).encode(encoder_input)
+    images = np.random.default_rng(0).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    features = Encoder(read_snapshot(save_reference(model, tmp_path))).encode(input_of(images))
     with torch.inference_mode():
-        expected = model(torch.from_numpy(encoder_input.images)).last_hidden_state.numpy()
+        expected = model(torch.from_numpy(images)).last_hidden_state.numpy()
     tolerance = 1e-4 * np.ptp(expected)
     np.testing.assert_allclose(features.cls, expected[:, 0], atol=tolerance, rtol=0)
     np.testing.assert_allclose(features.tokens, expected[:, 1:], atol=tolerance, rtol=0)
@@ -111,19 +104,41 @@ def original(tensors: dict[str, Tensor], *, block: str = "blocks.{}") -> dict[st
 
 
 def in_chunks(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return original(tensors, block="blocks.0.{}")
+    """Each block in a chunk of its own; its second number counts on."""
+    return original(tensors, block="blocks.{0}.{0}")
 
 
 def teacher(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    prefixed = {f"teacher.backbone.{name}": tensor for name, tensor in original(tensors).items()}
-    return {**prefixed, "teacher.dino_head.mlp.0.weight": torch.zeros(2, 2)}
+    prefixed = {f"teacher.backbone.{name}": tensor for name, tensor in in_chunks(tensors).items()}
+    return {**prefixed, "teacher.dino_head.mlp.0.weight": torch.zeros(2, 2), "teacher.ibot_head.x": torch.zeros(2)}
+
+
+def distributed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"module.student.backbone.{name}": tensor for name, tensor in original(tensors).items()}
+
+
+def classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    wrapped = {f"dinov2.{name}": tensor for name, tensor in transformers_5(tensors).items()}
+    return {**wrapped, "classifier.weight": torch.zeros(2, 96), "classifier.bias": torch.zeros(2)}
+
+
+def without_mask_token(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name != "embeddings.mask_token"}
 
 
 def head_folder(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"dino.{name}": tensor for name, tensor in tensors.items()} | {"classifier.weight": torch.zeros(2, 2)}
+    queries = {"attention_module.cross_attention.learned_queries": torch.zeros(1, 48)}
+    return (
+        {f"dino.{name}": tensor for name, tensor in tensors.items()}
+        | {"classifier.weight": torch.zeros(2, 2)}
+        | queries
+    )
 
 
-@pytest.mark.parametrize("naming", [legacy, transformers_5, original, in_chunks, teacher, head_folder])
+@pytest.mark.parametrize(
+    "naming",
+    [legacy, transformers_5, original, in_chunks, teacher, distributed, classifier, head_folder, without_mask_token],
+)
 def test_every_naming_gives_the_same_tensors(tmp_path: Path, naming: object) -> None:
     folder = save_reference(reference_model(**SMALL), tmp_path)
     tensors = load_file(folder / "model.safetensors")
@@ -168,6 +183,12 @@ def rewrite(folder: Path, **changes: Tensor | None) -> None:
         ({"rope.freqs": torch.zeros(3)}, r"'rope\.freqs' has no place"),
         ({"embeddings.cls_token": torch.zeros(1, 1, 40)}, r"'cls_token'.*shape \(1, 1, 48\).*\(1, 1, 40\)"),
         ({"student.cls_token": torch.zeros(1, 1, 48)}, "a second one for 'cls_token'"),
+        ({"embeddings.register_tokens": torch.zeros(1, 4, 48)}, r"4 register tokens.*expected an encoder without"),
+        ({"register_tokens": torch.zeros(1, 4, 48)}, r"4 register tokens.*expected an encoder without"),
+        (
+            {"encoder.layer.0.mlp.weights_in.weight": torch.zeros(128, 48)},
+            r"'blocks\.0\.mlp\.fc1\.weight'.*asks for shape \(256, 48\).*the file has \(128, 48\)",
+        ),
     ],
 )
 def test_refuses_and_names_the_tensor(snapshot_folder: Path, changes: dict[str, Tensor], message: str) -> None:
@@ -181,7 +202,7 @@ def test_refuses_and_names_the_tensor(snapshot_folder: Path, changes: dict[str, 
     [
         ("config.json", {"model_type": "vit"}, "model_type"),
         ("config.json", {"num_attention_heads": 5}, "does not divide"),
-        ("preprocessor_config.json", {"crop_size": 32}, "must agree"),
+        ("preprocessor_config.json", {"crop_size": 40}, "40-pixel images, which config.json's patches of 16"),
         ("preprocessor_config.json", {"do_normalize": False}, "do_normalize"),
         ("preprocessor_config.json", {"image_processor_type": "BitImageProcessor"}, "CuriaImageProcessor"),
     ],

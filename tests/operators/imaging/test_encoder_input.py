@@ -5,15 +5,16 @@ import torch
 from operators.domain.features import EncoderInputSettings
 from operators.domain.volume import Volume
 from operators.errors import UnsupportedPixelDataError
-from operators.imaging.encoder_input import make_encoder_input, orient_for_encoder, zscore
+from operators.imaging.array_module import select_array_module
+from operators.imaging.encoder_input import make_encoder_input, orient_for_encoder
 from phantoms import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_value
 
 SMALL = EncoderInputSettings(image_size=32)
 LETTERS = {"L": (1, 0, 0), "P": (0, 1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
 
 
-def phantom(cosines, **changes) -> Volume:
-    spec = SeriesSpec(shape=(6, 40, 50), row_cosine=cosines[0], column_cosine=cosines[1], **changes)
+def phantom(cosines, *, shape=(6, 40, 50), **changes) -> Volume:
+    spec = SeriesSpec(shape=shape, row_cosine=cosines[0], column_cosine=cosines[1], **changes)
     return Volume(phantom_value(grid_positions(spec.geometry)).astype(np.float32), spec.geometry)
 
 
@@ -47,50 +48,134 @@ def test_an_oblique_volume_takes_the_nearest_plane_and_moves_no_voxel():
     assert np.abs(oriented.geometry.directions).argmax(axis=0).tolist() == [1, 2, 0]
 
 
-def test_slices_are_as_the_published_processor_makes_them():
-    volume = phantom(AXIAL)
-    encoder_input = make_encoder_input(volume, SMALL)
-    assert encoder_input.images.shape == (6, 1, 32, 32)
-    for image, source in zip(encoder_input.images[:, 0], volume.array, strict=True):
+def images_of(volume: Volume, settings: EncoderInputSettings = SMALL, *, size: int = 4) -> np.ndarray:
+    return np.concatenate(list(make_encoder_input(volume, settings).blocks(0, size)))
+
+
+@pytest.mark.parametrize(
+    "cosines", [AXIAL, CORONAL, SAGITTAL, OBLIQUE], ids=["axial", "coronal", "sagittal", "oblique"]
+)
+@pytest.mark.parametrize("shape", [(6, 40, 50), (5, 20, 64), (4, 32, 32)], ids=["shrunk", "mixed", "as it is"])
+def test_slices_are_as_the_published_processor_makes_them(cosines, shape):
+    volume = phantom(cosines, shape=shape)
+    images = images_of(volume)
+    assert images.shape == (shape[0], 1, 32, 32)
+    for image, source in zip(images[:, 0], orient_for_encoder(volume).array, strict=True):
         np.testing.assert_allclose(image, published(source, 32), atol=2e-5)
+
+
+def test_a_volume_is_as_the_published_processor_makes_it():
+    """A 3D array gets one mean and standard deviation."""
+    volume = phantom(CORONAL, shape=(37, 20, 24))
+    tensor = torch.from_numpy(orient_for_encoder(volume).array.astype(np.int16)).to(torch.float32) / 32767
+    tensor = torch.nn.functional.interpolate(tensor[:, None], (32, 32), mode="bicubic", antialias=True).double()
+    expected = ((tensor - tensor.mean()) / tensor.std()).numpy()
+    settings = EncoderInputSettings(image_size=32, zscore_scope="volume")
+    np.testing.assert_allclose(images_of(volume, settings), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("clip_below_air", [True, False])
+@pytest.mark.parametrize("size", [32, 50])
+def test_the_effective_path_is_the_published_processors_for_tensors(clip_below_air, size):
+    volume = phantom(AXIAL, shape=(3, 50, 50))
+    volume.array[:, :9] = -3024.5
+    before = volume.array.copy()
+    settings = EncoderInputSettings(image_size=size, clip_mode="effective", clip_below_air=clip_below_air)
+    tensor = torch.from_numpy(volume.array)[:, None]
+    tensor = torch.nn.functional.interpolate(tensor, (size, size), mode="bicubic", antialias=True)
+    tensor = tensor.clamp_min(-1000) if clip_below_air else tensor
+    expected = [((image - image.mean()) / image.std()).numpy() for image in tensor]
+    np.testing.assert_allclose(images_of(volume, settings), expected, atol=2e-5)
+    np.testing.assert_array_equal(volume.array, before)
+
+
+def test_the_inert_clamp_leaves_padding_where_it_is():
+    volume = phantom(AXIAL)
+    volume.array[:, :4] = -3024
+    lifted = Volume(np.maximum(volume.array, -1000), volume.geometry)
+    assert np.abs(images_of(volume)[:, :, 16:] - images_of(lifted)[:, :, 16:]).max() > 0.3
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 1), (0, 6), (0, 100), (2, 3), (5, 4)])
+@pytest.mark.parametrize("scope", ["slice", "volume"])
+def test_blocks_are_parts_of_the_whole(start, size, scope):
+    settings = EncoderInputSettings(image_size=32, zscore_scope=scope)
+    encoder_input = make_encoder_input(phantom(AXIAL), settings)
+    whole = next(iter(encoder_input.blocks(0, 6)))
+    blocks = list(encoder_input.blocks(start, size))
+    assert [len(block) for block in blocks[:-1]] == [size] * (len(blocks) - 1)
+    np.testing.assert_array_equal(np.concatenate(blocks), whole[start:])
 
 
 def test_pixels_keep_their_place():
     encoder_input = make_encoder_input(phantom(AXIAL, pixel_spacing=(1.2, 0.9)), SMALL)
+    assert len(encoder_input) == 6
     np.testing.assert_allclose(encoder_input.geometry.spacing, [3.0, 1.2 * 40 / 32, 0.9 * 50 / 32])
 
 
-def test_the_scope_of_the_statistics_is_a_setting():
-    slices = np.random.default_rng(0).normal(5, 3, (40, 8, 8)).astype(np.float32)
-    slices[0] *= 10
-    whole, each = slices.copy(), slices.copy()
-    zscore(whole, EncoderInputSettings(zscore_scope="volume"))
-    np.testing.assert_allclose(whole, (slices - slices.mean()) / slices.std(ddof=1), atol=1e-5)
-    zscore(each, EncoderInputSettings(zscore_scope="slice"))
-    np.testing.assert_allclose(each.mean(axis=(1, 2)), 0, atol=1e-6)
-    np.testing.assert_allclose(each.std(axis=(1, 2), ddof=1), 1, rtol=1e-6)
+@pytest.mark.parametrize("scope", ["slice", "volume"])
+def test_a_constant_image_is_only_centred(scope):
+    volume = Volume(np.full((2, 40, 50), 7, np.float32), phantom(AXIAL, shape=(2, 40, 50)).geometry)
+    images = images_of(volume, EncoderInputSettings(image_size=32, zscore_scope=scope))
+    np.testing.assert_allclose(images, 0, atol=1e-9)
 
 
-def test_a_constant_slice_is_only_centred():
-    slices = np.full((1, 4, 4), 7, np.float32)
-    zscore(slices, SMALL)
-    np.testing.assert_array_equal(slices, np.zeros((1, 4, 4)))
-
-
-def test_the_effective_clamp_lifts_padding_to_air():
+def test_the_cast_truncates_toward_zero():
+    """Values of one sign and of both: a cast that rounds or floors would differ."""
     volume = phantom(AXIAL)
-    volume.array[:, :4] = -3024
-    lifted = Volume(np.maximum(volume.array, -1000), volume.geometry)
-    settings = EncoderInputSettings(image_size=64, clip_mode="effective")
-    padded, expected = (make_encoder_input(v, settings).images for v in (volume, lifted))
-    # Away from the border, where the bicubic kernel still sees the unclamped padding.
-    np.testing.assert_allclose(padded[:, :, 16:], expected[:, :, 16:], atol=0.05)
-    inert = make_encoder_input(volume, EncoderInputSettings(image_size=64)).images
-    assert np.abs(inert[:, :, 16:] - expected[:, :, 16:]).max() > 0.3
+    fractions = Volume(volume.array + np.sign(volume.array) * np.float32(0.75), volume.geometry)
+    np.testing.assert_array_equal(images_of(fractions), images_of(volume))
 
 
-def test_values_beyond_int16_are_refused():
+def test_fractions_stay_where_the_site_wants_them():
     volume = phantom(AXIAL)
-    volume.array[0, 0, 0] = 40000
-    with pytest.raises(UnsupportedPixelDataError, match=r"expected values within \+-32767, got 40000"):
+    scaled = Volume(volume.array / np.float32(4096), volume.geometry)
+    settings = EncoderInputSettings(image_size=32, integer_cast="skip")
+    np.testing.assert_allclose(images_of(scaled, settings), images_of(volume), atol=1e-5)
+
+
+def test_an_image_of_fractions_is_refused():
+    volume = phantom(AXIAL)
+    scaled = Volume((volume.array - volume.array.min()) / np.ptp(volume.array), volume.geometry)
+    with pytest.raises(UnsupportedPixelDataError, match=r'cast to int16 would take .* set integer_cast = "skip"'):
+        make_encoder_input(scaled, SMALL)
+
+
+@pytest.mark.parametrize(("deviation", "refused"), [(70, False), (50, True)])
+def test_the_cast_may_take_one_percent_of_the_standard_deviation(deviation, refused):
+    """Uniform fractions lose 0.577 (RMS of 0..1)."""
+    noise = np.random.default_rng(0).normal(size=(20, 64, 64)) * deviation
+    volume = Volume(noise.astype(np.float32), phantom(AXIAL, shape=(20, 64, 64)).geometry)
+    if refused:
+        with pytest.raises(UnsupportedPixelDataError, match=r"would take 0\.57\d .* standard deviation of 50"):
+            make_encoder_input(volume, SMALL)
+    else:
         make_encoder_input(volume, SMALL)
+
+
+@pytest.mark.parametrize("value", [40000, -40000])
+def test_values_beyond_int16_are_refused(value):
+    volume = phantom(AXIAL)
+    volume.array[0, 0, 0] = value
+    with pytest.raises(UnsupportedPixelDataError, match=r"expected values within \+-32767, got 40000.*integer_cast"):
+        make_encoder_input(volume, SMALL)
+    assert np.isfinite(images_of(volume, EncoderInputSettings(image_size=32, integer_cast="skip"))).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("clip_mode", ["inert", "effective"])
+def test_values_that_are_not_finite_are_refused(value, clip_mode):
+    volume = phantom(AXIAL)
+    volume.array[5, 3, 2] = value
+    with pytest.raises(UnsupportedPixelDataError, match="expected finite values"):
+        make_encoder_input(volume, EncoderInputSettings(image_size=32, clip_mode=clip_mode))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("scope", ["slice", "volume"])
+def test_the_gpu_makes_the_same_blocks(scope):
+    settings = EncoderInputSettings(image_size=32, zscore_scope=scope)
+    volume = phantom(AXIAL, shape=(23, 40, 50))
+    on_gpu = make_encoder_input(volume, settings, select_array_module("cuda")).blocks(2, 4)
+    images = np.concatenate([block.get() for block in on_gpu])
+    np.testing.assert_allclose(images, images_of(volume, settings)[2:], atol=1e-4)
