@@ -17,6 +17,7 @@ from app.application import StudyRequest
 from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
+from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
 from operators.domain.journal import Journal
@@ -147,3 +148,16 @@ def test_an_equal_run_writes_equal_objects(output: Path, result: dict, tmp_path:
     uids = [[entry["sop_instance_uid"] for entry in run["outputs"]] for run in (result, again)]
     assert uids[0] == uids[1]
     assert again["findings"] == result["findings"]
+
+
+def test_a_report_under_other_settings_names_the_earlier_one(objects: dict[str, Path], tmp_path: Path):
+    study, out = tmp_path / "study", tmp_path / "out"
+    study.mkdir()
+    for path in (*CHEST_CT.glob("*.dcm"), objects["SR"]):
+        (study / path.name).symlink_to(path)
+    settings = Settings(device="cpu", results=ResultSettings(objects=["SR"]))
+    run_study(Pipeline.load(DEMO_MODEL, settings), StudyRequest(study, out), Journal())
+    (report,) = (pydicom.dcmread(path) for path in out.glob("SR_*"))
+    (predecessor,) = report.PredecessorDocumentsSequence
+    reference = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert reference.ReferencedSOPInstanceUID == pydicom.dcmread(objects["SR"]).SOPInstanceUID
