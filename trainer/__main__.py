@@ -1,9 +1,11 @@
 """``python -m trainer``: building models."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from trainer.demo_model import DemoModelBuilder
 
@@ -25,6 +27,37 @@ def demo_model(
         typer.echo(head)
         for name, value in measured.items():
             typer.echo(f"  {name}: {value}")
+
+
+@app.command("ingest")
+def ingest(
+    trees: Annotated[list[Path], typer.Option("--input", help="Folder with DICOM or NIfTI files; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards; one that was begun is continued.")],
+    validation_share: Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=1.0)] = 0.05,
+    nifti: Annotated[
+        list[str] | None, typer.Option(help="Which NIfTI files are images: CT=PATTERN or MR=PATTERN; may be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = len(os.sched_getaffinity(0)),
+    shard_mib: Annotated[int, typer.Option(help="Size of a shard.", min=1)] = 512,
+) -> None:
+    """Read CT and MR volumes into shards of slices, without anything that names a patient."""
+    # Medical readers are not installed where only training runs.
+    from trainer.pretraining.ingest import command
+
+    console = Console()
+    try:
+        command.ingest(
+            trees,
+            out,
+            validation_share=validation_share,
+            nifti=nifti or (),
+            workers=workers,
+            shard_mib=shard_mib,
+            console=console,
+        )
+    except (ValueError, OSError) as error:
+        console.print(f"{error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 @app.command("masks")

@@ -1,6 +1,6 @@
 """The open data that the embedded model's heads are fitted and measured on.
 
-The only module of the trainer that reads DICOM and NIfTI. Expected below the data folder, with their origin:
+Expected below the data folder, with their origin:
 
 ========================================  ==========================================================================
 ``ct_chest_lidc0314_full/``               LIDC-IDRI-0314, chest CT, TCIA, CC BY 3.0 (copy in FNNDSC/data)
@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from operators.heads.head_files import Region
 from operators.imaging.encoder_input import orient_for_encoder
 from operators.imaging.resampling import resample
 from trainer.labels import lung_and_bone_by_rule
+from trainer.nifti import read_nifti
 
 ORGANS = ("lung", "liver", "bone")
 
@@ -140,17 +140,6 @@ def make_phantoms(seed: int) -> Iterator[Scan]:
     clouds = np.stack([gaussian_filter(slice_, 12.0) for slice_ in noise]) * 40.0
     for name, array in (("noise", noise), ("clouds", clouds), ("air", noise * 0.02 - 1000.0)):
         yield replace(_uniform(Volume(np.rint(array), grid), f"phantom {name}", "CT", region="other"), name=name)
-
-
-def read_nifti(path: Path) -> Volume:
-    """A NIfTI file's voxels as they are stored, with (slice, row, column) axes and LPS millimetres."""
-    image = nibabel.load(path)
-    # NIfTI counts (column, row, slice) and its world is RAS.
-    ras = np.asarray(image.affine, np.float64)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras[:, [2, 1, 0, 3]]
-    array = np.asarray(image.dataobj).transpose(2, 1, 0)
-    depth, height, width = array.shape
-    return Volume(array, Geometry(affine, (depth, height, width)))
 
 
 def _read_trunk(data: Path) -> Iterator[Scan]:

@@ -44,7 +44,10 @@ class ModelSettings(_Table):
 
 class DataSettings(_Table):
     """shards, validation_shards : glob patterns
+    workers : threads that decode; 0 decodes when asked
     batch_size : slices a process takes at a time
+    shuffle_shards : shards whose slices are mixed
+    max_damaged : shards and slices that may be skipped before the run stops
     """
 
     shards: str
@@ -52,6 +55,8 @@ class DataSettings(_Table):
     seed: int = 0
     workers: int = Field(8, ge=0)
     batch_size: int = Field(32, gt=0)
+    shuffle_shards: int = Field(16, gt=0)
+    max_damaged: int = Field(100, ge=0)
 
 
 class ContentSettings(_Table):
@@ -79,6 +84,57 @@ class CropSettings(_Table):
     local_scale: Range = (0.05, 0.32)
     flip: Share = 0.5
     content: ContentSettings = ContentSettings()
+
+
+class CtAugmentationSettings(_Table):
+    """Each with the probability that a crop gets it, 0 leaves it out.
+
+    windows : HU ranges that values are clamped to, each end moved by up to `window_jitter_hu`
+    noise_hu : largest standard deviation
+    """
+
+    window: Share = 0.3
+    windows: Annotated[tuple[tuple[float, float], ...], Field(min_length=1)] = (
+        (-1350.0, 150.0),
+        (-160.0, 240.0),
+        (-500.0, 1300.0),
+    )
+    window_jitter_hu: float = Field(50.0, ge=0)
+    noise: Share = 0.3
+    noise_hu: float = Field(40.0, ge=0)
+
+
+class MrAugmentationSettings(_Table):
+    """Each with the probability that a crop gets it, 0 leaves it out.
+
+    bias_log : largest deviation of the bias field's logarithm from 0
+    gamma_log : largest deviation of the exponent's logarithm from 0
+    noise_share : largest standard deviation in each channel, as a share of the crop's range
+    """
+
+    bias: Share = 0.3
+    bias_log: float = Field(0.4, ge=0)
+    gamma: Share = 0.3
+    gamma_log: float = Field(0.4, ge=0)
+    noise: Share = 0.3
+    noise_share: Share = 0.05
+
+
+class AugmentationSettings(_Table):
+    """What other scanners and protocols would have made of a crop.
+
+    placing : probability of a turn by up to `rotation_degrees` with a zoom by up to the factor `zoom`
+    resolution : probability of pixels up to `pixel_factor` times as large
+    """
+
+    enabled: bool = True
+    placing: Share = 0.3
+    rotation_degrees: float = Field(10.0, ge=0, le=180)
+    zoom: float = Field(1.1, ge=1)
+    resolution: Share = 0.3
+    pixel_factor: float = Field(3.0, ge=1)
+    ct: CtAugmentationSettings = CtAugmentationSettings()
+    mr: MrAugmentationSettings = MrAugmentationSettings()
 
 
 class MaskingSettings(_Table):
@@ -170,6 +226,7 @@ class PretrainingConfig(_Table):
     data: DataSettings
     model: ModelSettings = ModelSettings()
     crops: CropSettings = CropSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     masking: MaskingSettings = MaskingSettings()
     losses: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()

@@ -1,6 +1,7 @@
 """The headers of a study, read once and grouped into series; pixels stay on disk."""
 
 import filecmp
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -110,6 +111,23 @@ def index_study(
     return StudyIndex(tuple(_series(unique)), len(found) - len(instances), len(instances) - len(unique))
 
 
+def index_readable(
+    paths: Sequence[Path], *, limits: ReadLimits = DEFAULT_LIMITS
+) -> tuple[StudyIndex, dict[Found, int]]:
+    """Index those of *paths* that can be read, of any number of studies, and count the others by what they are.
+
+    Raises
+    ------
+    InputError
+        When a deflated file unpacks to more than the limit.
+    """
+    found = _read_all(paths, limits, lambda done, total: None)
+    instances = _images(found)
+    unique = _without_copies(instances)
+    others = Counter(entry for entry in found if isinstance(entry, Found))
+    return StudyIndex(tuple(_series(unique)), others.total(), len(instances) - len(unique)), dict(others)
+
+
 def split_studies(index: StudyIndex) -> tuple[StudyIndex, ...]:
     """One index for each StudyInstanceUID; a series that names several stays whole, with its first instance's."""
 
@@ -178,12 +196,16 @@ def _instances(found: Sequence[Instance | Found]) -> list[Instance]:
         raise InputError(
             f"input: {broken} of {len(found)} files start as DICOM but end inside their header; send them again"
         )
-    instances = [entry for entry in found if isinstance(entry, Instance)]
-    # A directory of a medium (DICOMDIR) lists files and is none of the images itself.
-    instances = [entry for entry in instances if _media_storage_class(entry) != MediaStorageDirectoryStorage]
+    instances = _images(found)
     if not instances:
         raise InputError(f"input: no DICOM file found among {len(found)} files")
     return instances
+
+
+def _images(found: Sequence[Instance | Found]) -> list[Instance]:
+    instances = [entry for entry in found if isinstance(entry, Instance)]
+    # A directory of a medium (DICOMDIR) lists files and is none of the images itself.
+    return [entry for entry in instances if _media_storage_class(entry) != MediaStorageDirectoryStorage]
 
 
 def _media_storage_class(instance: Instance) -> str:

@@ -1,0 +1,43 @@
+"""NIfTI files as volumes: LPS millimetres, axes (slice, row, column)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
+
+
+def read_nifti(path: Path) -> Volume:
+    """A three-dimensional file's voxels as they are stored."""
+    image = nibabel.load(path)
+    return _volume(np.asarray(image.dataobj), image.affine)
+
+
+def read_nifti_series(path: Path) -> Iterator[Volume]:
+    """Every volume of a three- or four-dimensional file, float32, one at a time.
+
+    Raises
+    ------
+    ValueError
+        When it has another number of dimensions.
+    """
+    image = nibabel.load(path)
+    if len(image.shape) not in (3, 4):
+        raise ValueError(f"NIfTI: expected three or four dimensions, got {len(image.shape)}")
+    if len(image.shape) == 3:
+        yield _volume(np.asarray(image.dataobj, np.float32), image.affine)
+        return
+    for time in range(image.shape[3]):
+        yield _volume(np.asarray(image.dataobj[..., time], np.float32), image.affine)
+
+
+def _volume(voxels: Any, ras: Any) -> Volume:
+    # NIfTI counts (column, row, slice) and its world is RAS.
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(ras, np.float64)[:, [2, 1, 0, 3]]
+    array = voxels.transpose(2, 1, 0)
+    depth, height, width = array.shape
+    return Volume(array, Geometry(affine, (depth, height, width)))
