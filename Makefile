@@ -8,7 +8,7 @@ NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES) \
 	pixelmed-apps libpixelmed-java openjdk-17-jre-headless
 
-.PHONY: help setup demo test check conformance bench fuzz demo-model clean
+.PHONY: help setup demo test check conformance bench fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -53,6 +53,21 @@ bench: $(INSTALLED) build/rivals/monai ## Measure against the rivals, side by si
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
 	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
+
+faults: $(INSTALLED) ## The fault matrix on a real Orthanc, every row (as root, for the full disk)
+	@docker/debian-packages.sh $(ORTHANC_PACKAGES) faketime
+	$(BIN)/pytest tests/integration/test_fault_matrix.py tests/integration/test_operation.py tests/integration/test_faults.py \
+	    --all-faults
+
+load: $(INSTALLED) ## 1,000 small studies through Orthanc: STUDIES= for another number; into build/load.json
+	@docker/debian-packages.sh $(ORTHANC_PACKAGES)
+	$(BIN)/python tests/benchmarks/load_orthanc.py --studies $(or $(STUDIES),1000)
+
+newer-orthanc: $(INSTALLED) ## The arrival tests on Debian's newer Orthancs: RELEASES="trixie forky" (as root)
+	@docker/debian-packages.sh debootstrap
+	@for release in $(or $(RELEASES),trixie forky); do \
+	    docker/newer-orthanc.sh $$release build/orthanc-$$release && \
+	    PATH=$(CURDIR)/build/orthanc-$$release/bin:$$PATH $(BIN)/pytest tests/integration/test_arrival.py || exit 1; done
 
 demo-model: $(INSTALLED) ## Fit the embedded model again: make demo-model DATA=<folder with the public data sets>
 	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model

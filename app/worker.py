@@ -1,8 +1,8 @@
 """A warm process that reads study after study: ``python -m app.worker [-m MODEL] [--device D]``.
 
 It speaks JSON, one object a line. On stdout first ``{"ready": true, "pipeline_digest": ..., "model": {...}}``, then for
-each request ``{"id", "input", "output", "prior"}`` read from stdin one reply ``{"id", "exit_code", "seconds"}``; the
-output folder's ``result.json`` tells the rest. The end of stdin ends the process.
+each request ``{"id", "input", "output", "prior"}`` read from stdin one reply ``{"id", "exit_code", "seconds",
+"device_bytes"}``; the output folder's ``result.json`` tells the rest. The end of stdin ends the process.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import structlog
+import torch
 import typer
 from pydantic import BaseModel, ValidationError
 
@@ -80,9 +81,19 @@ def _answer(pipeline: Pipeline, line: str) -> dict[str, Any]:
     try:
         request = Request.model_validate_json(line)
     except ValidationError:
-        return {"id": None, "exit_code": 2, "seconds": 0.0}
+        return {"id": None, "exit_code": 2, "seconds": 0.0, "device_bytes": None}
     exit_code = _exit_code(pipeline, request)
-    return {"id": request.id, "exit_code": exit_code, "seconds": round(time.perf_counter() - start, 3)}
+    seconds = round(time.perf_counter() - start, 3)
+    return {"id": request.id, "exit_code": exit_code, "seconds": seconds, "device_bytes": _peak_device_bytes()}
+
+
+def _peak_device_bytes() -> int | None:
+    """Most GPU memory that PyTorch reserved since it was last asked; None without a GPU."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    peak = torch.cuda.max_memory_reserved()
+    torch.cuda.reset_peak_memory_stats()
+    return peak
 
 
 def _exit_code(pipeline: Pipeline, request: Request) -> int:

@@ -3,13 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from orthanc_plugin.errors import DeliveryError, ResourceGoneError
 from orthanc_plugin.orthanc_client import OrthancClient
 
 MANIFEST = "result.json"
+_DATES = frozenset({"DA", "TM", "DT"})
 STORED_STATUSES = frozenset({"Success", "AlreadyStored"})
 
 
@@ -33,23 +38,22 @@ def check_outputs(folder: Path, manifest: dict[str, Any]) -> None:
             raise DeliveryError(f"{output['kind']}: the file on disk differs from its SHA-256 in result.json")
 
 
-def deliver(
-    client: OrthancClient, path: Path, output: dict[str, Any], *, study_id: str, known_sha256: str | None
-) -> dict[str, Any]:
+def deliver(client: OrthancClient, path: Path, output: dict[str, Any], *, study_id: str) -> dict[str, Any]:
     """Store one output, read it back, and describe the object that now lies in the archive.
 
-    known_sha256 : of the same object when an earlier run had stored it; Orthanc keeps the first bytes
+    Orthanc keeps the first bytes that came under a UID: those of an earlier run, which differ in their dates only.
     """
-    stored = client.store_instance(path.read_bytes())
+    ours = path.read_bytes()
+    stored = client.store_instance(ours)
     if stored.status not in STORED_STATUSES:
         raise DeliveryError(f"{output['kind']}: expected Success or AlreadyStored, Orthanc said {stored.status}")
     if stored.study_id != study_id:
         raise DeliveryError(f"{output['kind']}: Orthanc filed it under another study than its source's")
-    sha256 = sha256_of(client.instance_file(stored.instance_id))
-    if sha256 not in {output["sha256"], known_sha256}:
+    kept = client.instance_file(stored.instance_id)
+    if kept != ours and not _is_same_but_for_dates(kept, ours):
         raise DeliveryError(
-            f"{output['kind']}: read back other bytes than were stored ({stored.status}); an older copy, or Orthanc "
-            "changes what it receives (IngestTranscoding, a received-instance script)"
+            f"{output['kind']}: read back other bytes than were stored ({stored.status}); does Orthanc change what "
+            "it receives (IngestTranscoding, a received-instance script)?"
         )
     return {
         "kind": output["kind"],
@@ -57,7 +61,7 @@ def deliver(
         "series_instance_uid": output["series_instance_uid"],
         "sop_instance_uid": output["sop_instance_uid"],
         "bytes": output["bytes"],
-        "sha256": sha256,
+        "sha256": sha256_of(kept),
         "orthanc_instance_id": stored.instance_id,
         "orthanc_series_id": stored.series_id,
     }
@@ -71,6 +75,27 @@ def are_in_archive(client: OrthancClient, objects: Iterable[dict[str, Any]]) -> 
         )
     except ResourceGoneError:
         return False
+
+
+def _is_same_but_for_dates(one: bytes, other: bytes) -> bool:
+    try:
+        return undated(one) == undated(other)
+    except InvalidDicomError:
+        return False
+
+
+def undated(dicom: bytes) -> bytes:
+    """The object without the values of its dates and times (DA, TM, DT; PS3.5 6.2), at every depth."""
+
+    def blank(_: Dataset, element: DataElement) -> None:
+        if element.VR in _DATES:
+            element.value = ""
+
+    dataset = dcmread(BytesIO(dicom))
+    dataset.walk(blank)
+    stream = BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
 
 
 def sha256_of(data: bytes) -> str:

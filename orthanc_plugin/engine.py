@@ -1,7 +1,8 @@
 """The durable engine: DBOS, kept behind a few verbs.
 
-It remembers which steps of which work are done, takes up after a crash what was going on, and lets one piece of
-work through at a time. The work's identity is the workflow's id, so that the same work twice is one workflow.
+It remembers which steps of which work are done, takes up after a crash what was going on, and lets as much work
+through at a time as there are workers. The work's identity is the workflow's id, so that the same work twice is one
+workflow.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +22,15 @@ Step = Callable[[str], str]
 
 
 class DurableEngine:
-    """Runs *steps*, pairs of name and function, on each work id until one of them answers a final state."""
+    """Runs *steps*, pairs of name and function, on each work id until one of them answers a final state.
 
-    def __init__(self, *, database_url: str, executor_id: str, steps: Sequence[tuple[str, Step]]) -> None:
+    concurrency : how many pieces of work may be under way here at a time
+    """
+
+    def __init__(
+        self, *, database_url: str, executor_id: str, steps: Sequence[tuple[str, Step]], concurrency: int
+    ) -> None:
+        self._concurrency = concurrency
         config: DBOSConfig = {
             "name": "curia-pacs",
             "system_database_url": database_url,
@@ -50,7 +57,7 @@ class DurableEngine:
         """Take up what was going on when the last process ended, and listen to the queue."""
         DBOS.launch()
         # Global concurrency would count the work of a dead host and stand still until somebody took it over.
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        DBOS.register_queue(QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=POLL_SECONDS)
 
     def ensure(self, work_id: str) -> None:
         """Have the steps gone through: new work is queued, ended work begun again, the rest left alone."""

@@ -23,10 +23,11 @@ from orthanc_plugin.eligibility import (
 from orthanc_plugin.engine import DurableEngine
 from orthanc_plugin.errors import ArchiveError, ArchiveUnavailableError, ResourceGoneError, ServiceStopping
 from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.local_trouble import is_local_trouble
 from orthanc_plugin.orthanc_client import OrthancClient
 from orthanc_plugin.settings import ServiceSettings
 from orthanc_plugin.states import State
-from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker_pool import WorkerPool
 
 _log = structlog.get_logger("curia.intake")
 
@@ -49,7 +50,7 @@ class Intake:
         client: OrthancClient,
         ledger: Ledger,
         engine: DurableEngine,
-        worker: Worker,
+        worker: WorkerPool,
         stop: threading.Event,
     ) -> None:
         self._settings = settings
@@ -81,6 +82,14 @@ class Intake:
                 return
             except ArchiveError as error:
                 _log.warning("Orthanc out of reach", reason=str(error))
+                self._next_sweep = 0.0
+            except Exception as error:
+                if not is_local_trouble(error):
+                    raise
+                _log.error("disk or database out of reach", reason=type(error).__name__)
+                # The study that was being looked at is found again.
+                self._next_sweep = 0.0
+                self._stop.wait(1.0)
             self._await_wish()
 
     def _look_around(self) -> None:

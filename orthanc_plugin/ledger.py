@@ -183,6 +183,12 @@ class Ledger:
         with self._engine.begin() as connection:
             return _as_job(connection.execute(sa.select(_jobs).where(_jobs.c.work_id == work_id)).one())
 
+    def is_ended(self, work_id: str) -> bool:
+        """Whether the work is over; true for work that nobody knows any more."""
+        with self._engine.begin() as connection:
+            state = connection.scalar(sa.select(_jobs.c.state).where(_jobs.c.work_id == work_id))
+        return state is None or State(state).is_final
+
     def jobs_of(self, orthanc_id: str) -> list[Job]:
         return self._select_jobs(_jobs.c.orthanc_id == orthanc_id)
 
@@ -253,6 +259,11 @@ class Ledger:
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(_jobs.c.state, sa.func.count()).group_by(_jobs.c.state))
             return {state: int(count) for state, count in rows}
+
+    def count_failures_by_code(self) -> dict[str, int]:
+        failed = sa.select(_jobs.c.reason_code, sa.func.count()).where(_jobs.c.state == State.FAILED.value)
+        with self._engine.begin() as connection:
+            return {code: int(count) for code, count in connection.execute(failed.group_by(_jobs.c.reason_code))}
 
     def oldest_queued_at(self) -> float | None:
         with self._engine.begin() as connection:

@@ -110,7 +110,7 @@ class OrthancClient:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ArchiveUnavailableError),
             stop=tenacity.stop_after_delay(self._patience_seconds) | tenacity.stop_when_event_set(self._stop),
-            wait=tenacity.wait_exponential(multiplier=0.25, max=30.0),
+            wait=tenacity.wait_exponential(multiplier=0.25, max=5.0),
             sleep=tenacity.sleep_using_event(self._stop),
             reraise=True,
         )

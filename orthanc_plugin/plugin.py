@@ -65,7 +65,11 @@ class Service:
             return output.AnswerBuffer(body, kind)
         output.SetHttpHeader("Content-Type", kind)
         # Orthanc keeps these two for itself: 401 is its own log-in, 405 would need the list of methods.
-        output.SendHttpStatus({401: 502, 405: 400}.get(status, status), body.decode(), len(body))
+        answer = {401: 502, 405: 400}.get(status, status), body.decode(), len(body)
+        try:
+            output.SendHttpStatus(*answer)
+        except TypeError:  # newer Python plugins count the bytes themselves
+            output.SendHttpStatus(*answer[:2])
 
     @guarded
     def on_change(self, change, level, resource):

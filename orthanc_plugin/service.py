@@ -1,27 +1,34 @@
 """Putting the service together, and its life from start to stop."""
 
 import fcntl
+import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
-from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.engine import DurableEngine, Step
 from orthanc_plugin.errors import ServiceStopping, SettingsError, WorkerStartError
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Ledger
+from orthanc_plugin.local_trouble import FreeSpace, patient
 from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.retention import Retention
 from orthanc_plugin.service_log import StudyNames
-from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.settings import GIB, ServiceSettings
+from orthanc_plugin.stage_metrics import StageMetrics
 from orthanc_plugin.web.application import build_application
 from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker_pool import WorkerPool
 from orthanc_plugin.workflow import StudyWorkflow
 
 # A predecessor that was told to stop may still be ending its worker.
@@ -43,20 +50,21 @@ def serve(settings: ServiceSettings) -> None:
             return
         ledger = Ledger(settings.resolved_database_url)
         closing.callback(ledger.close)
-        worker = Worker(
-            settings.full_worker_command,
-            ready_seconds=settings.worker_ready_seconds,
-            deadline_seconds=settings.worker_deadline_seconds,
-            stop=stop,
-        )
-        closing.callback(worker.close)
-        engine = _build_engine(settings, ledger=ledger, worker=worker, stop=stop, closing=closing)
+        pool = _build_pool(settings, stop)
+        closing.callback(pool.close)
+        registry = CollectorRegistry()
+        space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
+        guards = _StepGuards(StageMetrics(registry, ledger), space, stop)
+        engine = _build_engine(settings, ledger=ledger, pool=pool, guards=guards, stop=stop, closing=closing)
         client = OrthancClient(settings, patience_seconds=5.0, stop=stop)
         closing.callback(client.close)
-        intake = Intake(settings, client=client, ledger=ledger, engine=engine, worker=worker, stop=stop)
-        web = build_application(settings, ledger=ledger, intake=intake, worker=worker)
+        intake = Intake(settings, client=client, ledger=ledger, engine=engine, worker=pool, stop=stop)
+        web = build_application(settings, ledger=ledger, intake=intake, worker=pool, space=space, registry=registry)
         engine.start()
-        closing.enter_context(_running("warm-up", stop, _keep_warm, worker, stop))
+        for number, worker in enumerate(pool.workers):
+            closing.enter_context(_running(f"warm-up-{number}", stop, _keep_warm, worker, stop))
+        retention = _build_retention(settings, ledger)
+        closing.enter_context(_running("retention", stop, retention.run, stop, settings.sweep_seconds))
         closing.enter_context(_running("intake", stop, intake.run))
         # Wakes the intake up, so that it need not sleep to its next look before it can end.
         closing.callback(intake.nudge)
@@ -67,22 +75,69 @@ def serve(settings: ServiceSettings) -> None:
     _log.info("stopped")
 
 
+def _build_pool(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
+    workers = [
+        Worker(
+            settings.full_worker_command(device),
+            ready_seconds=settings.worker_ready_seconds,
+            deadline_seconds=settings.worker_deadline_seconds,
+            max_resident_bytes=settings.worker_memory_gib * GIB,
+            stop=stop,
+        )
+        for device in settings.devices
+    ]
+    return WorkerPool(workers, stop=stop)
+
+
+def _build_retention(settings: ServiceSettings, ledger: Ledger) -> Retention:
+    return Retention(
+        settings.data_folder / "results",
+        max_age_seconds=settings.keep_results_days * 86400,
+        max_bytes=int(settings.keep_results_gib * GIB),
+        is_ended=ledger.is_ended,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _StepGuards:
+    """What every step of the workflow is wrapped in."""
+
+    metrics: StageMetrics
+    space: FreeSpace
+    stop: threading.Event
+
+    def wrap(self, steps: Iterable[tuple[str, Step]]) -> tuple[tuple[str, Step], ...]:
+        return tuple(
+            (name, patient(name, self.metrics.observed(name, step), self.space, self.stop)) for name, step in steps
+        )
+
+
 def _build_engine(
-    settings: ServiceSettings, *, ledger: Ledger, worker: Worker, stop: threading.Event, closing: ExitStack
+    settings: ServiceSettings,
+    *,
+    ledger: Ledger,
+    pool: WorkerPool,
+    guards: _StepGuards,
+    stop: threading.Event,
+    closing: ExitStack,
 ) -> DurableEngine:
     client = OrthancClient(settings, patience_seconds=settings.archive_patience_seconds, stop=stop)
     closing.callback(client.close)
     workflow = StudyWorkflow(
         client=client,
         ledger=ledger,
-        worker=worker,
+        worker=pool,
         data_folder=settings.data_folder,
         names=StudyNames(settings.data_folder / "log.key", plain=settings.log_study_uids),
         stop=stop,
     )
     workflow.remove_leftovers()
     engine = DurableEngine(
-        database_url=settings.resolved_database_url, executor_id=settings.executor_id, steps=workflow.steps
+        database_url=settings.resolved_database_url,
+        executor_id=settings.executor_id,
+        steps=guards.wrap(workflow.steps),
+        # One more than there are workers: the next study is fetched while the others run.
+        concurrency=len(settings.devices) + 1,
     )
     closing.callback(engine.stop)
     return engine
@@ -170,6 +225,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1):
+    # Not sys.stdin's own buffer, whose lock this thread would hold while the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
         pass
     stop.set()

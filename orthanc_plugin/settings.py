@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from orthanc_plugin.errors import SettingsError
 
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+GIB = 2**30
 
 
 class ServiceSettings(BaseSettings):
@@ -30,10 +33,14 @@ class ServiceSettings(BaseSettings):
     worker_command : starts the pipeline's worker; only the model and the device are added
     model : a model folder; none takes the embedded demonstration model
     pipeline_config : the pipeline's own settings in a TOML file: series selection, limits and encoder input
+    devices : one worker process for each, and as many studies side by side; the same device may stand twice
     quiet_seconds : how long a study must have been silent, on Orthanc's clock, besides being stable
     poll_seconds, sweep_seconds : between two looks at the change log, and at all studies
     backlog_days : studies that last changed longer ago are left alone unless somebody asks
     worker_ready_seconds, worker_deadline_seconds : bounds on loading the model and on one study
+    worker_memory_gib : a worker that holds more after a study is replaced by a fresh one
+    min_free_gib : with less room left in the data folder, studies wait
+    keep_results_days, keep_results_gib : the data folder's copies of results go when they are older, or more
     archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
     stop_with_stdin : end when standard input closes, as the plugin wants it
     log_study_uids : write Study Instance UIDs into the log instead of a keyed hash of them
@@ -53,13 +60,17 @@ class ServiceSettings(BaseSettings):
     worker_command: tuple[str, ...] = Field((sys.executable, "-m", "app.worker"), min_length=1)
     model: Path | None = None
     pipeline_config: Path | None = None
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    devices: tuple[Device, ...] = Field(("auto",), min_length=1)
     quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
     poll_seconds: Seconds = 2.0
     sweep_seconds: Seconds = 600.0
-    backlog_days: Seconds = 7.0
+    backlog_days: Days = 7.0
     worker_ready_seconds: Seconds = 300.0
     worker_deadline_seconds: Seconds = 1800.0
+    worker_memory_gib: Annotated[float, Field(gt=0)] = 16.0
+    min_free_gib: Annotated[float, Field(ge=0)] = 1.0
+    keep_results_days: Days = 30.0
+    keep_results_gib: Annotated[float, Field(ge=0)] = 50.0
     archive_patience_seconds: Seconds = 3600.0
     stop_with_stdin: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -108,11 +119,10 @@ class ServiceSettings(BaseSettings):
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_folder.absolute() / 'service.sqlite'}"
 
-    @property
-    def full_worker_command(self) -> tuple[str, ...]:
+    def full_worker_command(self, device: str) -> tuple[str, ...]:
         model = () if self.model is None else ("-m", str(self.model.absolute()))
         config = () if self.pipeline_config is None else ("--config", str(self.pipeline_config.absolute()))
-        return (*self.worker_command, *model, *config, "--device", self.device)
+        return (*self.worker_command, *model, *config, "--device", device)
 
 
 def read_settings(path: Path | None) -> ServiceSettings:

@@ -1,8 +1,8 @@
-"""The warm pipeline process: started once, asked study by study, replaced when it dies or hangs.
+"""The warm pipeline process: started once, asked study by study, replaced when it dies, hangs or grows.
 
 It speaks JSON lines: first ``{"ready": true, "pipeline_digest": …, "model": {…}}``, then one answer
-``{"id": …, "exit_code": n, "seconds": s}`` per request. It ends when its standard input closes, so it never
-outlives this service for longer than the study in its hands.
+``{"id": …, "exit_code": n, "seconds": s, "device_bytes": n or null}`` per request. It ends when its standard input
+closes, so it never outlives this service for longer than the study in its hands.
 """
 
 import contextlib
@@ -20,10 +20,12 @@ from typing import IO, Any
 import structlog
 
 from orthanc_plugin.errors import ServiceStopping, WorkerCrashError, WorkerStartError
+from orthanc_plugin.process_memory import resident_bytes
 
 _log = structlog.get_logger("curia.worker")
 
 _SECRETS = frozenset({"CURIA_TOKEN", "CURIA_ORTHANC_AUTHORIZATION", "CURIA_ORTHANC_PASSWORD"})
+EXIT_RESOURCE = 6
 _TICK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
 
@@ -46,26 +48,42 @@ class Worker:
     """One child process and the right to talk to it; a second caller waits for its turn.
 
     ready_seconds, deadline_seconds : bounds on loading the model and on one study
+    max_resident_bytes : a process that holds more after a study is replaced
     stop : set when the service goes down; every wait then ends in ``ServiceStopping``
     """
 
     def __init__(
-        self, command: Sequence[str], *, ready_seconds: float, deadline_seconds: float, stop: threading.Event
+        self,
+        command: Sequence[str],
+        *,
+        ready_seconds: float,
+        deadline_seconds: float,
+        max_resident_bytes: float,
+        stop: threading.Event,
     ) -> None:
         self._command = tuple(command)
         self._ready_seconds = ready_seconds
         self._deadline_seconds = deadline_seconds
+        self._max_resident_bytes = max_resident_bytes
         self._stop = stop
         self._turn = threading.Lock()
         self._child: _Child | None = None
         # Why the last start failed, until one succeeds.
         self.trouble: str | None = None
+        self.starts = 0
+        # Most memory of its device that the process reserved for the last study, where it has such a device.
+        self.device_bytes: int | None = None
 
     @property
     def identity(self) -> PipelineIdentity | None:
         """Of the process that is up and ready, if one is."""
         child = self._child
         return child.identity if child is not None and child.is_alive else None
+
+    @property
+    def resident_bytes(self) -> int | None:
+        child = self._child
+        return None if child is None else resident_bytes(child.pid)
 
     def start(self) -> PipelineIdentity:
         """Have a ready process; ``WorkerStartError`` when it does not come up."""
@@ -82,14 +100,14 @@ class Worker:
             child = self._ready_child()
             child.send({"id": request_id, "input": str(source), "output": str(output), "prior": None})
             answer = child.receive(self._deadline_seconds, self._stop)
+            if answer.get("id") != request_id:
+                raise _NoAnswerError("the worker answered another request than it was asked")
+            self._note_memory(answer)
         except _NoAnswerError as error:
             self._drop_child()
             raise WorkerCrashError(str(error)) from error
         finally:
             self._turn.release()
-        if answer.get("id") != request_id:
-            self._drop_child()
-            raise WorkerCrashError("the worker answered another request than it was asked")
         return WorkerReply(int(answer["exit_code"]), float(answer["seconds"]))
 
     def close(self) -> None:
@@ -108,6 +126,7 @@ class Worker:
             self._drop_child()
             started = time.monotonic()
             try:
+                self.starts += 1
                 self._child = _Child(self._command)
                 self._child.wait_ready(self._ready_seconds, self._stop)
             except WorkerStartError as error:
@@ -116,6 +135,14 @@ class Worker:
             self.trouble = None
             _log.info("worker ready", seconds=round(time.monotonic() - started, 2), pid=self._child.pid)
         return self._child
+
+    def _note_memory(self, answer: Mapping[str, Any]) -> None:
+        """Replace a process that ran out of memory, or grew beyond its bound: a fresh one has all of it again."""
+        self.device_bytes = answer.get("device_bytes")
+        resident = self.resident_bytes or 0
+        if answer["exit_code"] == EXIT_RESOURCE or resident > self._max_resident_bytes:
+            _log.warning("worker replaced", resident_bytes=resident, exit_code=answer["exit_code"])
+            self._drop_child()
 
     def _drop_child(self) -> None:
         child, self._child = self._child, None

@@ -24,20 +24,20 @@ from orthanc_plugin.errors import (
     ServiceError,
     ServiceStopping,
     WorkerCrashError,
-    WorkerStartError,
     WorkOutdatedError,
 )
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.orthanc_client import OrthancClient
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.states import State
-from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker import EXIT_RESOURCE
+from orthanc_plugin.worker_pool import WorkerPool
 
 MAX_CRASHES = 3
 MAX_RESOURCE_RETRIES = 5
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0)
 
-EXIT_DONE, EXIT_NOT_APPLICABLE, EXIT_RESOURCE = 0, 3, 6
+EXIT_DONE, EXIT_NOT_APPLICABLE = 0, 3
 EXIT_REASONS = {
     1: "the pipeline met a defect of its own; its log says which",
     2: "the pipeline did not understand how it was called",
@@ -65,7 +65,7 @@ class StudyWorkflow:
         *,
         client: OrthancClient,
         ledger: Ledger,
-        worker: Worker,
+        worker: WorkerPool,
         data_folder: Path,
         names: StudyNames,
         stop: threading.Event,
@@ -179,14 +179,7 @@ class StudyWorkflow:
         return source
 
     def _deliver(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
-        known = {entry["sop_instance_uid"]: entry["sha256"] for entry in job.objects}
-        return deliver(
-            self._client,
-            self._results(job) / output["path"],
-            output,
-            study_id=job.orthanc_id,
-            known_sha256=known.get(output["sop_instance_uid"]),
-        )
+        return deliver(self._client, self._results(job) / output["path"], output, study_id=job.orthanc_id)
 
     def _run_patiently(self, job: Job) -> State:
         """Run the pipeline; a resource that ran out is waited for, a lost worker replaced, both within bounds."""
@@ -218,18 +211,8 @@ class StudyWorkflow:
 
     def _await_pipeline(self, job: Job) -> None:
         """A ready worker of the pipeline that the work is named after."""
-        failures = 0
-        while True:
-            try:
-                identity = self._worker.start()
-            except WorkerStartError as error:
-                _log.error("pipeline down", reason=str(error))
-                failures += 1
-                self._wait(failures)
-                continue
-            if identity.digest != job.pipeline_digest:
-                raise WorkOutdatedError("the pipeline was exchanged after this work was queued")
-            return
+        if self._worker.wait_ready().digest != job.pipeline_digest:
+            raise WorkOutdatedError("the pipeline was exchanged after this work was queued")
 
     def _count_crash(self, job: Job, error: WorkerCrashError) -> None:
         crashes = self._ledger.count_crash(job.work_id)

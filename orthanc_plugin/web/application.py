@@ -8,15 +8,18 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Ledger, StudyRow
+from orthanc_plugin.local_trouble import FreeSpace
 from orthanc_plugin.settings import ServiceSettings
 from orthanc_plugin.states import State
 from orthanc_plugin.web.metrics import ServiceMetrics
 from orthanc_plugin.web.views import View, study_view, work_list_view
-from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker_pool import WorkerPool
 
 # Orthanc's ids: five groups of eight hex digits.
 ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
@@ -30,19 +33,31 @@ class Nudge(BaseModel):
     study: str | None = Field(None, pattern=ORTHANC_ID)
 
 
-def build_application(settings: ServiceSettings, *, ledger: Ledger, intake: Intake, worker: Worker) -> FastAPI:
+def build_application(
+    settings: ServiceSettings,
+    *,
+    ledger: Ledger,
+    intake: Intake,
+    worker: WorkerPool,
+    space: FreeSpace,
+    registry: CollectorRegistry,
+) -> FastAPI:
+    """registry : further figures for ``/metrics`` stand in it"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
-    health = _Health(settings, intake=intake, worker=worker)
-    _add_health_routes(application, health, ServiceMetrics(ledger, worker))
+    health = _Health(settings, intake=intake, worker=worker, space=space)
+    registry.register(ServiceMetrics(ledger, worker, space=space, alarms=health.alarms))
+    ProcessCollector(registry=registry)
+    _add_health_routes(application, health, registry)
     _add_curia_routes(application, health, ledger=ledger, intake=intake, guard=_token_guard(settings))
     return application
 
 
 class _Health:
-    def __init__(self, settings: ServiceSettings, *, intake: Intake, worker: Worker) -> None:
+    def __init__(self, settings: ServiceSettings, *, intake: Intake, worker: WorkerPool, space: FreeSpace) -> None:
         self._settings = settings
         self._intake = intake
         self._worker = worker
+        self._space = space
 
     def pipeline(self) -> View:
         identity = self._worker.identity
@@ -54,15 +69,25 @@ class _Health:
         return {"ready": True, "failed": False, "reason": None, "digest": identity.digest, "model": model}
 
     def report(self) -> View:
-        contact = self._intake.last_contact
-        limit = max(CONTACT_SECONDS, 3 * self._settings.poll_seconds)
-        in_contact = contact is not None and time.time() - contact < limit
-        pipeline = self.pipeline()
+        alarms = self.alarms()
         return {
-            "status": "ok" if in_contact and pipeline["ready"] else "degraded",
-            "orthanc": {"in_contact": in_contact},
-            "pipeline": pipeline,
+            "status": "degraded" if any(alarms.values()) else "ok",
+            "orthanc": {"in_contact": not alarms["orthanc-out-of-reach"]},
+            "pipeline": self.pipeline(),
+            "alarms": sorted(name for name, is_on in alarms.items() if is_on),
         }
+
+    def alarms(self) -> dict[str, bool]:
+        """Every alarm there is, and whether it is on."""
+        return {
+            "orthanc-out-of-reach": not self._is_in_contact(),
+            "pipeline-down": self._worker.identity is None,
+            "disk-full": self._space.is_low,
+        }
+
+    def _is_in_contact(self) -> bool:
+        contact = self._intake.last_contact
+        return contact is not None and time.time() - contact < max(CONTACT_SECONDS, 3 * self._settings.poll_seconds)
 
 
 def _token_guard(settings: ServiceSettings) -> Callable[..., None]:
@@ -75,7 +100,7 @@ def _token_guard(settings: ServiceSettings) -> Callable[..., None]:
     return guard
 
 
-def _add_health_routes(application: FastAPI, health: _Health, metrics: ServiceMetrics) -> None:
+def _add_health_routes(application: FastAPI, health: _Health, registry: CollectorRegistry) -> None:
     @application.get("/livez")
     def livez() -> View:
         return {"status": "ok"}
@@ -87,7 +112,7 @@ def _add_health_routes(application: FastAPI, health: _Health, metrics: ServiceMe
 
     @application.get("/metrics")
     def prometheus() -> Response:
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _add_curia_routes(

@@ -1,7 +1,10 @@
 """A real Orthanc, the real service and the real pipeline; slices of the bundled chest CT under a canary's name."""
 
+import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +17,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from orthanc_plugin.demo.local_orthanc import LocalOrthanc
+from orthanc_plugin.demo.local_orthanc import USER, LocalOrthanc
 from orthanc_plugin.demo.sender import send_study
+from phantoms import SeriesSpec, build_datasets, save_series
 
 CANARIES = ("CANARY^PATIENT", "CANARY-ID-4711", "CANARY-DESCRIPTION")
-FAST = {"quiet_seconds": 0.5, "poll_seconds": 0.5, "sweep_seconds": 3.0, "device": "cpu"}
+FAST = {"quiet_seconds": 0.5, "poll_seconds": 0.5, "sweep_seconds": 3.0, "devices": ["cpu"]}
 RESULT_SECONDS = 90.0
 
 CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
@@ -96,6 +100,19 @@ class Site:
         """Past Orthanc, without a token."""
         return httpx.get(f"http://127.0.0.1:{self.orthanc.service_port}{path}", trust_env=False)
 
+    def worker_pids(self) -> list[int]:
+        """Processes that the service started."""
+        lists = Path(f"/proc/{self.orthanc.service_pid()}/task").glob("*/children")
+        return [int(child) for children in lists for child in children.read_text().split()]
+
+    def metric(self, sample: str) -> float:
+        """Value of a sample of ``/metrics``, named with its labels; 0 while there is none."""
+        try:
+            lines = self.service_get("/metrics").text.splitlines()
+        except httpx.TransportError:
+            return 0.0
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample + " ")), 0.0)
+
     def sweeps(self) -> int:
         """How often the service looked at every study since it started first."""
         return self.orthanc.service_log.read_text().count('"event": "sweep"')
@@ -115,9 +132,33 @@ def running_site(folder: Path, **arguments: Any) -> Iterator[Site]:
         yield Site(orthanc)
 
 
+def build_small_study(name: str, folder: Path, *, series: str = "series") -> tuple[str, list[Path]]:
+    """Four slices of the phantom, which the pipeline reads in half a second; the same name gives the same UIDs."""
+    datasets = build_datasets(SeriesSpec(shape=(4, 32, 32), study=name, series=series))
+    return str(datasets[0].StudyInstanceUID), save_series(datasets, folder / series)
+
+
 def dump_page(url: str) -> str:
     """The page's document after a real browser ran it."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "no Chromium on this machine; make test installs it"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom", url]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@contextmanager
+def own_service(site: Site, folder: Path, *, orthanc_url: str, **more: Any) -> Iterator[subprocess.Popen]:
+    """The service as a site runs it on its own, with an Orthanc user instead of the plugin's token."""
+    settings = FAST | {"data_folder": folder, "orthanc_username": USER, "orthanc_password": site.orthanc.password}
+    settings |= {"orthanc_url": orthanc_url, "listen": f"127.0.0.1:{site.orthanc.service_port}"} | more
+    environment = {
+        f"CURIA_{key.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+        for key, value in settings.items()
+    }
+    with site.orthanc.service_log.open("ab") as log:
+        service = subprocess.Popen([sys.executable, "-m", "orthanc_plugin"], env=os.environ | environment, stderr=log)
+    try:
+        yield service
+    finally:
+        service.terminate()
+        service.wait(30)

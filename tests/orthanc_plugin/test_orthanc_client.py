@@ -76,9 +76,9 @@ def archive(**answers: list[tuple[int, Any]]) -> Iterator[tuple[OrthancClient, A
     server.server_close()
 
 
-def put(client: OrthancClient, folder: Path, **known: Any) -> dict[str, Any]:
+def put(client: OrthancClient, folder: Path) -> dict[str, Any]:
     (folder / "a.dcm").write_bytes(DICOM)
-    return deliver(client, folder / "a.dcm", OUTPUT, study_id="st", known_sha256=known.get("known_sha256"))
+    return deliver(client, folder / "a.dcm", OUTPUT, study_id="st")
 
 
 def test_failures_of_the_archive_are_waited_out() -> None:
@@ -132,13 +132,6 @@ def test_other_bytes_in_the_archive_are_an_error(tmp_path: Path) -> None:
     with archive(POST__instances=[(200, ANSWER)], GET__instances_i_file=[(200, b"other")]) as (client, _):
         with pytest.raises(DeliveryError, match="SR: read back other bytes than were stored"):
             put(client, tmp_path)
-
-
-def test_bytes_that_an_earlier_run_had_stored_are_accepted(tmp_path: Path) -> None:
-    already = ANSWER | {"Status": "AlreadyStored"}
-    with archive(POST__instances=[(200, already)], GET__instances_i_file=[(200, b"other")]) as (client, _):
-        known = hashlib.sha256(b"other").hexdigest()
-        assert put(client, tmp_path, known_sha256=known)["sha256"] == known
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_defaults_need_no_file() -> None:
     settings = read_settings(None)
     assert (settings.host, settings.port) == ("127.0.0.1", 8790)
     assert settings.resolved_database_url == "sqlite:////var/lib/curia-pacs/service.sqlite"
-    assert settings.full_worker_command[1:] == ("-m", "app.worker", "--device", "auto")
+    assert settings.full_worker_command("auto")[1:] == ("-m", "app.worker", "--device", "auto")
 
 
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,14 +35,14 @@ def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_model_folder_goes_to_the_worker(tmp_path: Path) -> None:
-    settings = read_settings(write(tmp_path, f'model = "{tmp_path}"\ndevice = "cuda:1"\n'))
-    assert settings.full_worker_command[-4:] == ("-m", str(tmp_path), "--device", "cuda:1")
+    settings = read_settings(write(tmp_path, f'model = "{tmp_path}"\n'))
+    assert settings.full_worker_command("cuda:1")[-4:] == ("-m", str(tmp_path), "--device", "cuda:1")
 
 
 def test_the_pipelines_settings_go_to_the_worker(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text("[limits]\nmax_slices = 100\n")
     settings = read_settings(write(tmp_path, f'pipeline_config = "{tmp_path / "site.toml"}"\n'))
-    assert settings.full_worker_command[-4:] == ("--config", str(tmp_path / "site.toml"), "--device", "auto")
+    assert settings.full_worker_command("auto")[-4:] == ("--config", str(tmp_path / "site.toml"), "--device", "auto")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,8 @@ def test_the_pipelines_settings_go_to_the_worker(tmp_path: Path) -> None:
         ('lisen = "127.0.0.1:1"', "settings: lisen: "),
         ('listen = "no port"', "settings: listen: "),
         ("quiet_seconds = -1", "settings: quiet_seconds: .*greater than or equal to 0"),
-        ('device = "gpu"', "settings: device: "),
+        ('devices = ["cpu", "gpu"]', "settings: devices: 1: "),
+        ("devices = []", "settings: devices: "),
         ('model = "/nowhere"', "settings: model: .*expected a model folder, found none at /nowhere"),
         ('listen = "0.0.0.0:8790"', "token: needed because 0.0.0.0:8790 can be reached from other machines"),
         ("listen = ", "is not valid TOML"),

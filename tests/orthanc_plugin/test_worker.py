@@ -45,10 +45,16 @@ def stop() -> threading.Event:
 def make_worker(stop: threading.Event) -> Iterator[MakeWorker]:
     workers = []
 
-    def make(script: str, *, deadline_seconds: float = 10.0) -> Worker:
-        command = (sys.executable, "-c", script)
-        workers.append(Worker(command, ready_seconds=10.0, deadline_seconds=deadline_seconds, stop=stop))
-        return workers[-1]
+    def make(script: str, *, deadline_seconds: float = 10.0, max_resident_bytes: float = 1e12) -> Worker:
+        worker = Worker(
+            (sys.executable, "-c", script),
+            ready_seconds=10.0,
+            deadline_seconds=deadline_seconds,
+            max_resident_bytes=max_resident_bytes,
+            stop=stop,
+        )
+        workers.append(worker)
+        return worker
 
     yield make
     for worker in workers:
@@ -99,6 +105,23 @@ if not os.path.exists(marker):
     assert run(worker) > 0
 
 
+def test_a_process_that_grew_beyond_its_bound_is_replaced(make_worker: MakeWorker) -> None:
+    hoard = "hoard = bytearray(os.urandom(1) * (200 << 20))\n"
+    growing = ANSWERING.replace("    print(", "    " + hoard + "    print(")
+    worker = make_worker(growing, max_resident_bytes=150 << 20)
+    assert run(worker) != run(worker)
+    assert worker.starts == 2
+    roomy = make_worker(growing, max_resident_bytes=1 << 30)
+    assert run(roomy) == run(roomy)
+    assert 200 << 20 < (roomy.resident_bytes or 0) < 1 << 30
+
+
+def test_a_process_whose_memory_ran_out_is_replaced(make_worker: MakeWorker) -> None:
+    worker = make_worker(ANSWERING.replace('"exit_code": 0', '"exit_code": 6, "device_bytes": 7'))
+    assert run(worker) != run(worker)
+    assert worker.device_bytes == 7
+
+
 def test_a_pipeline_that_refuses_to_start_says_why(make_worker: MakeWorker) -> None:
     worker = make_worker(REFUSING)
     with pytest.raises(WorkerStartError, match="the model is not there"):
@@ -107,7 +130,7 @@ def test_a_pipeline_that_refuses_to_start_says_why(make_worker: MakeWorker) -> N
 
 
 def test_a_missing_interpreter_says_so(stop: threading.Event) -> None:
-    worker = Worker(("/nowhere/python",), ready_seconds=1.0, deadline_seconds=1.0, stop=stop)
+    worker = Worker(("/nowhere/python",), ready_seconds=1.0, deadline_seconds=1.0, max_resident_bytes=1e12, stop=stop)
     with pytest.raises(WorkerStartError, match="/nowhere/python cannot be started"):
         worker.start()
 

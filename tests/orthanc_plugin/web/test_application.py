@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
 
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.local_trouble import FreeSpace
 from orthanc_plugin.orthanc_client import OrthancClient
 from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.stage_metrics import StageMetrics
 from orthanc_plugin.states import State
 from orthanc_plugin.web.application import build_application
 from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker_pool import WorkerPool
 
 STUDY_ID = "-".join(["0123abcd"] * 5)
 STUDY = StudyFacts(STUDY_ID, "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
@@ -46,13 +50,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def client(ledger: Ledger) -> Iterator[TestClient]:
+def client(ledger: Ledger, tmp_path: Path) -> Iterator[TestClient]:
     settings = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")
     stop = threading.Event()
-    worker = Worker(("/nowhere/python",), ready_seconds=1, deadline_seconds=1, stop=stop)
+    worker = Worker(("/nowhere/python",), ready_seconds=1, deadline_seconds=1, max_resident_bytes=1, stop=stop)
+    pool = WorkerPool([worker], stop=stop)
+    space = FreeSpace(tmp_path, least_bytes=0)
+    registry = CollectorRegistry()
+    StageMetrics(registry, ledger)
     orthanc = OrthancClient(settings, patience_seconds=0.1, stop=stop)
-    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=worker, stop=stop)
-    with TestClient(build_application(settings, ledger=ledger, intake=intake, worker=worker)) as client:
+    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=pool, stop=stop)
+    application = build_application(settings, ledger=ledger, intake=intake, worker=pool, space=space, registry=registry)
+    with TestClient(application) as client:
         yield client
     orthanc.close()
 
@@ -169,4 +178,13 @@ def test_metrics_count_the_work_by_state(client: TestClient, ledger: Ledger) -> 
     lines = client.get("/metrics").text.splitlines()
     assert 'curia_work{state="queued"} 1.0' in lines
     assert 'curia_work{state="stored"} 0.0' in lines
-    assert "curia_pipeline_ready 0.0" in lines
+    assert 'curia_worker_ready{worker="0"} 0.0' in lines
+    assert 'curia_alarm{alarm="pipeline-down"} 1.0' in lines
+    assert 'curia_alarm{alarm="disk-full"} 0.0' in lines
+
+
+def test_metrics_count_failures_by_code(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    ledger.end("w1", State.FAILED, code="worker-crash", message="it fell")
+    lines = client.get("/metrics").text.splitlines()
+    assert 'curia_failures{code="worker-crash"} 1.0' in lines

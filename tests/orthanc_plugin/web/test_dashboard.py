@@ -1,0 +1,64 @@
+"""The Grafana dashboard asks for nothing that ``/metrics`` does not have."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.metrics_core import Metric
+
+from orthanc_plugin.ledger import Ledger
+from orthanc_plugin.local_trouble import FreeSpace
+from orthanc_plugin.stage_metrics import StageMetrics
+from orthanc_plugin.web.metrics import ServiceMetrics
+from orthanc_plugin.worker_pool import WorkerPool
+
+DASHBOARD = Path(__file__).parents[3] / "docker" / "grafana-dashboard.json"
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
+WORD = re.compile(r"\b(?:curia|process)_[a-z_]+\b")
+LABELS = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"|\bby \(([\w, ]+)\)|\{\{(\w+)\}\}")
+FROM_PROMETHEUS = {"instance", "le"}
+
+
+@pytest.fixture
+def families(tmp_path: Path) -> Iterator[list[Metric]]:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    registry = CollectorRegistry()
+    StageMetrics(registry, ledger).observed("fetch", lambda _: "running")("w1")
+    ProcessCollector(registry=registry)
+    pool = WorkerPool([], stop=threading.Event())
+    space = FreeSpace(tmp_path, least_bytes=0)
+    registry.register(ServiceMetrics(ledger, pool, space=space, alarms=lambda: {"disk-full": False}))
+    yield list(registry.collect())
+    ledger.close()
+
+
+def queries() -> list[str]:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def test_every_metric_of_the_dashboard_exists(families: list[Metric]) -> None:
+    known = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+    asked = {name for query in queries() for name in WORD.findall(query)}
+    assert len(asked) > 10
+    assert asked <= known
+
+
+def test_every_metric_of_ours_is_on_the_dashboard(families: list[Metric]) -> None:
+    ours = {family.name for family in families if family.name.startswith("curia_")}
+    text = " ".join(queries())
+    assert not [name for name in ours if name not in text]
+
+
+def test_every_label_of_the_dashboard_exists(families: list[Metric]) -> None:
+    # Families without a sample here still tell their labels.
+    known = {name for family in families for name in getattr(family, "_labelnames", ())} | FROM_PROMETHEUS | {"stage"}
+    known |= {name for family in families for sample in family.samples for name in sample.labels}
+    asked = {name for query in queries() for match in LABELS.findall(query) for group in match if group
+             for name in group.split(", ")}  # fmt: skip
+    assert {"state", "alarm", "code", "stage"} <= asked
+    assert asked <= known
