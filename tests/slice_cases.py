@@ -3,8 +3,10 @@
 from typing import Any, Literal
 
 import numpy as np
+from torch import Tensor
 
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.crops import CropBatch, make_crops
 from trainer.pretraining.samples import SliceSample
 
 
@@ -28,8 +30,8 @@ def body_slice(
     return make_sample(np.where(body, 40.0, -1000.0) + rng.normal(0, 10, shape))
 
 
-def tiny_config(**tables: dict[str, object]) -> PretrainingConfig:
-    """A run small enough for a test; a table given here changes single settings."""
+def tiny_config(**tables: Any) -> PretrainingConfig:
+    """A run small enough for a test; a table given here changes single settings, stages all of them."""
     settings: dict[str, Any] = {
         "data": {"shards": "none"},
         "model": {
@@ -51,5 +53,25 @@ def tiny_config(**tables: dict[str, object]) -> PretrainingConfig:
         "run": {"drop_path": 0.0},
     }
     for name, table in tables.items():
-        settings[name] = {**settings[name], **table} if name in settings else table
+        merged = isinstance(settings.get(name), dict)
+        settings[name] = {**settings[name], **table} if merged else table
     return PretrainingConfig.model_validate(settings)
+
+
+def joined_batch(config: PretrainingConfig) -> CropBatch:
+    """Of four slices, for one process."""
+    samples = [body_slice(seed=seed, centre=(50 + 8 * seed, 64)) for seed in range(4)]
+    return make_crops(samples, config, np.random.default_rng(0))
+
+
+def part_of(batch: CropBatch, rank: int) -> CropBatch:
+    """Every view's slices of one of two processes."""
+
+    def rows(tensor: Tensor) -> Tensor:
+        views = tensor.unflatten(0, (-1, 4))
+        return views[:, 2 * rank : 2 * rank + 2].flatten(0, 1)
+
+    masks = rows(batch.masks)
+    weights = (1.0 / masks.sum(dim=1))[:, None].expand_as(masks)[masks]
+    indices = masks.flatten().nonzero().flatten()
+    return CropBatch(rows(batch.global_crops), rows(batch.local_crops), masks, indices, weights, 0, 0)

@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trainer.demo_model import DemoModelBuilder
+from trainer.pretraining.commands import export_command, plot_command, pretrain_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
+
+
+app.command("pretrain")(pretrain_command)
+app.command("export")(export_command)
+app.command("plot")(plot_command)
 
 
 @app.callback()
@@ -23,6 +28,9 @@ def demo_model(
     out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("app/demo_model"),
 ) -> None:
     """Fit the embedded demonstration model anew and print its figures; the same data gives the same figures."""
+    # Reads DICOM and NIfTI; the others run where their readers are not installed.
+    from trainer.demo_model import DemoModelBuilder
+
     for head, measured in DemoModelBuilder(data, out).build().items():
         typer.echo(head)
         for name, value in measured.items():

@@ -22,16 +22,21 @@ from operators.heads.model_folder import DIGEST_FILE, MODEL_FILE, model_files
 
 
 def write_snapshot(
-    state: Mapping[str, Tensor], config: EncoderConfig, settings: EncoderInputSettings, folder: Path
+    state: Mapping[str, Tensor],
+    config: EncoderConfig,
+    settings: EncoderInputSettings,
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
 ) -> str:
-    """A Hugging Face snapshot under the published (transformers 4) names, in half precision; its weights' SHA-256."""
+    """A Hugging Face snapshot under the published (transformers 4) names; its weights' SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     legacy = to_legacy_names(state, use_swiglu_ffn=config.use_swiglu_ffn)
     # transformers' own model keeps a mask token, which no reader of features uses.
     legacy["embeddings.mask_token"] = torch.zeros(1, config.hidden_size)
-    halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in legacy.items()}
-    save_file(halves, folder / WEIGHTS, metadata={"format": "pt"})
-    _write_json(folder / "config.json", _config_record(config))
+    weights = {name: tensor.to(dtype).contiguous() for name, tensor in legacy.items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    _write_json(folder / "config.json", _config_record(config, dtype))
     _write_json(folder / "preprocessor_config.json", _processor_record(settings))
     return _sha256(folder / WEIGHTS)
 
@@ -78,14 +83,14 @@ def _value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _config_record(config: EncoderConfig) -> dict[str, object]:
+def _config_record(config: EncoderConfig, dtype: torch.dtype) -> dict[str, object]:
     fixed = {
         "architectures": ["Dinov2Model"],
         "model_type": "dinov2",
         "apply_layernorm": True,
         "reshape_hidden_states": True,
         "use_mask_token": True,
-        "dtype": "float16",
+        "dtype": str(dtype).removeprefix("torch."),
     }
     record = {**fixed, **config.model_dump()}
     # transformers takes a whole number only.

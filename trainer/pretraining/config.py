@@ -210,6 +210,8 @@ class StageSettings(_Table):
 
 
 class RunSettings(_Table):
+    """max_skipped : steps in a row that may be left out for gradients that are not finite"""
+
     precision: Literal["bf16", "fp32"] = "bf16"
     activation_checkpointing: bool = False
     drop_path: float = Field(0.3, ge=0.0, lt=1.0)
@@ -218,6 +220,7 @@ class RunSettings(_Table):
     checkpoint_keep: int = Field(3, gt=0)
     log_every: int = Field(10, gt=0)
     probe_every: int = Field(5000, gt=0)
+    max_skipped: int = Field(10, ge=0)
 
 
 class PretrainingConfig(_Table):

@@ -9,9 +9,9 @@ import torch.distributed
 import torch.multiprocessing
 from torch import Tensor
 
-from slice_cases import body_slice, tiny_config
+from slice_cases import joined_batch, part_of, tiny_config
 from trainer.pretraining.collectives import gather_rows, sum_over_ranks
-from trainer.pretraining.crops import CropBatch, make_crops
+from trainer.pretraining.crops import CropBatch
 from trainer.pretraining.losses.koleo import koleo_loss
 from trainer.pretraining.losses.sigreg import sigreg_loss
 from trainer.pretraining.losses.sinkhorn import sinkhorn_knopp
@@ -28,24 +28,6 @@ def features() -> Tensor:
 
 def scores() -> Tensor:
     return torch.rand(10, 5, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-def joined_batch() -> CropBatch:
-    samples = [body_slice(seed=seed, centre=(50 + 8 * seed, 64)) for seed in range(4)]
-    return make_crops(samples, CONFIG, np.random.default_rng(0))
-
-
-def part_of(batch: CropBatch, rank: int) -> CropBatch:
-    """Every view's slices of one rank."""
-
-    def rows(tensor: Tensor) -> Tensor:
-        views = tensor.unflatten(0, (-1, 4))
-        return views[:, 2 * rank : 2 * rank + 2].flatten(0, 1)
-
-    masks = rows(batch.masks)
-    weights = (1.0 / masks.sum(dim=1))[:, None].expand_as(masks)[masks]
-    indices = masks.flatten().nonzero().flatten()
-    return CropBatch(rows(batch.global_crops), rows(batch.local_crops), masks, indices, weights, 0, 0)
 
 
 def train_step(batch: CropBatch) -> dict[str, Tensor]:
@@ -86,7 +68,7 @@ def work(rank: int, folder: str) -> None:
         "sinkhorn": sinkhorn_knopp(mine, temperature=0.1, iterations=3),
         "gathered": gather_rows(features()[4 * rank : 4 * rank + 4]),
         **regularised(features()[4 * rank : 4 * rank + 4]),
-        **train_step(part_of(joined_batch(), rank)),
+        **train_step(part_of(joined_batch(CONFIG), rank)),
     }
     np.savez(Path(folder) / f"{rank}.npz", **{name: tensor.numpy() for name, tensor in result.items()})
     torch.distributed.destroy_process_group()
@@ -121,7 +103,7 @@ def test_regularisers_see_all_rows(ranks: list[dict[str, Tensor]], name: str) ->
 
 
 def test_a_whole_step_gives_the_same_losses_and_gradients(ranks: list[dict[str, Tensor]]) -> None:
-    expected = train_step(joined_batch())
+    expected = train_step(joined_batch(CONFIG))
     assert "encoder.vit.pos_embed" in expected
     for name, value in expected.items():
         torch.testing.assert_close(ranks[0][name], value, atol=2e-5, rtol=1e-3, msg=name)

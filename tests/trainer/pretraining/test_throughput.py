@@ -1,0 +1,53 @@
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer
+from pretraining_runs import labelled_slices
+from slice_cases import tiny_config
+from trainer.pretraining.crops import make_crops
+from trainer.pretraining.schedules import build_schedules
+from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.throughput import Stopwatch, encoder_operations, step_operations
+
+
+def test_an_image_costs_what_torch_counts() -> None:
+    for swiglu in (True, False):
+        config = EncoderConfig(
+            hidden_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=3,
+            use_swiglu_ffn=swiglu,
+            patch_size=8,
+            num_channels=1,
+            image_size=32,
+        )
+        model = build_vision_transformer(config)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+            model.forward_features(torch.zeros(1, 1, 32, 32))  # type: ignore[operator]
+        assert counter.get_total_flops() == encoder_operations(config, 32)
+
+
+def test_a_step_costs_about_what_torch_counts() -> None:
+    """Torch leaves out the gradient by the images; masked tokens are an expectation."""
+    config = tiny_config(losses={"koleo": 0.0, "sigreg": 0.0}, masking={"probability": 1.0, "ratio": [0.5, 0.5]})
+    samples = labelled_slices()[:8]
+    batch = make_crops(samples, config, np.random.default_rng(0))
+    step = build_schedules(config, config.stages[0], global_batch_size=8).at(0)
+    model = StudentTeacher(config)
+    # Torch does not count its fused attention on the CPU.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.losses(batch, step)["total"].backward()  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(counter.get_total_flops() / 8, step_operations(config), rtol=0.1)
+
+
+def test_waiting_is_told_as_a_share() -> None:
+    watch = Stopwatch(1.0, torch.device("cpu"))
+    with watch.waiting():
+        torch.randn(200, 200) @ torch.randn(200, 200)
+    watch.count(4)
+    report = watch.report(world=2)
+    assert 0.0 < report["data_wait"] <= 1.0
+    assert "mfu" not in report
+    assert watch.report(world=2)["images_per_second"] == 0.0

@@ -1,0 +1,109 @@
+"""``python -m trainer pretrain``, ``export`` and ``plot``.
+
+Exit codes of a run: 0 finished, 2 settings, 4 too many damaged shards, 6 a checkpoint could not be written or read,
+7 diverged, 75 stopped by SIGTERM after a checkpoint (the same command goes on).
+"""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from trainer.pretraining.checkpoints import CheckpointError
+from trainer.pretraining.config import PretrainingConfig, read_config
+from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
+from trainer.pretraining.metrics_log import JsonLines, Listener
+from trainer.pretraining.processes import Processes, join_processes
+from trainer.pretraining.slurm import submit
+from trainer.pretraining.teacher_export import export_teacher
+
+SETTINGS, DATA, RESOURCES, DIVERGED, STOPPED = 2, 4, 6, 7, 75
+
+Run = Annotated[Path, typer.Argument(help="Folder of a run.", exists=True, file_okay=False)]
+
+
+def pretrain_command(
+    config: Annotated[
+        Path, typer.Option(help="Settings, TOML; trainer/pretraining/configs holds some.", dir_okay=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there already goes on.")],
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit as a Slurm job instead (needs submitit).")] = False,
+    nodes: Annotated[int, typer.Option(help="Machines of the Slurm job.", min=1)] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs of each machine of the Slurm job.", min=1)] = 8,
+    hours: Annotated[int, typer.Option(help="Time limit of the Slurm job.", min=1)] = 24,
+) -> None:
+    """Train the encoder on slices without labels: one process, or started by torchrun."""
+    if slurm:
+        typer.echo(submit(config, out, nodes=nodes, gpus=gpus, hours=hours))
+        return
+    raise typer.Exit(run_here(config, out))
+
+
+def run_here(config: Path, out: Path) -> int:
+    """Its exit code."""
+    from trainer.pretraining.shards import DamagedShardError
+
+    with join_processes() as processes:
+        try:
+            ending = _run(read_config(config), out, processes)
+        except (ValueError, FileNotFoundError) as error:
+            return _complain(error, SETTINGS)
+        except DamagedShardError as error:
+            return _complain(error, DATA)
+        except CheckpointError as error:
+            return _complain(error, RESOURCES)
+        except DivergedError as error:
+            return _complain(error, DIVERGED)
+    return STOPPED if ending is Ending.STOPPED else 0
+
+
+def export_command(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Snapshot folder to write.")],
+    float32: Annotated[bool, typer.Option("--float32", help="Full precision instead of half.")] = False,
+) -> None:
+    """Write the teacher as a Hugging Face snapshot; prints the weights' SHA-256."""
+    with join_processes():
+        try:
+            typer.echo(export_teacher(run, out, dtype=torch.float32 if float32 else torch.float16))
+        except CheckpointError as error:
+            raise typer.Exit(_complain(error, RESOURCES)) from error
+
+
+def plot_command(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("run.png"),
+) -> None:
+    """Draw loss, probes and throughput of a run, and scaling over several."""
+    # Only this command draws; the others run where matplotlib is not installed.
+    from trainer.pretraining.plot import draw_runs
+
+    draw_runs(runs, out)
+
+
+def _run(config: PretrainingConfig, out: Path, processes: Processes) -> Ending:
+    # Other commands run where TensorBoard is not installed.
+    from trainer.pretraining.dashboards import progress_bar, tensorboard
+    from trainer.pretraining.shard_data import open_shards
+
+    record = last_record(out)
+    last_step = record.total if record else 0
+    with ExitStack() as stack:
+        listeners: list[Listener] = []
+        if processes.leads:
+            out.mkdir(parents=True, exist_ok=True)
+            steps = sum(stage.steps for stage in config.stages)
+            listeners = [
+                JsonLines(out, last_step=last_step),
+                stack.enter_context(tensorboard(out, last_step=last_step)),
+                stack.enter_context(progress_bar(steps, last_step=last_step)),
+            ]
+        return pretrain(config, out, open_shards(config), processes, listeners)
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code

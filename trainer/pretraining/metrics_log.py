@@ -1,0 +1,41 @@
+"""What a run tells about itself, and the JSON-lines file that keeps it."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+METRICS = "metrics.jsonl"
+Metrics = Mapping[str, float]
+
+
+class Listener(Protocol):
+    def hear(self, step: int, stage: str, metrics: Metrics) -> None:
+        """step : done since the run began, in all stages"""
+
+
+class JsonLines:
+    """*folder*/metrics.jsonl. Rows after *last_step*, which a run left behind that was cut off there, are taken out."""
+
+    def __init__(self, folder: Path, *, last_step: int) -> None:
+        self._path = folder / METRICS
+        kept = [row for row in read_metrics(folder) if row["step"] <= last_step] if self._path.exists() else []
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        os.replace(partial, self._path)
+
+    def hear(self, step: int, stage: str, metrics: Metrics) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "stage": stage, **metrics}) + "\n")
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """A last line that was cut off is left out."""
+    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def tell(listeners: Sequence[Listener], step: int, stage: str, metrics: Metrics) -> None:
+    for listener in listeners:
+        listener.hear(step, stage, metrics)

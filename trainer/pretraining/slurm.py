@@ -1,0 +1,35 @@
+"""A run as a Slurm job through submitit; the job runs torchrun's environment itself, one task for each GPU."""
+
+from pathlib import Path
+
+
+def submit(config: Path, out: Path, *, nodes: int, gpus: int, hours: int) -> str:
+    """The job's number. A job that is preempted or out of time is queued again and goes on from its checkpoint."""
+    import submitit
+
+    executor = submitit.AutoExecutor(folder=out / "slurm")
+    executor.update_parameters(
+        nodes=nodes,
+        tasks_per_node=gpus,
+        gpus_per_node=gpus,
+        timeout_min=60 * hours,
+        name="pretrain",
+        # SIGTERM two minutes before the end: time for a checkpoint.
+        slurm_additional_parameters={"signal": "TERM@120", "requeue": True},
+    )
+    return str(executor.submit(_Task(config.resolve(), out.resolve())).job_id)
+
+
+class _Task:
+    """Called by submitit in every process of the job."""
+
+    def __init__(self, config: Path, out: Path) -> None:
+        self.config, self.out = config, out
+
+    def __call__(self) -> int:
+        import submitit
+
+        from trainer.pretraining.commands import run_here
+
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        return run_here(self.config, self.out)
