@@ -8,6 +8,9 @@ NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES) \
 	pixelmed-apps libpixelmed-java openjdk-17-jre-headless
 
+OHIF_VERSION := 3.13.2
+OHIF := build/ohif-app/.$(OHIF_VERSION)
+
 .PHONY: help setup demo test check conformance bench fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,11 +30,19 @@ demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG an
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build/node
+	@$(MAKE) --no-print-directory build/node/.installed $(OHIF)
 	$(BIN)/pytest
 
-build/node: # JavaScript readers for the tests
-	npm install --silent --no-audit --no-fund --prefix $@ dcmjs@0.51.1
+build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests
+	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1
+	@touch $@
+
+# The viewer as built stands in OHIF's package, which cannot be installed itself: a version that it asks for does not exist.
+$(OHIF):
+	@rm -rf $(@D) && mkdir -p $(@D)
+	cd $(@D) && npm pack --silent @ohif/app@$(OHIF_VERSION)
+	tar xzf $(@D)/*.tgz --directory $(@D) --strip-components=1 --exclude='*.map' package/dist
+	@rm $(@D)/*.tgz && touch $@
 
 check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -138,11 +138,16 @@ def build_small_study(name: str, folder: Path, *, series: str = "series") -> tup
     return str(datasets[0].StudyInstanceUID), save_series(datasets, folder / series)
 
 
-def dump_page(url: str) -> str:
-    """The page's document after a real browser ran it."""
+def find_browser() -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "no Chromium on this machine; make test installs it"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom", url]
+    return browser
+
+
+def dump_page(url: str) -> str:
+    """The page's document after a real browser ran it."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
+    command = [find_browser(), *flags, url]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 

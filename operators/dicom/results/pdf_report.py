@@ -6,8 +6,10 @@ from io import BytesIO
 
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.lib.styles import StyleSheet1, getSampleStyleSheet
 from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
@@ -15,7 +17,11 @@ from operators.dicom.results.report_page import FINDING_COLUMNS, MEASUREMENT_COL
 
 _MARGIN = 18 * mm
 _PICTURE_SIDE = 130 * mm
-_STYLES = getSampleStyleSheet()
+_EMBEDDED = {"Helvetica": "Vera", "Helvetica-Bold": "VeraBd", "Helvetica-BoldOblique": "VeraBI"}
+"""ReportLab's own fonts for those that it takes for granted: a viewer without Helvetica takes a wider one, and words
+run over the margin and over one another."""
+_SCALE = 0.88
+"""Vera's letters are that much wider than Helvetica's."""
 _TABLE_STYLE = TableStyle(
     [
         ("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.grey),
@@ -24,6 +30,21 @@ _TABLE_STYLE = TableStyle(
         ("RIGHTPADDING", (0, 0), (-1, -1), 2),
     ]
 )
+
+
+def _styles() -> StyleSheet1:
+    for name in _EMBEDDED.values():
+        pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
+    styles = getSampleStyleSheet()
+    for style in styles.byName.values():
+        if getattr(style, "fontName", None) in _EMBEDDED:
+            style.fontName = _EMBEDDED[style.fontName]
+            style.fontSize *= _SCALE
+            style.leading *= _SCALE
+    return styles
+
+
+_STYLES = _styles()
 
 
 def render_pdf(page: ReportPage) -> bytes:
@@ -43,7 +64,7 @@ def render_pdf(page: ReportPage) -> bytes:
 
     def mark(canvas: Canvas, _: SimpleDocTemplate) -> None:
         """A page that is printed and separated from the others must still say what it is."""
-        canvas.setFont("Helvetica-Bold", 8)
+        canvas.setFont(_EMBEDDED["Helvetica-Bold"], 8)
         canvas.drawString(_MARGIN, _MARGIN / 2, page.use_statement)
 
     document.build(_story(page), onFirstPage=mark, onLaterPages=mark)

@@ -10,6 +10,7 @@ import pydicom
 import pypdfium2
 import pytest
 from PIL import Image
+from pypdfium2 import raw
 
 from companion_cases import encapsulated_pdf, report_page, results_of
 from conformance import case_of
@@ -85,6 +86,15 @@ def test_every_page_of_a_long_report_says_what_it_is(case):
     pages = pdf_pages(render_pdf(long))
     assert len(pages) > 2
     assert all(text.count(PROVENANCE.use_statement) >= 1 for text in pages)
+
+
+def test_every_word_is_in_a_font_that_the_document_brings(case):
+    document = pypdfium2.PdfDocument(render_pdf(report_page(case)))
+    texts = [text for page in document for text in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT])]
+    fonts = [raw.FPDFTextObj_GetFont(text) for text in texts]
+    assert fonts
+    assert all(raw.FPDFFont_GetIsEmbedded(font) for font in fonts)
+    document.close()
 
 
 def test_words_of_a_model_are_text_and_never_markup(case):
