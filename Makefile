@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 ORTHANC_PACKAGES := orthanc orthanc-python orthanc-dicomweb
 # NodeSource's nodejs brings npm along and does not go with Debian's.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
-TEST_PACKAGES := $(ORTHANC_PACKAGES) dcmtk chromium g++ $(NODE_PACKAGES) \
+TEST_PACKAGES := $(ORTHANC_PACKAGES) postgresql dcmtk chromium g++ $(NODE_PACKAGES) \
 	pixelmed-apps libpixelmed-java openjdk-17-jre-headless
 
 OHIF_VERSION := 3.13.2

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from orthanc_plugin.errors import SettingsError
+from orthanc_plugin.rules import describe
 from orthanc_plugin.service import serve
 from orthanc_plugin.service_log import configure_logging
-from orthanc_plugin.settings import prepare_data_folder, read_settings
+from orthanc_plugin.settings import ServiceSettings, prepare_data_folder, read_settings
 
 
 def run(
@@ -20,13 +21,22 @@ def run(
         values = read_settings(settings)
         prepare_data_folder(values)
         if check:
-            typer.echo("settings are valid")
+            typer.echo(_summary(values))
             return
         configure_logging(values.log_level)
         serve(values)
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+
+
+def _summary(settings: ServiceSettings) -> str:
+    """What the settings make of studies, a line each."""
+    lines = ["settings are valid", f"host: {settings.resolved_executor_id}"]
+    lines += [f"rule {number}: {describe(rule)}" for number, rule in enumerate(settings.rules, start=1)]
+    for one in settings.destinations:
+        lines.append(f"destination {one.name}: {one.modality or one.stow_url}, {', '.join(sorted(one.kinds)) or 'all'}")
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -24,26 +24,31 @@ def changed_studies(changes: Changes) -> tuple[str, ...]:
 
 
 class ChangeLog:
-    """Hands over every change once; the cursor moves only after the consumer took the studies."""
+    """Hands over every change once; the cursor moves only after the consumer took the studies.
 
-    def __init__(self, client: OrthancClient, ledger: Ledger) -> None:
+    reader : name of the host; each has a cursor of its own, so that what one has read and not yet dealt with when it
+        dies is read by the others too
+    """
+
+    def __init__(self, client: OrthancClient, ledger: Ledger, *, reader: str) -> None:
         self._client = client
         self._ledger = ledger
+        self._cursor = f"{CURSOR}/{reader}"
 
     def rewind_if_replaced(self) -> None:
         """Start at the end on the first run, and again when Orthanc has a new, shorter log."""
         last = self._client.last_change()
-        cursor = self._ledger.cursor(CURSOR)
+        cursor = self._ledger.cursor(self._cursor)
         if cursor is None or cursor > last:
-            self._ledger.set_cursor(CURSOR, last)
+            self._ledger.set_cursor(self._cursor, last)
 
     def read(self) -> Iterator[tuple[str, ...]]:
         """Groups of study ids until the log is read to its end."""
         done = False
         while not done:
-            since = self._ledger.cursor(CURSOR) or 0
+            since = self._ledger.cursor(self._cursor) or 0
             changes = self._client.changes(since)
             yield changed_studies(changes)
             if changes.last > since:
-                self._ledger.set_cursor(CURSOR, changes.last)
+                self._ledger.set_cursor(self._cursor, changes.last)
             done = changes.done

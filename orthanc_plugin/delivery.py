@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,23 @@ def are_in_archive(client: OrthancClient, objects: Iterable[dict[str, Any]]) -> 
         )
     except ResourceGoneError:
         return False
+
+
+def remove_abandoned(client: OrthancClient, planned: Mapping[str, Collection[str]], kept: Collection[str]) -> int:
+    """Take back what cut-off attempts stored under other UIDs than the result has; gives the number of objects.
+
+    Only what is, byte for byte, what an attempt meant to store: arithmetic that differs between two hosts gives
+    other contents, and so other UIDs, which would stand in the study as a second result.
+
+    planned : SHA-256 by SOP Instance UID of all attempts; kept : UIDs of the result
+    """
+    removed = 0
+    for sop_instance_uid in set(planned) - set(kept):
+        for instance_id in client.instances_named(sop_instance_uid):
+            if sha256_of(client.instance_file(instance_id)) in planned[sop_instance_uid]:
+                client.delete_instance(instance_id)
+                removed += 1
+    return removed
 
 
 def _is_same_but_for_dates(one: bytes, other: bytes) -> bool:

@@ -5,11 +5,14 @@ arrives, by REST or back from another archive by DIMSE, never changes the digest
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 SOURCE_MODALITIES = frozenset({"CT", "MR"})
+
+# As the pipeline writes it into every object.
+MANUFACTURER = "curia-pacs"
 
 _NOT_IMAGES = {
     "SR": "a report",
@@ -29,19 +32,27 @@ class StudyFacts:
     """What Orthanc says about a study; nothing of the patient's.
 
     last_update : on Orthanc's clock, UTC, when its last instance came
+    tags : the study's main DICOM tags by keyword, for the site's rules; never stored or logged
+    demographics : hex SHA-256 over what the results copy from the patient and the study
     """
 
     orthanc_id: str
     study_instance_uid: str
     is_stable: bool
     last_update: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+    demographics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
+    """tags : its main DICOM tags. expected : how many instances it is to have, where the modality told."""
+
     series_instance_uid: str
     modality: str
     instance_ids: tuple[str, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +60,36 @@ class Source:
     """The instances that a run reads.
 
     digest : hex SHA-256 over their sorted Orthanc ids, each of which is a function of the patient id and of the
-        study, series and SOP Instance UIDs
+        study, series and SOP Instance UIDs, and over the demographics, which the results carry too
+    series : those that the instances are of
     """
 
     instance_ids: tuple[str, ...]
     digest: str
+    series: tuple[SeriesFacts, ...]
 
 
-def select_source(series: Iterable[SeriesFacts], own_series_uids: Collection[str] = ()) -> Source | None:
+def select_source(
+    series: Iterable[SeriesFacts], own_series_uids: Collection[str] = (), *, demographics: str = ""
+) -> Source | None:
     """The CT and MR instances of a study without those that we wrote, or None when there are none."""
-    instance_ids = sorted(
-        instance_id
-        for one in series
-        if why_not_read(one.modality, is_own=one.series_instance_uid in own_series_uids) is None
-        for instance_id in one.instance_ids
-    )
+    images = (one for one in series if why_not_read(one.modality, is_own=is_own(one, own_series_uids)) is None)
+    read = tuple(sorted(images, key=lambda one: one.series_instance_uid))
+    instance_ids = sorted(instance_id for one in read for instance_id in one.instance_ids)
     if not instance_ids:
         return None
-    return Source(tuple(instance_ids), hashlib.sha256("\n".join(instance_ids).encode()).hexdigest())
+    named = [*instance_ids, demographics] if demographics else instance_ids
+    return Source(tuple(instance_ids), hashlib.sha256("\n".join(named).encode()).hexdigest(), read)
+
+
+def is_own(series: SeriesFacts, own_series_uids: Collection[str]) -> bool:
+    """Whether we wrote it: the ledger says so, or, where the ledger was lost or another's, the series itself."""
+    return series.series_instance_uid in own_series_uids or series.tags.get("Manufacturer") == MANUFACTURER
+
+
+def missing_instances(source: Source) -> int:
+    """How many images fewer have come than the modality told; 0 where it told nothing."""
+    return sum(max(0, (one.expected or 0) - len(one.instance_ids)) for one in source.series)
 
 
 def why_not_read(modality: str, *, is_own: bool) -> str | None:

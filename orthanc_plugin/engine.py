@@ -7,7 +7,7 @@ workflow.
 
 from collections.abc import Callable, Sequence
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
 
 from orthanc_plugin.states import State
 
@@ -59,11 +59,14 @@ class DurableEngine:
         # Global concurrency would count the work of a dead host and stand still until somebody took it over.
         DBOS.register_queue(QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=POLL_SECONDS)
 
-    def ensure(self, work_id: str) -> None:
-        """Have the steps gone through: new work is queued, ended work begun again, the rest left alone."""
+    def ensure(self, work_id: str, *, priority: int) -> None:
+        """Have the steps gone through: new work is queued, ended work begun again, the rest left alone.
+
+        priority : 1 goes first; among equals, what was queued first
+        """
         status = DBOS.get_workflow_status(work_id)
         if status is None:
-            with SetWorkflowID(work_id):
+            with SetWorkflowID(work_id), SetEnqueueOptions(priority=priority):
                 DBOS.enqueue_workflow(QUEUE, self._process_study, work_id)
         elif status.status in ENDED:
             DBOS.rewind_workflow(work_id, queue_name=QUEUE)
@@ -72,6 +75,13 @@ class DurableEngine:
         """Whether the work ended in a way that the steps did not foresee."""
         status = DBOS.get_workflow_status(work_id)
         return status is not None and status.status in LOST
+
+    def take_over(self, executor_id: str) -> int:
+        """Put a dead host's work back into the queue, its finished steps kept; gives the number of pieces."""
+        begun = DBOS.list_workflows(status="PENDING", executor_id=executor_id, load_input=False, load_output=False)
+        for status in begun:
+            DBOS.resume_workflow(status.workflow_id, queue_name=QUEUE)
+        return len(begun)
 
     def stop(self) -> None:
         DBOS.destroy()

@@ -10,6 +10,7 @@ ServiceError                    a stable word and a sentence without patient dat
 │   ├── WorkerStartError        the pipeline does not come up; no study is to blame
 │   └── WorkerCrashError        the worker died or overran its deadline on a study
 ├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
+├── StudyCollisionError         two patients share one Study Instance UID; somebody has to look
 └── DeliveryError               an object is not in the archive as it was written
 """
 
@@ -56,6 +57,10 @@ class WorkerCrashError(WorkerError):
 
 class WorkOutdatedError(ServiceError):
     code = "work-outdated"
+
+
+class StudyCollisionError(ServiceError):
+    code = "study-uid-collision"
 
 
 class DeliveryError(ServiceError):

@@ -7,7 +7,8 @@ over all studies at the start and now and then (catches what neither had). Each 
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
 
@@ -16,20 +17,34 @@ from orthanc_plugin.eligibility import (
     Source,
     StudyFacts,
     is_backlog,
+    missing_instances,
     remaining_quiet_seconds,
     select_source,
     work_identity,
 )
 from orthanc_plugin.engine import DurableEngine
-from orthanc_plugin.errors import ArchiveError, ArchiveUnavailableError, ResourceGoneError, ServiceStopping
+from orthanc_plugin.errors import (
+    ArchiveError,
+    ArchiveUnavailableError,
+    ResourceGoneError,
+    ServiceStopping,
+    StudyCollisionError,
+)
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.local_trouble import is_local_trouble
 from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.rules import Candidate, Verdict, judge
 from orthanc_plugin.settings import ServiceSettings
 from orthanc_plugin.states import State
 from orthanc_plugin.worker_pool import WorkerPool
 
 _log = structlog.get_logger("curia.intake")
+
+
+# Somebody asked and waits.
+FORCED_PRIORITY = 1
+# What the archive's keepers may mend without our being told.
+PASSING_FAILURES = frozenset({ArchiveUnavailableError.code, StudyCollisionError.code})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Intake:
         ledger: Ledger,
         engine: DurableEngine,
         worker: WorkerPool,
+        wishes: "queue.SimpleQueue[Wish]",
         stop: threading.Event,
     ) -> None:
         self._settings = settings
@@ -59,8 +75,8 @@ class Intake:
         self._engine = engine
         self._worker = worker
         self._stop = stop
-        self._changes = ChangeLog(client, ledger)
-        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._changes = ChangeLog(client, ledger, reader=settings.resolved_executor_id)
+        self._wishes = wishes
         self._due: dict[str, float] = {}
         self._forced: set[str] = set()
         self._next_sweep = 0.0
@@ -143,7 +159,7 @@ class Intake:
             message = "the service met an error it did not foresee; its log says which"
             self._ledger.end(job.work_id, State.FAILED, code="internal-error", message=message)
         else:
-            self._engine.ensure(job.work_id)
+            self._engine.ensure(job.work_id, priority=job.priority)
 
     def _look_at(self, study_id: str) -> None:
         """Decide about one study; it stays due as long as it is not at rest or no pipeline is ready."""
@@ -155,7 +171,7 @@ class Intake:
             self._ledger.forget_study(study_id)
             return
         self._ledger.note_series(study_id, series)
-        source = select_source(series, self._ledger.own_series_uids(study_id))
+        source = select_source(series, self._ledger.own_series_uids(study_id), demographics=study.demographics)
         if study_id in self._forced:
             self._decide_forced(study, source)
         elif not self._is_settled(study_id, source):
@@ -170,14 +186,17 @@ class Intake:
     def _stands(self, job: Job) -> bool:
         """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""
         identity = self._worker.identity
-        if job.state is State.FAILED and job.reason_code == ArchiveUnavailableError.code:
+        if job.state is State.FAILED and job.reason_code in PASSING_FAILURES:
             return False
         if job.state is State.FAILED:
             return identity is None or job.pipeline_digest == identity.digest
         return job.state is not State.SUPERSEDED
 
     def _decide(self, study: StudyFacts, source: Source | None) -> None:
+        missing = 0 if source is None else missing_instances(source)
         quiet_seconds = self._settings.quiet_seconds
+        if missing:
+            quiet_seconds = max(quiet_seconds, self._settings.incomplete_seconds)
         remaining = remaining_quiet_seconds(study, now=self._client.now(), quiet_seconds=quiet_seconds)
         if remaining is None:
             # Its stable event, a nudge or the sweep brings it back.
@@ -185,31 +204,61 @@ class Intake:
         elif source is None:
             self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
         elif remaining > 0:
-            self._ledger.note_stable(study)
-            self._due[study.orthanc_id] = time.monotonic() + remaining
+            self._rest(study, remaining, missing=missing)
         else:
-            self._queue(study, source)
+            self._apply_rules(study, source, missing=missing)
+
+    def _rest(self, study: StudyFacts, seconds: float, *, missing: int) -> None:
+        if missing:
+            self._ledger.note_study(study, State.WAITING, reason=_incomplete(missing))
+        else:
+            self._ledger.note_stable(study)
+        self._due[study.orthanc_id] = time.monotonic() + seconds
+
+    def _apply_rules(self, study: StudyFacts, source: Source, *, missing: int) -> None:
+        verdict = judge(self._settings.rules, self._candidate(study, source))
+        if not verdict.run:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason=f"left alone by the rule {verdict.rule}")
+        elif verdict.wait_seconds > 0:
+            self._ledger.note_study(study, State.WAITING, reason=f"held back by the rule {verdict.rule}")
+            self._due[study.orthanc_id] = time.monotonic() + verdict.wait_seconds
+        else:
+            warnings = [{"code": "study-incomplete", "message": _incomplete(missing)}] if missing else []
+            self._queue(study, source, verdict, warnings)
+
+    def _candidate(self, study: StudyFacts, source: Source) -> Candidate:
+        senders: set[str] = set()
+        if any(rule.calling_aet is not None for rule in self._settings.rules):
+            firsts = [one.instance_ids[0] for one in source.series if one.instance_ids]
+            senders = {sender for first in firsts if (sender := self._client.calling_aet(first)) is not None}
+        at_rest, now = study.last_update.astimezone(), datetime.now().astimezone()
+        return Candidate(study, source.series, frozenset(senders), at_rest=at_rest, now=now)
 
     def _decide_forced(self, study: StudyFacts, source: Source | None) -> None:
         if source is None:
             self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
             self._forced.discard(study.orthanc_id)
         else:
-            self._queue(study, source)
+            self._queue(study, source, Verdict(priority=FORCED_PRIORITY), [])
 
-    def _queue(self, study: StudyFacts, source: Source) -> None:
+    def _queue(self, study: StudyFacts, source: Source, verdict: Verdict, warnings: list[dict[str, str]]) -> None:
         stable_at = self._ledger.note_stable(study)
         identity = self._worker.identity
         if identity is None:
             self._due[study.orthanc_id] = time.monotonic() + 1.0
             return
         job = _new_job(study, source, pipeline_digest=identity.digest, stable_at=stable_at)
+        job = replace(job, warnings=warnings, rule=verdict.rule, priority=verdict.priority)
         is_new = self._ledger.add_job(study, job)
         if not is_new and self._ledger.job(job.work_id).state.is_final:
             self._ledger.requeue(job.work_id)
-        self._engine.ensure(job.work_id)
+        self._engine.ensure(job.work_id, priority=job.priority)
         self._forced.discard(study.orthanc_id)
         _log.info("queued", work=job.work_id[:12], new=is_new, instances=len(source.instance_ids))
+
+
+def _incomplete(missing: int) -> str:
+    return f"{missing} image{'' if missing == 1 else 's'} fewer came than the modality told"
 
 
 def _new_job(study: StudyFacts, source: Source, *, pipeline_digest: str, stable_at: float) -> Job:

@@ -6,62 +6,14 @@ log was read. Works on SQLite and PostgreSQL.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
+from orthanc_plugin import database as db
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
-from orthanc_plugin.states import ACTIVE, State, may_move
-
-_metadata = sa.MetaData()
-
-_studies = sa.Table(
-    "curia_studies",
-    _metadata,
-    sa.Column("orthanc_id", sa.String(64), primary_key=True),
-    sa.Column("study_instance_uid", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.String(200)),
-    sa.Column("work_id", sa.String(64)),
-    sa.Column("stable_at", sa.Float),
-    sa.Column("updated_at", sa.Float, nullable=False, index=True),
-)
-
-_series = sa.Table(
-    "curia_series",
-    _metadata,
-    sa.Column("orthanc_id", sa.String(64), primary_key=True),
-    sa.Column("series", sa.JSON, nullable=False),
-)
-
-_jobs = sa.Table(
-    "curia_jobs",
-    _metadata,
-    sa.Column("work_id", sa.String(64), primary_key=True),
-    sa.Column("orthanc_id", sa.String(64), nullable=False, index=True),
-    sa.Column("study_instance_uid", sa.String(64), nullable=False),
-    sa.Column("source_digest", sa.String(64), nullable=False),
-    sa.Column("pipeline_digest", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("reason_code", sa.String(64)),
-    sa.Column("reason_message", sa.String(1000)),
-    sa.Column("crashes", sa.Integer, nullable=False, default=0),
-    sa.Column("stable_at", sa.Float, nullable=False),
-    sa.Column("queued_at", sa.Float, nullable=False),
-    sa.Column("started_at", sa.Float),
-    sa.Column("finished_at", sa.Float),
-    sa.Column("timings", sa.JSON, nullable=False),
-    sa.Column("result", sa.JSON),
-    sa.Column("objects", sa.JSON, nullable=False),
-)
-
-_cursors = sa.Table(
-    "curia_cursors",
-    _metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
-)
+from orthanc_plugin.states import ACTIVE, FINAL, State, may_move
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +25,9 @@ class Job:
     timings : seconds of each stage of the service
     result : the pipeline's result.json once it was checked
     objects : what lies in the archive, one mapping per output: kind, UIDs, Orthanc ids, SHA-256, bytes
+    planned : SHA-256 of all that any attempt, on whichever host, set out to store, by SOP Instance UID
+    warnings : what the service has to say of the study, as the pipeline's: code and message
+    rule, priority : name of the site's rule that let it run, if one did, and its place in the queue, 1 first
     """
 
     work_id: str
@@ -91,6 +46,10 @@ class Job:
     timings: dict[str, float]
     result: dict[str, Any] | None
     objects: list[dict[str, Any]]
+    planned: dict[str, list[str]] = field(default_factory=dict)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    rule: str | None = None
+    priority: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +58,7 @@ class StudyRow:
 
     series : all of the study's when it was last looked at: series_instance_uid, modality, num_instances
     own_series_uids : series that any work wrote into the study
+    deliveries : of the current work's objects to other archives: destination, kind, state, attempts, trouble
     """
 
     orthanc_id: str
@@ -110,28 +70,39 @@ class StudyRow:
     job: Job | None
     series: list[dict[str, Any]]
     own_series_uids: frozenset[str]
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueStudy:
+    """A study without an outcome. since : epoch seconds when it came to rest."""
+
+    orthanc_id: str
+    study_instance_uid: str
+    since: float
 
 
 class Ledger:
     """All reads and writes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        _metadata.create_all(self._engine)
+        self._engine = db.open_database(url)
+
+    @property
+    def database(self) -> sa.Engine:
+        """For the tables of hosts and deliveries, which lie beside ours."""
+        return self._engine
 
     def close(self) -> None:
         self._engine.dispose()
 
     def cursor(self, name: str) -> int | None:
         with self._engine.begin() as connection:
-            return connection.scalar(sa.select(_cursors.c.value).where(_cursors.c.name == name))
+            return connection.scalar(sa.select(db.cursors.c.value).where(db.cursors.c.name == name))
 
     def set_cursor(self, name: str, value: int) -> None:
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(_cursors).where(_cursors.c.name == name))
-            connection.execute(sa.insert(_cursors).values(name=name, value=value))
+            db.put(connection, db.cursors, {"name": name, "value": value})
 
     def note_study(self, study: StudyFacts, state: State, *, reason: str | None = None) -> None:
         """Say how a study without current work stands."""
@@ -147,13 +118,13 @@ class Ledger:
             }
             for one in series
         ]
-        self._put(_series, orthanc_id, series=facts)
+        self._put(db.series, orthanc_id, series=facts)
 
     def note_stable(self, study: StudyFacts) -> float:
         """When the study was first seen stable since it was last seen arriving, in epoch seconds."""
         with self._engine.begin() as connection:
             known = connection.execute(
-                sa.select(_studies).where(_studies.c.orthanc_id == study.orthanc_id)
+                sa.select(db.studies).where(db.studies.c.orthanc_id == study.orthanc_id)
             ).one_or_none()
             if known is not None and known.stable_at is not None and known.work_id is None:
                 return float(known.stable_at)
@@ -163,77 +134,99 @@ class Ledger:
 
     def forget_study(self, orthanc_id: str) -> None:
         with self._engine.begin() as connection:
-            for table in (_studies, _series):
+            for table in (db.studies, db.series):
                 connection.execute(sa.delete(table).where(table.c.orthanc_id == orthanc_id))
 
     def known_studies(self) -> set[str]:
         with self._engine.begin() as connection:
-            return set(connection.scalars(sa.select(_studies.c.orthanc_id)))
+            return set(connection.scalars(sa.select(db.studies.c.orthanc_id)))
 
     def add_job(self, study: StudyFacts, job: Job) -> bool:
         """Enter the work unless it is known, and make it the study's current work; true when it is new."""
         with self._engine.begin() as connection:
-            known = connection.scalar(sa.select(_jobs.c.work_id).where(_jobs.c.work_id == job.work_id))
-            if known is None:
-                connection.execute(sa.insert(_jobs).values(**_as_columns(job)))
+            is_new = db.insert_once(connection, db.jobs, _as_columns(job))
         self._put_study(study, state=State.QUEUED.value, reason=None, work_id=job.work_id)
-        return known is None
+        return is_new
 
     def job(self, work_id: str) -> Job:
         with self._engine.begin() as connection:
-            return _as_job(connection.execute(sa.select(_jobs).where(_jobs.c.work_id == work_id)).one())
+            return _as_job(connection.execute(sa.select(db.jobs).where(db.jobs.c.work_id == work_id)).one())
 
     def is_ended(self, work_id: str) -> bool:
         """Whether the work is over; true for work that nobody knows any more."""
         with self._engine.begin() as connection:
-            state = connection.scalar(sa.select(_jobs.c.state).where(_jobs.c.work_id == work_id))
+            state = connection.scalar(sa.select(db.jobs.c.state).where(db.jobs.c.work_id == work_id))
         return state is None or State(state).is_final
 
     def jobs_of(self, orthanc_id: str) -> list[Job]:
-        return self._select_jobs(_jobs.c.orthanc_id == orthanc_id)
+        return self._select_jobs(db.jobs.c.orthanc_id == orthanc_id)
 
     def unfinished_jobs(self) -> list[Job]:
-        return self._select_jobs(_jobs.c.state.in_([state.value for state in ACTIVE]))
+        return self._select_jobs(db.jobs.c.state.in_([state.value for state in ACTIVE]))
 
     def move(self, work_id: str, state: State, **values: Any) -> None:
         """Take the work to *state*, setting further columns along with it."""
         with self._engine.begin() as connection:
-            before = State(connection.scalars(sa.select(_jobs.c.state).where(_jobs.c.work_id == work_id)).one())
-            if not may_move(before, state):
-                raise ValueError(f"state: no move leads from {before} to {state}")
-            if state.is_final:
-                values |= {"finished_at": time.time()}
-            connection.execute(sa.update(_jobs).where(_jobs.c.work_id == work_id).values(state=state.value, **values))
-            connection.execute(sa.update(_studies).where(_studies.c.work_id == work_id).values(updated_at=time.time()))
+            self._move(connection, work_id, state, **values)
+
+    @staticmethod
+    def _move(connection: sa.Connection, work_id: str, state: State, **values: Any) -> None:
+        before = State(connection.scalars(sa.select(db.jobs.c.state).where(db.jobs.c.work_id == work_id)).one())
+        if not may_move(before, state):
+            raise ValueError(f"state: no move leads from {before} to {state}")
+        if state.is_final:
+            values |= {"finished_at": time.time()}
+        connection.execute(sa.update(db.jobs).where(db.jobs.c.work_id == work_id).values(state=state.value, **values))
+        connection.execute(sa.update(db.studies).where(db.studies.c.work_id == work_id).values(updated_at=time.time()))
+
+    def finish(self, work_id: str, deliveries: Iterable[dict[str, Any]]) -> None:
+        """Say that the results are in the archive, and in the same breath what has to go to others."""
+        with self._engine.begin() as connection:
+            self._move(connection, work_id, State.STORED)
+            for delivery in deliveries:
+                db.insert_once(connection, db.deliveries, delivery)
 
     def end(self, work_id: str, state: State, *, code: str, message: str) -> None:
         self.move(work_id, state, reason_code=code, reason_message=message[:1000])
 
     def requeue(self, work_id: str) -> None:
-        """Put finished work back to the start, keeping what is known of its objects."""
+        """Put finished work back to the start, keeping what is known of its objects.
+
+        Work that another host has put back meanwhile is left as it is.
+        """
         now = time.time()
-        self.move(
-            work_id,
-            State.QUEUED,
-            reason_code=None,
-            reason_message=None,
-            crashes=0,
-            stable_at=now,
-            queued_at=now,
-            started_at=None,
-            finished_at=None,
-        )
+        finished = sa.and_(db.jobs.c.work_id == work_id, db.jobs.c.state.in_([state.value for state in FINAL]))
+        again: dict[str, Any] = {"state": State.QUEUED.value, "crashes": 0, "stable_at": now, "queued_at": now}
+        again |= dict.fromkeys(("reason_code", "reason_message", "started_at", "finished_at"))
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(db.jobs).where(finished).values(again))
+
+    def plan(self, job: Job, outputs: Iterable[dict[str, Any]]) -> None:
+        """Note the SHA-256 of everything about to be stored, beside what earlier attempts meant to store, by UID."""
+        planned = {uid: list(digests) for uid, digests in job.planned.items()}
+        for entry in job.objects:
+            planned.setdefault(entry["sop_instance_uid"], [entry["sha256"]])
+        for output in outputs:
+            digests = planned.setdefault(output["sop_instance_uid"], [])
+            if output["sha256"] not in digests:
+                digests.append(output["sha256"])
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(db.jobs).where(db.jobs.c.work_id == job.work_id).values(planned=planned))
 
     def count_crash(self, work_id: str) -> int:
         with self._engine.begin() as connection:
-            connection.execute(sa.update(_jobs).where(_jobs.c.work_id == work_id).values(crashes=_jobs.c.crashes + 1))
-            return int(connection.scalar(sa.select(_jobs.c.crashes).where(_jobs.c.work_id == work_id)) or 0)
+            connection.execute(
+                sa.update(db.jobs).where(db.jobs.c.work_id == work_id).values(crashes=db.jobs.c.crashes + 1)
+            )
+            return int(connection.scalar(sa.select(db.jobs.c.crashes).where(db.jobs.c.work_id == work_id)) or 0)
 
     def add_timing(self, work_id: str, stage: str, seconds: float) -> None:
         with self._engine.begin() as connection:
-            timings = connection.scalar(sa.select(_jobs.c.timings).where(_jobs.c.work_id == work_id)) or {}
+            timings = connection.scalar(sa.select(db.jobs.c.timings).where(db.jobs.c.work_id == work_id)) or {}
             connection.execute(
-                sa.update(_jobs).where(_jobs.c.work_id == work_id).values(timings=timings | {stage: round(seconds, 3)})
+                sa.update(db.jobs)
+                .where(db.jobs.c.work_id == work_id)
+                .values(timings=timings | {stage: round(seconds, 3)})
             )
 
     def supersede_older(self, job: Job) -> None:
@@ -248,7 +241,7 @@ class Ledger:
         return _written_by(self.jobs_of(orthanc_id))
 
     def study_row(self, orthanc_id: str) -> StudyRow | None:
-        rows = self._select_rows(_studies.c.orthanc_id == orthanc_id, limit=1)
+        rows = self._select_rows(db.studies.c.orthanc_id == orthanc_id, limit=1)
         return rows[0] if rows else None
 
     def work_list(self, limit: int) -> list[StudyRow]:
@@ -257,49 +250,79 @@ class Ledger:
 
     def count_by_state(self) -> dict[str, int]:
         with self._engine.begin() as connection:
-            rows = connection.execute(sa.select(_jobs.c.state, sa.func.count()).group_by(_jobs.c.state))
+            rows = connection.execute(sa.select(db.jobs.c.state, sa.func.count()).group_by(db.jobs.c.state))
             return {state: int(count) for state, count in rows}
 
     def count_failures_by_code(self) -> dict[str, int]:
-        failed = sa.select(_jobs.c.reason_code, sa.func.count()).where(_jobs.c.state == State.FAILED.value)
+        failed = sa.select(db.jobs.c.reason_code, sa.func.count()).where(db.jobs.c.state == State.FAILED.value)
         with self._engine.begin() as connection:
-            return {code: int(count) for code, count in connection.execute(failed.group_by(_jobs.c.reason_code))}
+            return {code: int(count) for code, count in connection.execute(failed.group_by(db.jobs.c.reason_code))}
+
+    def count_studies_failed_as(self, code: str) -> int:
+        """Studies whose current work failed for this reason."""
+        current = db.studies.join(db.jobs, db.studies.c.work_id == db.jobs.c.work_id)
+        failed = sa.and_(db.jobs.c.state == State.FAILED.value, db.jobs.c.reason_code == code)
+        with self._engine.begin() as connection:
+            query = sa.select(sa.func.count()).select_from(current).where(failed)
+            return connection.scalar(query) or 0
 
     def oldest_queued_at(self) -> float | None:
         with self._engine.begin() as connection:
-            query = sa.select(sa.func.min(_jobs.c.queued_at)).where(_jobs.c.state == State.QUEUED.value)
+            query = sa.select(sa.func.min(db.jobs.c.queued_at)).where(db.jobs.c.state == State.QUEUED.value)
             oldest: float | None = connection.scalar(query)
             return oldest
 
+    def overdue(self, seconds: float) -> list[OverdueStudy]:
+        """Studies that came to rest more than *seconds* ago and have no outcome yet, the oldest first."""
+        state = sa.func.coalesce(db.jobs.c.state, db.studies.c.state)
+        since = sa.func.coalesce(db.jobs.c.stable_at, db.studies.c.stable_at)
+        query = (
+            sa.select(db.studies.c.orthanc_id, db.studies.c.study_instance_uid, since.label("since"))
+            .select_from(db.studies.join(db.jobs, db.studies.c.work_id == db.jobs.c.work_id, isouter=True))
+            .where(state.in_([one.value for one in ACTIVE | {State.WAITING}]), since < time.time() - seconds)
+            .order_by(since)
+        )
+        with self._engine.begin() as connection:
+            return [OverdueStudy(**row._mapping) for row in connection.execute(query)]
+
+    def earlier_reports(self, job: Job) -> list[dict[str, Any]]:
+        """The SR objects of the study's last result before *job*; none for its first."""
+        before = [
+            other
+            for other in self.jobs_of(job.orthanc_id)
+            if other.work_id != job.work_id and other.queued_at < job.queued_at and other.objects
+        ]
+        return [entry for entry in before[-1].objects if entry["kind"] == "SR"] if before else []
+
     def _put_study(self, study: StudyFacts, **values: Any) -> None:
         values |= {"study_instance_uid": study.study_instance_uid, "updated_at": time.time()}
-        self._put(_studies, study.orthanc_id, **values)
+        self._put(db.studies, study.orthanc_id, **values)
 
     def _put(self, table: sa.Table, orthanc_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:
-            updated = connection.execute(sa.update(table).where(table.c.orthanc_id == orthanc_id).values(**values))
-            if updated.rowcount == 0:
-                connection.execute(sa.insert(table).values(orthanc_id=orthanc_id, **values))
+            db.put(connection, table, {"orthanc_id": orthanc_id} | values)
 
     def _select_jobs(self, condition: sa.ColumnElement[bool]) -> list[Job]:
         with self._engine.begin() as connection:
-            rows = connection.execute(sa.select(_jobs).where(condition).order_by(_jobs.c.queued_at))
+            rows = connection.execute(sa.select(db.jobs).where(condition).order_by(db.jobs.c.queued_at))
             return [_as_job(row) for row in rows]
 
     def _select_rows(self, condition: sa.ColumnElement[bool], *, limit: int) -> list[StudyRow]:
-        with_series = _studies.join(_series, _studies.c.orthanc_id == _series.c.orthanc_id, isouter=True)
-        query = sa.select(_studies, _series.c.series).select_from(with_series).where(condition)
+        with_series = db.studies.join(db.series, db.studies.c.orthanc_id == db.series.c.orthanc_id, isouter=True)
+        query = sa.select(db.studies, db.series.c.series).select_from(with_series).where(condition)
         with self._engine.begin() as connection:
-            studies = connection.execute(query.order_by(_studies.c.updated_at.desc()).limit(limit)).all()
-        jobs = self._select_jobs(_jobs.c.orthanc_id.in_([study.orthanc_id for study in studies]))
-        return [_as_study_row(study, [job for job in jobs if job.orthanc_id == study.orthanc_id]) for study in studies]
+            studies = connection.execute(query.order_by(db.studies.c.updated_at.desc()).limit(limit)).all()
+        jobs = self._select_jobs(db.jobs.c.orthanc_id.in_([study.orthanc_id for study in studies]))
+        sent = self._select_deliveries([study.work_id for study in studies if study.work_id is not None])
+        return [
+            _as_study_row(study, [job for job in jobs if job.orthanc_id == study.orthanc_id], sent) for study in studies
+        ]
 
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The engine and the ledger write to one file from several threads; WAL lets readers pass.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=30000")
+    def _select_deliveries(self, work_ids: Sequence[str]) -> list[sa.Row[Any]]:
+        order = (db.deliveries.c.destination, db.deliveries.c.sop_instance_uid)
+        query = sa.select(db.deliveries).where(db.deliveries.c.work_id.in_(work_ids)).order_by(*order)
+        with self._engine.begin() as connection:
+            return list(connection.execute(query))
 
 
 def _as_columns(job: Job) -> dict[str, Any]:
@@ -314,7 +337,7 @@ def _written_by(jobs: Iterable[Job]) -> set[str]:
     return {entry["series_instance_uid"] for job in jobs for entry in job.objects}
 
 
-def _as_study_row(study: sa.Row[Any], jobs: Sequence[Job]) -> StudyRow:
+def _as_study_row(study: sa.Row[Any], jobs: Sequence[Job], deliveries: Sequence[sa.Row[Any]]) -> StudyRow:
     job = next((job for job in jobs if job.work_id == study.work_id), None)
     return StudyRow(
         orthanc_id=study.orthanc_id,
@@ -326,4 +349,10 @@ def _as_study_row(study: sa.Row[Any], jobs: Sequence[Job]) -> StudyRow:
         job=job,
         series=study.series or [],
         own_series_uids=frozenset(_written_by(jobs)),
+        deliveries=[_as_delivery_view(row) for row in deliveries if row.work_id == study.work_id],
     )
+
+
+def _as_delivery_view(row: sa.Row[Any]) -> dict[str, Any]:
+    names = ("destination", "state", "attempts", "trouble")
+    return {"kind": row.entry["kind"]} | {name: row._mapping[name] for name in names}

@@ -6,6 +6,8 @@ No study is to blame for it and every step of the workflow may be repeated, so t
 import errno
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -41,6 +43,17 @@ def is_local_trouble(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL
     return isinstance(error, sa.exc.OperationalError)
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """The block ends early, and says so, in trouble of this machine's own: whoever does it does it again soon."""
+    try:
+        yield
+    except Exception as error:
+        if not is_local_trouble(error):
+            raise
+        _log.error("disk or database out of reach", during=what, reason=type(error).__name__)
 
 
 def patient(name: str, step: Step, space: FreeSpace, stop: threading.Event) -> Step:

@@ -1,5 +1,7 @@
 """The few things we ask of Orthanc's REST API."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ from orthanc_plugin.errors import (
 from orthanc_plugin.settings import ServiceSettings
 
 PAGE = 500
+SEND_SECONDS = 120.0
+# What results copy from their source, as far as Orthanc knows it without opening a file.
+DEMOGRAPHICS = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
+    "StudyTime", "StudyDescription", "ReferringPhysicianName",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +90,24 @@ class OrthancClient:
             since += PAGE
 
     def series(self, study_id: str) -> tuple[SeriesFacts, ...]:
-        return tuple(
-            SeriesFacts(
-                series_instance_uid=one["MainDicomTags"].get("SeriesInstanceUID", ""),
-                modality=one["MainDicomTags"].get("Modality", ""),
-                instance_ids=tuple(one["Instances"]),
-            )
-            for one in self._call("GET", f"/studies/{study_id}/series").json()
-        )
+        return tuple(_series_facts(one) for one in self._call("GET", f"/studies/{study_id}/series").json())
+
+    def studies_named(self, study_instance_uid: str) -> tuple[str, ...]:
+        """Orthanc ids of the studies with this UID: more than one when it lies under several patients."""
+        return self._lookup(study_instance_uid, "Study")
+
+    def instances_named(self, sop_instance_uid: str) -> tuple[str, ...]:
+        return self._lookup(sop_instance_uid, "Instance")
+
+    def delete_instance(self, instance_id: str) -> None:
+        self._call("DELETE", f"/instances/{instance_id}")
+
+    def calling_aet(self, instance_id: str) -> str | None:
+        """Title of the application entity that sent the instance, None when it did not come by C-STORE."""
+        try:
+            return self._call("GET", f"/instances/{instance_id}/metadata/RemoteAET").text or None
+        except ResourceGoneError:
+            return None
 
     def changes(self, since: int) -> Changes:
         answer = self._call("GET", "/changes", params={"since": since, "limit": 1000}).json()
@@ -105,6 +123,21 @@ class OrthancClient:
     def store_instance(self, dicom: bytes) -> StoredInstance:
         answer = self._call("POST", "/instances", content=dicom).json()
         return StoredInstance(answer["ID"], answer["ParentSeries"], answer["ParentStudy"], answer["Status"])
+
+    def send_to_modality(self, modality: str, instance_id: str, *, storage_commitment: bool) -> str | None:
+        """C-STORE to a peer of Orthanc's; gives the transaction of the storage commitment that was asked for."""
+        request = {"Resources": [instance_id], "Synchronous": True, "StorageCommitment": storage_commitment}
+        answer = self._call_once("POST", f"/modalities/{modality}/store", json=request, timeout=SEND_SECONDS).json()
+        transaction: str | None = answer.get("StorageCommitmentTransactionUID")
+        return transaction
+
+    def storage_commitment_status(self, transaction: str) -> str:
+        """ "Pending", "Success" or "Failure"."""
+        return str(self._call("GET", f"/storage-commitment/{transaction}").json()["Status"])
+
+    def _lookup(self, uid: str, level: str) -> tuple[str, ...]:
+        found = self._call("POST", "/tools/lookup", content=uid).json()
+        return tuple(one["ID"] for one in found if one["Type"] == level)
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         retrying = tenacity.Retrying(
@@ -142,11 +175,30 @@ def _error_of(status: int) -> Callable[[str], ArchiveError]:
 
 
 def _study_facts(answer: dict[str, Any]) -> StudyFacts:
+    tags = answer.get("PatientMainDicomTags", {}) | answer["MainDicomTags"]
+    demographics = [tags.get(keyword) for keyword in DEMOGRAPHICS]
     return StudyFacts(
         orthanc_id=answer["ID"],
         study_instance_uid=answer["MainDicomTags"].get("StudyInstanceUID", ""),
         is_stable=bool(answer["IsStable"]),
         last_update=_parse_time(answer["LastUpdate"]),
+        tags=answer["MainDicomTags"],
+        demographics=hashlib.sha256(json.dumps(demographics).encode()).hexdigest(),
+    )
+
+
+def _series_facts(answer: dict[str, Any]) -> SeriesFacts:
+    tags = answer["MainDicomTags"]
+    # Orthanc multiplies temporal positions and the like; a single acquisition's count it only keeps. The tag of
+    # query answers is there where a site has added it to Orthanc's main tags and the modality writes it.
+    told = (answer.get("ExpectedNumberOfInstances"), tags.get("NumberOfSeriesRelatedInstances"))
+    expected = next((value for value in told if value), tags.get("ImagesInAcquisition"))
+    return SeriesFacts(
+        series_instance_uid=tags.get("SeriesInstanceUID", ""),
+        modality=tags.get("Modality", ""),
+        instance_ids=tuple(answer["Instances"]),
+        tags=tags,
+        expected=int(expected) if str(expected).isdecimal() else None,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from orthanc_plugin.local_trouble import is_local_trouble
+from orthanc_plugin.local_trouble import tolerated
 
 _log = structlog.get_logger("curia.retention")
 
@@ -59,11 +59,8 @@ class Retention:
 
     def run(self, stop: threading.Event, every_seconds: float) -> None:
         while not stop.is_set():
-            try:
+            with tolerated("retention"):
                 self.prune()
-            except Exception as error:
-                if not is_local_trouble(error):
-                    raise
             stop.wait(every_seconds)
 
     def prune(self) -> int:

@@ -2,13 +2,16 @@
 
 import fcntl
 import os
+import queue
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,12 +19,15 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from orthanc_plugin.alarms import Alarms
 from orthanc_plugin.engine import DurableEngine, Step
 from orthanc_plugin.errors import ServiceStopping, SettingsError, WorkerStartError
-from orthanc_plugin.intake import Intake
+from orthanc_plugin.hosts import Heartbeats, Watchdog
+from orthanc_plugin.intake import Intake, Wish
 from orthanc_plugin.ledger import Ledger
 from orthanc_plugin.local_trouble import FreeSpace, patient
 from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.outbox import Dispatcher, Outbox
 from orthanc_plugin.retention import Retention
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.settings import GIB, ServiceSettings
@@ -50,21 +56,31 @@ def serve(settings: ServiceSettings) -> None:
             return
         ledger = Ledger(settings.resolved_database_url)
         closing.callback(ledger.close)
+        alarms = Alarms(ledger, settings.overdue_seconds)
         pool = _build_pool(settings, stop)
         closing.callback(pool.close)
         registry = CollectorRegistry()
+        registry.register(alarms)
         space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
         guards = _StepGuards(StageMetrics(registry, ledger), space, stop)
-        engine = _build_engine(settings, ledger=ledger, pool=pool, guards=guards, stop=stop, closing=closing)
+        wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        engine = _build_engine(
+            settings, ledger=ledger, pool=pool, guards=guards, wishes=wishes, stop=stop, closing=closing
+        )
         client = OrthancClient(settings, patience_seconds=5.0, stop=stop)
         closing.callback(client.close)
-        intake = Intake(settings, client=client, ledger=ledger, engine=engine, worker=pool, stop=stop)
-        web = build_application(settings, ledger=ledger, intake=intake, worker=pool, space=space, registry=registry)
+        intake = Intake(settings, client=client, ledger=ledger, engine=engine, worker=pool, wishes=wishes, stop=stop)
+        web = build_application(
+            settings, ledger=ledger, intake=intake, worker=pool, space=space, alarms=alarms, registry=registry
+        )
+        watchdog = _build_watchdog(settings, ledger=ledger, engine=engine, stop=stop)
+        # Before anything of ours runs, so that no other host takes what is being taken up here.
+        watchdog.look(time.monotonic())
         engine.start()
-        for number, worker in enumerate(pool.workers):
-            closing.enter_context(_running(f"warm-up-{number}", stop, _keep_warm, worker, stop))
-        retention = _build_retention(settings, ledger)
-        closing.enter_context(_running("retention", stop, retention.run, stop, settings.sweep_seconds))
+        for name, run in _side_threads(settings, ledger=ledger, pool=pool, client=client, stop=stop):
+            closing.enter_context(_running(name, stop, run))
+        closing.enter_context(_running("alarms", stop, alarms.run, stop))
+        closing.enter_context(_running("watchdog", stop, watchdog.run))
         closing.enter_context(_running("intake", stop, intake.run))
         # Wakes the intake up, so that it need not sleep to its next look before it can end.
         closing.callback(intake.nudge)
@@ -73,6 +89,17 @@ def serve(settings: ServiceSettings) -> None:
         stop.wait()
         _log.info("stopping")
     _log.info("stopped")
+
+
+def _side_threads(
+    settings: ServiceSettings, *, ledger: Ledger, pool: WorkerPool, client: OrthancClient, stop: threading.Event
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What goes on beside the studies' way through the service, by name."""
+    for number, worker in enumerate(pool.workers):
+        yield f"warm-up-{number}", partial(_keep_warm, worker, stop)
+    for destination, dispatcher in _build_dispatchers(settings, ledger=ledger, client=client, stop=stop).items():
+        yield f"dispatcher-{destination}", dispatcher.run
+    yield "retention", partial(_build_retention(settings, ledger).run, stop, settings.sweep_seconds)
 
 
 def _build_pool(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
@@ -118,6 +145,7 @@ def _build_engine(
     ledger: Ledger,
     pool: WorkerPool,
     guards: _StepGuards,
+    wishes: "queue.SimpleQueue[Wish]",
     stop: threading.Event,
     closing: ExitStack,
 ) -> DurableEngine:
@@ -129,18 +157,49 @@ def _build_engine(
         worker=pool,
         data_folder=settings.data_folder,
         names=StudyNames(settings.data_folder / "log.key", plain=settings.log_study_uids),
+        destinations=settings.destinations,
+        look_again=lambda study_id: wishes.put(Wish(study_id)),
         stop=stop,
     )
     workflow.remove_leftovers()
     engine = DurableEngine(
         database_url=settings.resolved_database_url,
-        executor_id=settings.executor_id,
+        executor_id=settings.resolved_executor_id,
         steps=guards.wrap(workflow.steps),
         # One more than there are workers: the next study is fetched while the others run.
         concurrency=len(settings.devices) + 1,
     )
     closing.callback(engine.stop)
     return engine
+
+
+def _build_watchdog(
+    settings: ServiceSettings, *, ledger: Ledger, engine: DurableEngine, stop: threading.Event
+) -> Watchdog:
+    return Watchdog(
+        Heartbeats(ledger.database),
+        executor_id=settings.resolved_executor_id,
+        take_over_seconds=settings.take_over_seconds,
+        take_over=engine.take_over,
+        stop=stop,
+    )
+
+
+def _build_dispatchers(
+    settings: ServiceSettings, *, ledger: Ledger, client: OrthancClient, stop: threading.Event
+) -> dict[str, Dispatcher]:
+    outbox = Outbox(ledger.database)
+    return {
+        destination.name: Dispatcher(
+            outbox,
+            destination,
+            client=client,
+            retry_seconds=settings.retry_seconds,
+            poll_seconds=settings.poll_seconds,
+            stop=stop,
+        )
+        for destination in settings.destinations
+    }
 
 
 def _keep_warm(worker: Worker, stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ The plugin hands its part over in the environment (Orthanc's address and token, 
 one-machine default needs no file at all.
 """
 
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,7 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from orthanc_plugin.destinations import Destination
 from orthanc_plugin.errors import SettingsError
+from orthanc_plugin.rules import Rule
 
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
@@ -29,12 +32,18 @@ class ServiceSettings(BaseSettings):
     token : shared secret that callers must send as "Authorization: Bearer <token>"; none lets everybody in
     data_folder : where the database, cached source files and results live
     database_url : SQLAlchemy URL, SQLite in the data folder by default, PostgreSQL for many hosts
-    executor_id : name of this host among those that share a database
+    executor_id : name of this host among those that share a database; none takes the machine's host name
+    rules : which studies run, how urgently and when; tried from the first to the last
+    destinations : other archives that get a copy of the results
     worker_command : starts the pipeline's worker; only the model and the device are added
     model : a model folder; none takes the embedded demonstration model
     pipeline_config : the pipeline's own settings in a TOML file: series selection, limits and encoder input
     devices : one worker process for each, and as many studies side by side; the same device may stand twice
     quiet_seconds : how long a study must have been silent, on Orthanc's clock, besides being stable
+    incomplete_seconds : the same for a study of which fewer images came than the modality told
+    overdue_seconds : a study at rest that has no outcome after this long is an alarm
+    take_over_seconds : how long another host of the database must be silent before its work is taken over
+    retry_seconds : waits between attempts to send to a destination; the last one repeats
     poll_seconds, sweep_seconds : between two looks at the change log, and at all studies
     backlog_days : studies that last changed longer ago are left alone unless somebody asks
     worker_ready_seconds, worker_deadline_seconds : bounds on loading the model and on one study
@@ -56,12 +65,18 @@ class ServiceSettings(BaseSettings):
     token: SecretStr | None = None
     data_folder: Path = Path("/var/lib/curia-pacs")
     database_url: str | None = None
-    executor_id: str = Field("local", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    executor_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    rules: tuple[Rule, ...] = ()
+    destinations: tuple[Destination, ...] = ()
     worker_command: tuple[str, ...] = Field((sys.executable, "-m", "app.worker"), min_length=1)
     model: Path | None = None
     pipeline_config: Path | None = None
     devices: tuple[Device, ...] = Field(("auto",), min_length=1)
     quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
+    incomplete_seconds: Annotated[float, Field(ge=0)] = 300.0
+    overdue_seconds: Seconds = 3600.0
+    take_over_seconds: Seconds = 60.0
+    retry_seconds: tuple[Seconds, ...] = Field((10.0, 60.0, 300.0, 900.0, 3600.0), min_length=1)
     poll_seconds: Seconds = 2.0
     sweep_seconds: Seconds = 600.0
     backlog_days: Days = 7.0
@@ -89,6 +104,14 @@ class ServiceSettings(BaseSettings):
         if config is not None and not config.is_file():
             raise ValueError(f"expected a TOML file, found none at {config}")
         return config
+
+    @field_validator("rules", "destinations")
+    @classmethod
+    def _names_differ(cls, named: tuple[Rule | Destination, ...]) -> tuple[Rule | Destination, ...]:
+        names = [one.name for one in named]
+        if len(set(names)) < len(names):
+            raise ValueError(f"expected different names, got {', '.join(names)}")
+        return named
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
@@ -118,6 +141,13 @@ class ServiceSettings(BaseSettings):
     @property
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_folder.absolute() / 'service.sqlite'}"
+
+    @property
+    def resolved_executor_id(self) -> str:
+        """Only a shared database needs hosts told apart; a single one keeps its work when its name changes."""
+        if self.executor_id is not None:
+            return self.executor_id
+        return "local" if self.resolved_database_url.startswith("sqlite") else socket.gethostname()[:64]
 
     def full_worker_command(self, device: str) -> tuple[str, ...]:
         model = () if self.model is None else ("-m", str(self.model.absolute()))

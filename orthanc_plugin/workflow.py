@@ -5,29 +5,32 @@ folder, by a rename at its end, and uploads repeat the same bytes. What has a re
 again.
 """
 
+import contextlib
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from orthanc_plugin.delivery import are_in_archive, check_outputs, deliver, read_manifest
+from orthanc_plugin.delivery import are_in_archive, check_outputs, deliver, read_manifest, remove_abandoned
+from orthanc_plugin.destinations import Destination
 from orthanc_plugin.eligibility import Source, select_source
 from orthanc_plugin.errors import (
     DeliveryError,
     ResourceGoneError,
     ServiceError,
     ServiceStopping,
+    StudyCollisionError,
     WorkerCrashError,
     WorkOutdatedError,
 )
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.outbox import planned_deliveries
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.states import State
 from orthanc_plugin.worker import EXIT_RESOURCE
@@ -56,6 +59,7 @@ Step = Callable[[str], str]
 class StudyWorkflow:
     """The steps; each takes a work id and gives the state that the work is in afterwards.
 
+    look_again : told of a study, by its Orthanc id, that is no longer what its work was named after
     A step that gives a final state is the last one. Failures become states here, so that the engine replays
     answers and never exceptions.
     """
@@ -68,9 +72,13 @@ class StudyWorkflow:
         worker: WorkerPool,
         data_folder: Path,
         names: StudyNames,
+        destinations: Sequence[Destination],
+        look_again: Callable[[str], object],
         stop: threading.Event,
     ) -> None:
         self._client = client
+        self._destinations = destinations
+        self._look_again = look_again
         self._ledger = ledger
         self._worker = worker
         self._source_folder = data_folder / "source"
@@ -113,7 +121,9 @@ class StudyWorkflow:
         try:
             return step(job)
         except (ResourceGoneError, WorkOutdatedError) as error:
-            return self._end(job, State.SUPERSEDED, code=error.code, message=str(error))
+            state = self._end(job, State.SUPERSEDED, code=error.code, message=str(error))
+            self._look_again(job.orthanc_id)
+            return state
         except ServiceError as error:
             return self._end(job, State.FAILED, code=error.code, message=str(error))
 
@@ -130,16 +140,15 @@ class StudyWorkflow:
         return State.RUNNING
 
     def _run(self, job: Job) -> State:
-        if self._finished_manifest(job) is not None:
-            return State.RUNNING
-        if job.objects and are_in_archive(self._client, job.objects):
-            # The result folder was lost but the archive was not: nothing to compute, nothing to store.
+        if self._has_result(job):
             return State.RUNNING
         if not self._source(job).exists():
             self._download(job)
         return self._run_patiently(job)
 
     def _check(self, job: Job) -> State:
+        if not self._has_result(job) and (state := self._repeat(job)).is_final:
+            return state
         manifest = self._finished_manifest(job)
         if manifest is None:
             self._ledger.move(job.work_id, State.WRITING)
@@ -149,9 +158,14 @@ class StudyWorkflow:
         return State.WRITING
 
     def _store(self, job: Job) -> State:
+        if not self._has_result(job) and (state := self._check(job)).is_final:
+            return state
         self._ledger.move(job.work_id, State.STORING)
         manifest = self._finished_manifest(job)
         if manifest is not None:
+            # The patient may have been corrected or merged since the images were read.
+            self._current_source(job)
+            self._ledger.plan(job, manifest["outputs"])
             objects = [self._deliver(job, output) for output in manifest["outputs"]]
             self._ledger.move(job.work_id, State.STORING, objects=objects)
         return State.STORING
@@ -159,7 +173,9 @@ class StudyWorkflow:
     def _finish(self, job: Job) -> State:
         if not job.objects:
             raise DeliveryError("the pipeline completed but its result.json names no output")
-        self._ledger.move(job.work_id, State.STORED)
+        remove_abandoned(self._client, job.planned, [entry["sop_instance_uid"] for entry in job.objects])
+        deliveries = planned_deliveries(job.work_id, job.objects, self._destinations)
+        self._ledger.finish(job.work_id, deliveries)
         self._ledger.supersede_older(job)
         shutil.rmtree(self._source(job), ignore_errors=True)
         return State.STORED
@@ -169,17 +185,40 @@ class StudyWorkflow:
         with _becoming(self._source(job)) as folder:
             for instance_id in source.instance_ids:
                 (folder / f"{instance_id}.dcm").write_bytes(self._client.instance_file(instance_id))
+            self._add_earlier_reports(job, folder)
+
+    def _add_earlier_reports(self, job: Job, folder: Path) -> None:
+        """The study's last report of ours, which the new one names as its predecessor."""
+        for entry in self._ledger.earlier_reports(job):
+            with contextlib.suppress(ResourceGoneError):
+                dicom = self._client.instance_file(entry["orthanc_instance_id"])
+                (folder / f"earlier-{entry['orthanc_instance_id']}.dcm").write_bytes(dicom)
 
     def _current_source(self, job: Job) -> Source:
-        """The study's images, if they are still those that the work is named after."""
+        """The study's images, if they and the patient are still those that the work is named after."""
+        study = self._client.study(job.orthanc_id)
         series = self._client.series(job.orthanc_id)
-        source = select_source(series, self._ledger.own_series_uids(job.orthanc_id))
+        own = self._ledger.own_series_uids(job.orthanc_id)
+        source = select_source(series, own, demographics=study.demographics)
         if source is None or source.digest != job.source_digest:
-            raise WorkOutdatedError("the study's images changed before they were read")
+            raise WorkOutdatedError("the study's images or demographics changed while it was worked on")
+        if len(self._client.studies_named(job.study_instance_uid)) > 1:
+            raise StudyCollisionError("the archive has this Study Instance UID under several patients")
         return source
 
     def _deliver(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
         return deliver(self._client, self._results(job) / output["path"], output, study_id=job.orthanc_id)
+
+    def _has_result(self, job: Job) -> bool:
+        """Whether nothing is to be computed: the result is on this host, or all of it in the archive."""
+        if self._finished_manifest(job) is not None:
+            return True
+        return bool(job.objects) and are_in_archive(self._client, job.objects)
+
+    def _repeat(self, job: Job) -> State:
+        """Have the result on this host: the one that computed it is gone, and its files with it."""
+        self._fetch(job)
+        return self._run(job)
 
     def _run_patiently(self, job: Job) -> State:
         """Run the pipeline; a resource that ran out is waited for, a lost worker replaced, both within bounds."""
@@ -244,7 +283,7 @@ class StudyWorkflow:
         return self._source_folder / job.work_id
 
 
-@contextmanager
+@contextlib.contextmanager
 def _becoming(target: Path) -> Iterator[Path]:
     """A fresh folder that takes *target*'s place when the block ends well and has not removed it."""
     folder = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")

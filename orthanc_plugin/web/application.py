@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
+from orthanc_plugin.alarms import Alarms
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Ledger, StudyRow
 from orthanc_plugin.local_trouble import FreeSpace
@@ -40,11 +41,12 @@ def build_application(
     intake: Intake,
     worker: WorkerPool,
     space: FreeSpace,
+    alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
     """registry : further figures for ``/metrics`` stand in it"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
-    health = _Health(settings, intake=intake, worker=worker, space=space)
+    health = _Health(settings, intake=intake, worker=worker, space=space, alarms=alarms)
     registry.register(ServiceMetrics(ledger, worker, space=space, alarms=health.alarms))
     ProcessCollector(registry=registry)
     _add_health_routes(application, health, registry)
@@ -53,11 +55,18 @@ def build_application(
 
 
 class _Health:
-    def __init__(self, settings: ServiceSettings, *, intake: Intake, worker: WorkerPool, space: FreeSpace) -> None:
+    def __init__(
+        self, settings: ServiceSettings, *, intake: Intake, worker: WorkerPool, space: FreeSpace, alarms: Alarms
+    ) -> None:
         self._settings = settings
         self._intake = intake
         self._worker = worker
         self._space = space
+        self._alarms = alarms
+
+    @property
+    def overdue_seconds(self) -> float:
+        return self._settings.overdue_seconds
 
     def pipeline(self) -> View:
         identity = self._worker.identity
@@ -83,6 +92,7 @@ class _Health:
             "orthanc-out-of-reach": not self._is_in_contact(),
             "pipeline-down": self._worker.identity is None,
             "disk-full": self._space.is_low,
+            **self._alarms.states(),
         }
 
     def _is_in_contact(self) -> bool:
@@ -127,9 +137,12 @@ def _add_curia_routes(
         lstrip_blocks=True,
     )
 
+    def listed(rows: list[StudyRow]) -> View:
+        return work_list_view(rows, pipeline=health.pipeline(), overdue_seconds=health.overdue_seconds)
+
     def page(rows: list[StudyRow], *, up: str) -> Response:
         """*up* leads from the page to Orthanc's root."""
-        view = work_list_view(rows, pipeline=health.pipeline())
+        view = listed(rows)
         return HTMLResponse(pages.get_template("work_list.html").render(view, up=up))
 
     @application.post("/nudge", dependencies=guarded, status_code=202)
@@ -142,7 +155,7 @@ def _add_curia_routes(
         rows = ledger.work_list(limit)
         if _wants_page(request):
             return page(rows, up="../")
-        return JSONResponse(work_list_view(rows, pipeline=health.pipeline()))
+        return JSONResponse(listed(rows))
 
     @application.get("/curia/studies/{orthanc_id}", dependencies=guarded)
     def study(request: Request, orthanc_id: StudyId) -> Response:
@@ -151,7 +164,7 @@ def _add_curia_routes(
             return page([] if row is None else [row], up="../../")
         if row is None:
             raise HTTPException(404, "this study was not seen yet")
-        return JSONResponse(study_view(row))
+        return JSONResponse(study_view(row, overdue_seconds=health.overdue_seconds))
 
     @application.post("/curia/studies/{orthanc_id}/run", dependencies=guarded, status_code=202)
     def run(orthanc_id: StudyId) -> View:

@@ -3,6 +3,7 @@
 Nothing of the patient's is known here: the ledger holds UIDs, the pipeline's manifest and Orthanc's ids.
 """
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +16,8 @@ SCHEMA = "curia-pacs/worklist/1"
 View = dict[str, Any]
 
 
-def study_view(row: StudyRow) -> View:
-    """One study with its current work."""
+def study_view(row: StudyRow, *, overdue_seconds: float) -> View:
+    """One study with its current work; after *overdue_seconds* at rest without an outcome, a warning says so."""
     job = row.job
     result: Mapping[str, Any] = (job.result if job is not None else None) or {}
     return {
@@ -35,19 +36,31 @@ def study_view(row: StudyRow) -> View:
         "measurements": result.get("measurements", []),
         "objects": [] if job is None else [_object_view(entry) for entry in job.objects],
         "stages": result.get("stages", []),
-        "warnings": result.get("warnings", []),
+        "warnings": [*result.get("warnings", []), *_service_warnings(row, overdue_seconds)],
+        "deliveries": row.deliveries,
+        "rule": None if job is None else job.rule,
+        "priority": None if job is None else job.priority,
         "work_id": None if job is None else job.work_id,
         "worker_crashes": 0 if job is None else job.crashes,
     }
 
 
-def work_list_view(rows: list[StudyRow], *, pipeline: View) -> View:
+def work_list_view(rows: list[StudyRow], *, pipeline: View, overdue_seconds: float) -> View:
     return {
         "schema": SCHEMA,
         "research_use_only": True,
         "pipeline": pipeline,
-        "studies": [study_view(row) for row in rows],
+        "studies": [study_view(row, overdue_seconds=overdue_seconds) for row in rows],
     }
+
+
+def _service_warnings(row: StudyRow, overdue_seconds: float) -> list[View]:
+    warnings: list[View] = [] if row.job is None else [dict(warning) for warning in row.job.warnings]
+    age = 0.0 if row.stable_at is None or row.state.is_final else time.time() - row.stable_at
+    if age > overdue_seconds:
+        message = f"no result although the study has been at rest for {age / 60:.0f} minutes"
+        warnings.append({"code": "result-overdue", "message": message})
+    return warnings
 
 
 def _object_view(entry: Mapping[str, Any]) -> View:

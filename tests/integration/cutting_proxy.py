@@ -35,8 +35,9 @@ class _CuttingHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.stored += 1
-        if self.server.cut is not None and self.server.stored == self.server.cut_at:
+        is_upload = self.path == "/instances"
+        self.server.stored += is_upload
+        if is_upload and self.server.cut is not None and self.server.stored == self.server.cut_at:
             if self.server.answers_are_lost:
                 self._ask_orthanc(body)
             self.server.cut()

@@ -80,7 +80,7 @@ def test_orthanc_killed_while_arriving(site: Site, small_study: SmallStudy, undi
     undisturbed.check(site, uid, paths)
 
 
-@fault("Orthanc restarted", "running, service of its own", short=True)
+@fault("Orthanc restarted", "running, service of its own")
 def test_orthanc_restarted_under_a_running_service(
     tmp_path: Path, small_study: SmallStudy, undisturbed: Undisturbed
 ) -> None:
@@ -216,7 +216,7 @@ def test_database_locked(seconds: float, site: Site, small_study: SmallStudy, un
     undisturbed.check_alone(site, uid, paths)
 
 
-@fault("duplicates", "twice at once, and once more when stored", short=True)
+@fault("duplicates", "twice at once, and once more when stored")
 def test_duplicates(site: Site, small_study: SmallStudy, undisturbed: Undisturbed) -> None:
     uid, paths = small_study("duplicates")
     with ThreadPoolExecutor() as threads:

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from orthanc_plugin.eligibility import (
     SeriesFacts,
     StudyFacts,
     is_backlog,
+    missing_instances,
     remaining_quiet_seconds,
     select_source,
     why_not_read,
@@ -40,6 +42,29 @@ def test_results_do_not_change_the_digest() -> None:
 def test_a_late_slice_changes_the_digest() -> None:
     late = SeriesFacts("1.1", "CT", ("a", "b", "z"))
     assert select_source([CT]) != select_source([late])
+
+
+def test_corrected_demographics_change_the_digest() -> None:
+    digests = {one.digest for name in ("", "a", "b") if (one := select_source([CT], demographics=name)) is not None}
+    assert len(digests) == 3
+    corrected = select_source([CT], demographics="d")
+    assert corrected is not None
+    assert corrected.digest == hashlib.sha256(b"a\nb\nd").hexdigest()
+
+
+def test_images_that_say_they_are_ours_are_no_source_though_the_ledger_was_lost() -> None:
+    ours = SeriesFacts("1.9", "MR", ("z",), tags={"Manufacturer": "curia-pacs"})
+    assert select_source([CT, ours]) == select_source([CT])
+
+
+@pytest.mark.parametrize(
+    ("expected", "missing"), [((None, None), 0), ((2, 1), 0), ((5, 1), 3), ((5, 4), 6), ((1, 4), 3), ((0, None), 0)]
+)
+def test_missing_images_are_counted_series_by_series(expected: tuple, missing: int) -> None:
+    told = [replace(one, expected=number) for one, number in zip((CT, MR), expected, strict=True)]
+    source = select_source([*told, replace(SEG, expected=9)])
+    assert source is not None
+    assert missing_instances(source) == missing
 
 
 def test_series_that_we_wrote_are_no_source_whatever_they_call_themselves() -> None:

@@ -132,6 +132,41 @@ def test_work_list_shows_the_current_work_of_each_study(ledger: Ledger) -> None:
     assert ledger.known_studies() == {"orthanc-1"}
 
 
+def test_work_that_another_host_put_back_is_not_put_back_twice(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    walk(ledger, "w1", State.RUNNING, State.FAILED)
+    ledger.requeue("w1")
+    ledger.move("w1", State.RUNNING)
+    ledger.requeue("w1")
+    assert ledger.job("w1").state is State.RUNNING
+
+
+def test_every_attempts_bytes_are_planned_and_so_are_those_that_lie_there(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, replace(JOB, objects=[{"series_instance_uid": "9", "sop_instance_uid": "1", "sha256": "a"}]))
+    ledger.plan(ledger.job("w1"), [{"sop_instance_uid": "1", "sha256": "b"}, {"sop_instance_uid": "2", "sha256": "c"}])
+    ledger.plan(ledger.job("w1"), [{"sop_instance_uid": "1", "sha256": "b"}])
+    assert ledger.job("w1").planned == {"1": ["a", "b"], "2": ["c"]}
+
+
+def test_what_is_at_rest_without_outcome_is_overdue_whether_or_not_it_has_work(ledger: Ledger) -> None:
+    second, third, fourth = (replace(STUDY, orthanc_id=f"orthanc-{number}") for number in (2, 3, 4))
+    ledger.add_job(STUDY, JOB)
+    since = ledger.note_stable(second)
+    ledger.note_study(third, State.WAITING, reason="held back by the rule night")
+    ledger.add_job(fourth, replace(JOB, work_id="w4", orthanc_id="orthanc-4"))
+    walk(ledger, "w4", State.RUNNING, State.FAILED)
+    assert [one.orthanc_id for one in ledger.overdue(3600.0)] == ["orthanc-1"]
+    assert [(one.orthanc_id, one.since) for one in ledger.overdue(-1.0)] == [("orthanc-1", 1.0), ("orthanc-2", since)]
+
+
+def test_earlier_reports_are_those_of_the_last_result_before(ledger: Ledger) -> None:
+    for number in (1, 2, 3):
+        objects = [{"kind": kind, "name": f"{kind}{number}", "series_instance_uid": "9"} for kind in ("SEG", "SR")]
+        ledger.add_job(STUDY, replace(JOB, work_id=f"w{number}", queued_at=float(number), objects=objects))
+    assert ledger.earlier_reports(ledger.job("w1")) == []
+    assert [entry["name"] for entry in ledger.earlier_reports(ledger.job("w3"))] == ["SR2"]
+
+
 def test_stable_since_is_the_first_time_since_the_study_was_arriving(ledger: Ledger) -> None:
     first = ledger.note_stable(STUDY)
     assert ledger.note_stable(STUDY) == first

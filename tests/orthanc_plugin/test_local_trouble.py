@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from orthanc_plugin.errors import ServiceStopping
-from orthanc_plugin.local_trouble import FreeSpace, patient
+from orthanc_plugin.local_trouble import FreeSpace, patient, tolerated
 
 
 def roomy(folder: Path) -> FreeSpace:
@@ -52,3 +52,10 @@ def test_no_step_begins_while_there_is_no_room(tmp_path: Path) -> None:
     with pytest.raises(ServiceStopping):
         patient("fetch", step, space, stop)("w1")
     assert calls == []
+
+
+def test_trouble_that_is_tolerated_ends_the_block_and_a_defect_is_raised() -> None:
+    with tolerated("heartbeat"):
+        raise sa.exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+    with pytest.raises(ValueError, match="state"), tolerated("heartbeat"):
+        raise ValueError("state")

@@ -17,7 +17,14 @@ def check(settings: Path) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("text", "exit_code", "output"),
     [
-        ('data_folder = "{folder}/data"', 0, "settings are valid\n"),
+        ('data_folder = "{folder}/data"', 0, "settings are valid\nhost: local\n"),
+        (
+            'data_folder = "{folder}/data"\n[[rules]]\nname = "night MR"\nmodalities = ["MR"]\nstart = "19:00-06:00"\n'
+            '[[destinations]]\nname = "pacs"\nmodality = "main"\nkinds = ["SR"]\n',
+            0,
+            "settings are valid\nhost: local\nrule 1: night MR: modalities MR: start 19:00-06:00\n"
+            "destination pacs: main, SR\n",
+        ),
         ("sweep = 1", 2, "settings: sweep: Extra inputs are not permitted\n"),
     ],
 )

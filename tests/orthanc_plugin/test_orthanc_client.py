@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orthanc_plugin.changes import CURSOR, ChangeLog
+from orthanc_plugin.changes import ChangeLog
 from orthanc_plugin.delivery import are_in_archive, check_outputs, deliver
 from orthanc_plugin.errors import (
     ArchiveRefusedError,
@@ -30,6 +30,9 @@ OUTPUT = {
     "sha256": hashlib.sha256(DICOM).hexdigest(), "bytes": len(DICOM),
 }  # fmt: skip
 ANSWER = {"ID": "i", "ParentSeries": "se", "ParentStudy": "st", "Status": "Success"}
+
+
+CURSOR = "orthanc-changes/here"
 
 
 class Archive(ThreadingHTTPServer):
@@ -169,7 +172,7 @@ def test_change_log_is_read_from_the_cursor_to_its_end(tmp_path: Path) -> None:
     }
     with archive() as (client, server):
         server.answers = answers
-        assert list(ChangeLog(client, ledger).read()) == [("a",), ("b",)]
+        assert list(ChangeLog(client, ledger, reader="here").read()) == [("a",), ("b",)]
     assert ledger.cursor(CURSOR) == 12
     ledger.close()
 
@@ -183,6 +186,6 @@ def test_cursor_starts_at_the_end_and_again_when_the_log_is_another(
         ledger.set_cursor(CURSOR, cursor)
     with archive() as (client, server):
         server.answers = {"GET /changes?last=": [(200, {"Changes": [], "Last": 20, "Done": True})]}
-        ChangeLog(client, ledger).rewind_if_replaced()
+        ChangeLog(client, ledger, reader="here").rewind_if_replaced()
     assert ledger.cursor(CURSOR) == expected
     ledger.close()

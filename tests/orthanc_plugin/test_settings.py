@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def test_defaults_need_no_file() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 8790)
     assert settings.resolved_database_url == "sqlite:////var/lib/curia-pacs/service.sqlite"
     assert settings.full_worker_command("auto")[1:] == ("-m", "app.worker", "--device", "auto")
+
+
+def test_hosts_are_told_apart_where_they_share_a_database(tmp_path: Path) -> None:
+    assert read_settings(None).resolved_executor_id == "local"
+    shared = read_settings(write(tmp_path, 'database_url = "postgresql+psycopg://h/d"'))
+    assert shared.resolved_executor_id == socket.gethostname()
+    named = read_settings(write(tmp_path, 'database_url = "postgresql+psycopg://h/d"\nexecutor_id = "a"'))
+    assert named.resolved_executor_id == "a"
 
 
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +66,16 @@ def test_the_pipelines_settings_go_to_the_worker(tmp_path: Path) -> None:
         ('model = "/nowhere"', "settings: model: .*expected a model folder, found none at /nowhere"),
         ('listen = "0.0.0.0:8790"', "token: needed because 0.0.0.0:8790 can be reached from other machines"),
         ("listen = ", "is not valid TOML"),
+        (
+            '[[rules]]\nname = "a"\ncalling_aet = "("',
+            "settings: rules: 0: calling_aet: .*expected a regular expression",
+        ),
+        ('[[rules]]\nname = "a"\n[[rules]]\nname = "a"', "settings: rules: .*expected different names, got a, a"),
+        ('[[destinations]]\nname = "a"', "settings: destinations: 0: .*a: expected either modality or stow_url"),
+        (
+            '[[destinations]]\nname = "a"\nstow_url = "http://a"\nstorage_commitment = true',
+            "a: storage_commitment goes with modality only",
+        ),
     ],
 )
 def test_wrong_settings_are_named(tmp_path: Path, text: str, message: str) -> None:

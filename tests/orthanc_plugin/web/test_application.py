@@ -1,6 +1,8 @@
 """The routes on a real ledger; no Orthanc and no pipeline are up."""
 
+import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+from orthanc_plugin.alarms import Alarms
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Job, Ledger
@@ -59,8 +62,13 @@ def client(ledger: Ledger, tmp_path: Path) -> Iterator[TestClient]:
     registry = CollectorRegistry()
     StageMetrics(registry, ledger)
     orthanc = OrthancClient(settings, patience_seconds=0.1, stop=stop)
-    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=pool, stop=stop)
-    application = build_application(settings, ledger=ledger, intake=intake, worker=pool, space=space, registry=registry)
+    alarms = Alarms(ledger, settings.overdue_seconds)
+    registry.register(alarms)
+    wishes: queue.SimpleQueue = queue.SimpleQueue()
+    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=pool, wishes=wishes, stop=stop)
+    application = build_application(
+        settings, ledger=ledger, intake=intake, worker=pool, space=space, alarms=alarms, registry=registry
+    )
     with TestClient(application) as client:
         yield client
     orthanc.close()
@@ -93,6 +101,29 @@ def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger:
     assert study["seconds"] == {"fetch": 0.5, "queued": 2.0}
     assert study["stable"] == "1970-01-01T00:01:40+00:00"
     assert study["objects"][0]["explorer"] == "app/explorer.html#series?uuid=s"
+
+
+def test_a_study_without_outcome_is_an_alarm_in_the_list_and_in_the_metrics(client: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, replace(JOB, stable_at=time.time() - 3540.0, warnings=[{"code": "c", "message": "m"}]))
+    assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [{"code": "c", "message": "m"}]
+    assert "curia_overdue_studies 0.0" in client.get("/metrics").text
+    ledger.add_job(STUDY, replace(JOB, work_id="w2", stable_at=time.time() - 3660.0))
+    warning = {"code": "result-overdue", "message": "no result although the study has been at rest for 61 minutes"}
+    assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [warning]
+    assert warning["message"] in client.get("/curia/worklist", headers=PAGE).text
+    lines = client.get("/metrics").text.splitlines()
+    assert {"curia_overdue_studies 1.0", 'curia_alarm{alarm="result-overdue"} 1.0'} <= set(lines)
+    assert "result-overdue" in client.get("/readyz").json()["alarms"]
+
+
+def test_one_study_uid_of_two_patients_is_an_alarm_until_the_study_has_other_work(
+    client: TestClient, ledger: Ledger
+) -> None:
+    ledger.add_job(STUDY, JOB)
+    ledger.end("w1", State.FAILED, code="study-uid-collision", message="two patients")
+    assert "study-uid-collision" in client.get("/readyz").json()["alarms"]
+    ledger.add_job(STUDY, replace(JOB, work_id="w2"))
+    assert "study-uid-collision" not in client.get("/readyz").json()["alarms"]
 
 
 def test_seconds_from_stable_to_stored(client: TestClient, ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
+from orthanc_plugin.alarms import Alarms
 from orthanc_plugin.ledger import Ledger
 from orthanc_plugin.local_trouble import FreeSpace
 from orthanc_plugin.stage_metrics import StageMetrics
@@ -32,6 +33,7 @@ def families(tmp_path: Path) -> Iterator[list[Metric]]:
     pool = WorkerPool([], stop=threading.Event())
     space = FreeSpace(tmp_path, least_bytes=0)
     registry.register(ServiceMetrics(ledger, pool, space=space, alarms=lambda: {"disk-full": False}))
+    registry.register(Alarms(ledger, 3600.0))
     yield list(registry.collect())
     ledger.close()
 

@@ -1,0 +1,12 @@
+# The service with the pipeline; Orthanc's image needs no more than plugin.py and button.js.
+FROM python:3.11-slim-bookworm
+WORKDIR /opt/curia-pacs
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN pip install --no-cache-dir -r requirements.lock
+COPY app app
+COPY operators operators
+COPY orthanc_plugin orthanc_plugin
+COPY trainer trainer
+RUN pip install --no-cache-dir --no-deps --editable . && install -d -m 700 /var/lib/curia-pacs
+EXPOSE 8790
+CMD ["curia-orthanc"]

@@ -1,0 +1,47 @@
+"""A real PostgreSQL (Debian's package) of our own: a fresh cluster on a free loopback port, in a folder of its own."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+PROGRAMS = Path("/usr/lib/postgresql")
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[str]:
+    """SQLAlchemy URL of an empty database; *folder* is made and removed."""
+    folder.mkdir()
+    # PostgreSQL refuses to run as root.
+    owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    shutil.chown(folder, owner)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    cluster = str(folder / "cluster")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    _call(owner, "initdb", "-D", cluster, "-U", "curia", "-A", "trust", "--no-sync")
+    _call(owner, "pg_ctl", "-D", cluster, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        with psycopg.connect(f"postgresql://curia@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE curia")
+        yield f"postgresql+psycopg://curia@127.0.0.1:{port}/curia"
+    finally:
+        _call(owner, "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def _call(owner: str, program: str, *arguments: str) -> None:
+    found = sorted(PROGRAMS.glob(f"*/bin/{program}"))
+    if not found:
+        pytest.fail("no PostgreSQL on this machine; make test installs it")
+    user = owner if os.geteuid() == 0 else None
+    # Its log takes over the standard error, so nothing may be piped.
+    subprocess.run([str(found[-1]), *arguments], user=user, check=True, timeout=60, cwd="/", stdout=subprocess.DEVNULL)

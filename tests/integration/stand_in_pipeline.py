@@ -1,0 +1,61 @@
+"""A pipeline that keeps the worker's protocol and writes a SEG and an SR without computing anything.
+
+UIDs are a function of the study and the number of its images, the content's time is that of the run: as with the real
+pipeline, a second run on the same images writes other bytes under the same UIDs.
+"""
+
+import hashlib
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+COPIED = ("PatientID", "PatientName", "StudyInstanceUID")
+
+
+def write_output(kind: str, source: Dataset, count: int, folder: Path) -> dict[str, Any]:
+    sop_class = {"SEG": SegmentationStorage, "SR": ComprehensiveSRStorage}[kind]
+    dataset = Dataset()
+    for keyword in COPIED:
+        setattr(dataset, keyword, getattr(source, keyword))
+    dataset.Modality, dataset.SOPClassUID = kind, sop_class
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, str(count)])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, "series", str(count)])
+    dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = folder / f"{kind}.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    dicom = path.read_bytes()
+    return {
+        "path": path.name, "kind": kind, "sop_class_uid": sop_class, "series_instance_uid": dataset.SeriesInstanceUID,
+        "sop_instance_uid": dataset.SOPInstanceUID, "sha256": hashlib.sha256(dicom).hexdigest(), "bytes": len(dicom),
+    }  # fmt: skip
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    say({"ready": True, "pipeline_digest": "stand-in", "model": {"name": "stand-in"}})
+    for line in sys.stdin:
+        request = json.loads(line)
+        read = [dcmread(path) for path in sorted(Path(request["input"]).glob("*.dcm"))]
+        images = [one for one in read if one.Modality == "CT"]
+        earlier = [one.SOPInstanceUID for one in read if one.Modality == "SR"]
+        output = Path(request["output"])
+        outputs = [write_output(kind, images[0], len(images), output) for kind in ("SEG", "SR")]
+        manifest = {"status": "completed", "outputs": outputs, "earlier": earlier}
+        (output / "result.json").write_text(json.dumps(manifest))
+        say({"id": request["id"], "exit_code": 0, "seconds": 0.0})
+
+
+if __name__ == "__main__":
+    main()

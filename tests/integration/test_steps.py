@@ -1,0 +1,270 @@
+"""The steps one by one on a real Orthanc: what changes between two of them, on which host the next one runs, and
+what goes to another archive."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from integration.running_site import Site, running_site
+from integration.warm_stand_in import warm_pool
+from orthanc_plugin.delivery import sha256_of
+from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
+from orthanc_plugin.destinations import Destination
+from orthanc_plugin.eligibility import missing_instances, select_source, work_identity
+from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.outbox import Dispatcher, Outbox
+from orthanc_plugin.service_log import StudyNames
+from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.states import State
+from orthanc_plugin.workflow import StudyWorkflow
+
+pytestmark = pytest.mark.integration
+
+MakeStudy = Callable[[str], tuple[str, list[Path]]]
+STEPS = ("fetch", "run", "check", "store", "finish")
+
+
+class Bench:
+    """One Orthanc and one ledger, with as many hosts as a test wants, whose steps it calls itself."""
+
+    def __init__(self, site: Site, peer: LocalOrthanc, folder: Path, closing: ExitStack) -> None:
+        self.site, self.peer, self.looked_again = site, peer, list[str]()
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+        closing.callback(self.ledger.close)
+        self.folder, self._closing, self._stop = folder, closing, threading.Event()
+        settings = ServiceSettings(
+            orthanc_url=site.orthanc.url, orthanc_username=USER, orthanc_password=site.orthanc.password
+        )
+        self.client = OrthancClient(settings, patience_seconds=5.0, stop=self._stop)
+        closing.callback(self.client.close)
+
+    def host(self, name: str, *destinations: Destination) -> dict[str, Callable[[str], str]]:
+        folder = self.folder / name
+        for part in ("source", "results"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        pool = warm_pool(self._stop)
+        self._closing.callback(pool.close)
+        workflow = StudyWorkflow(
+            client=self.client, ledger=self.ledger, worker=pool, data_folder=folder,
+            names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
+            look_again=self.looked_again.append, stop=self._stop,
+        )  # fmt: skip
+        return dict(workflow.steps)
+
+    def arrive(self, paths: list[Path]) -> Job:
+        """Send the images, and enter the work on what is then in Orthanc."""
+        self.site.send(paths)
+        (orthanc_id,) = self.client.studies_named(str(dcmread(paths[0]).StudyInstanceUID))
+        study = self.client.study(orthanc_id)
+        own = self.ledger.own_series_uids(orthanc_id)
+        source = select_source(self.client.series(orthanc_id), own, demographics=study.demographics)
+        assert source is not None
+        digests = {"source_digest": source.digest, "pipeline_digest": "stand-in"}
+        work_id = work_identity(study_instance_uid=study.study_instance_uid, **digests)
+        now = float(len(self.ledger.jobs_of(orthanc_id)))
+        job = Job(
+            work_id=work_id, orthanc_id=orthanc_id, study_instance_uid=study.study_instance_uid, **digests,
+            state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=now, queued_at=now,
+            started_at=None, finished_at=None, timings={}, result=None, objects=[],
+        )  # fmt: skip
+        assert self.ledger.add_job(study, job)
+        return job
+
+    def go(self, host: dict[str, Callable[[str], str]], job: Job, *steps: str) -> Job:
+        for step in steps:
+            host[step](job.work_id)
+        return self.ledger.job(job.work_id)
+
+    def stored_sha256(self, job: Job) -> dict[str, str]:
+        return {
+            entry["kind"]: sha256_of(self.client.instance_file(entry["orthanc_instance_id"])) for entry in job.objects
+        }
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("bench")
+    peer = LocalOrthanc(folder / "peer", extra={"DicomAet": "PEER"})
+    modalities = {"demo": [CALLING_AET, "127.0.0.1", 104], "peer": ["PEER", "127.0.0.1", peer.dicom_port]}
+    with ExitStack() as closing:
+        site = closing.enter_context(running_site(folder / "orthanc", extra={"DicomModalities": modalities}))
+        yield Bench(site, peer, folder, closing)
+
+
+def changed(paths: list[Path], folder: Path, **values: str) -> list[Path]:
+    """Copies of the files with some attributes set."""
+    copies = []
+    for path in paths:
+        dataset = dcmread(path)
+        for keyword, value in values.items():
+            setattr(dataset, keyword, value)
+        copies.append(folder / path.name)
+        dataset.save_as(copies[-1])
+    return copies
+
+
+def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, make_study: MakeStudy) -> None:
+    job = bench.arrive(make_study("steps-taken-over")[1])
+    first, second = bench.host("first"), bench.host("second")
+    bench.go(first, job, "fetch", "run", "check")
+    results = bench.folder / "first" / "results" / job.work_id
+    seg = (results / "SEG.dcm").read_bytes()
+    # The first host notes what it is about to store, stores one of the two and dies.
+    bench.ledger.move(job.work_id, State.STORING)
+    bench.ledger.plan(
+        job, [{"sop_instance_uid": str(dcmread(results / "SEG.dcm").SOPInstanceUID), "sha256": sha256_of(seg)}]
+    )
+    bench.client.store_instance(seg)
+    done = bench.go(second, job, "store", "finish")
+    assert done.state is State.STORED, done.reason_message
+    assert bench.site.modalities(job.orthanc_id) == {"CT": 1, "SEG": 1, "SR": 1}
+    # The ledger holds the bytes that lie in the archive: the first host's SEG, the second's SR.
+    assert bench.stored_sha256(done) == {entry["kind"]: entry["sha256"] for entry in done.objects}
+    assert bench.stored_sha256(done)["SEG"] == sha256_of(seg)
+
+
+def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: Bench, make_study: MakeStudy) -> None:
+    job = bench.arrive(make_study("steps-abandoned")[1])
+    host = bench.host("abandoned")
+    bench.go(host, job, "fetch", "run", "check")
+    # The dead host's device rounded otherwise: other content, another UID.
+    abandoned = dcmread(bench.folder / "abandoned" / "results" / job.work_id / "SEG.dcm")
+    abandoned.SOPInstanceUID = generate_uid()
+    abandoned.save_as(bench.folder / "abandoned.dcm")
+    dicom = (bench.folder / "abandoned.dcm").read_bytes()
+    bench.client.store_instance(dicom)
+    bench.ledger.plan(job, [{"sop_instance_uid": str(abandoned.SOPInstanceUID), "sha256": sha256_of(dicom)}])
+    done = bench.go(host, job, "store", "finish")
+    assert done.state is State.STORED, done.reason_message
+    assert bench.client.instances_named(str(abandoned.SOPInstanceUID)) == ()
+    assert bench.site.modalities(job.orthanc_id) == {"CT": 1, "SEG": 1, "SR": 1}
+
+
+def test_what_orthanc_tells_of_a_study(bench: Bench, make_study: MakeStudy, tmp_path: Path) -> None:
+    _, paths = make_study("steps-facts")
+    job = bench.arrive(changed(paths, tmp_path, ImagesInAcquisition=str(len(paths) + 3), StudyDescription="FOLLOW-UP"))
+    (series,) = bench.client.series(job.orthanc_id)
+    source = select_source([series])
+    assert source is not None
+    assert missing_instances(source) == 3
+    assert bench.client.calling_aet(series.instance_ids[0]) == CALLING_AET
+    assert bench.client.study(job.orthanc_id).tags["StudyDescription"] == "FOLLOW-UP"
+    over_rest = bench.client.store_instance(changed(paths[:1], tmp_path, SOPInstanceUID="1.2.3")[0].read_bytes())
+    assert bench.client.calling_aet(over_rest.instance_id) is None
+
+
+def test_bytes_that_nobody_meant_to_store_are_no_result(bench: Bench, make_study: MakeStudy) -> None:
+    job = bench.arrive(make_study("steps-foreign")[1])
+    host = bench.host("foreign")
+    bench.go(host, job, "fetch", "run", "check")
+    other = dcmread(bench.folder / "foreign" / "results" / job.work_id / "SEG.dcm")
+    other.ImageComments = "another's"
+    other.save_as(bench.folder / "other.dcm")
+    bench.client.store_instance((bench.folder / "other.dcm").read_bytes())
+    done = bench.go(host, job, "store")
+    assert (done.state, done.reason_code) == (State.FAILED, "delivery-failed")
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [({"PatientName": "CORRECTED"}, "work-outdated"), ({"PatientID": "MERGED"}, "study-gone")],
+    ids=["another name", "another patient"],
+)
+def test_a_patient_corrected_or_merged_before_storing_stores_nothing_and_looks_again(
+    bench: Bench, make_study: MakeStudy, tmp_path: Path, values: dict[str, str], code: str
+) -> None:
+    _, paths = make_study(f"steps-{code}")
+    job = bench.arrive(paths)
+    host = bench.host("demographics")
+    bench.go(host, job, "fetch", "run", "check")
+    bench.site.orthanc.http.delete(f"/studies/{job.orthanc_id}").raise_for_status()
+    again = bench.arrive(changed(paths, tmp_path, **values))
+    done = bench.go(host, job, "store")
+    assert (done.state, done.reason_code) == (State.SUPERSEDED, code)
+    assert bench.looked_again[-1] == job.orthanc_id
+    assert bench.site.modalities(again.orthanc_id) == {"CT": 1}
+    # The work on the corrected study is other work, and goes through.
+    assert again.work_id != job.work_id
+    assert bench.go(host, again, *STEPS).state is State.STORED
+
+
+def test_one_study_uid_under_two_patients_stores_nothing(bench: Bench, make_study: MakeStudy, tmp_path: Path) -> None:
+    _, paths = make_study("steps-collision")
+    job = bench.arrive(paths)
+    host = bench.host("collision")
+    bench.go(host, job, "fetch", "run", "check")
+    bench.site.send(changed(paths, tmp_path, PatientID="SOMEBODY-ELSE"))
+    done = bench.go(host, job, "store", "finish")
+    assert (done.state, done.reason_code) == (State.FAILED, "study-uid-collision")
+    assert "SOMEBODY" not in str(done.reason_message)
+    for orthanc_id in bench.client.studies_named(job.study_instance_uid):
+        assert bench.site.modalities(orthanc_id) == {"CT": 1}
+
+
+def test_a_late_slice_hands_the_earlier_report_to_the_pipeline(bench: Bench, make_study: MakeStudy) -> None:
+    _, paths = make_study("steps-late")
+    host = bench.host("late")
+    first = bench.go(host, bench.arrive(paths[:-1]), *STEPS)
+    second = bench.go(host, bench.arrive(paths[-1:]), *STEPS)
+    (report,) = (entry for entry in first.objects if entry["kind"] == "SR")
+    assert first.result is not None
+    assert second.result is not None
+    assert first.result["earlier"] == []
+    assert second.result["earlier"] == [report["sop_instance_uid"]]
+    assert bench.ledger.job(first.work_id).state is State.SUPERSEDED
+
+
+def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: Bench, make_study: MakeStudy) -> None:
+    peer = bench.peer
+    by_store = Destination(name="pacs", modality="peer", storage_commitment=True, kinds=frozenset({"SR"}))
+    by_stow = Destination(name="web", stow_url=f"{peer.url}/dicom-web", stow_username=USER, stow_password=peer.password)
+    job = bench.go(bench.host("forward", by_store, by_stow), bench.arrive(make_study("steps-forward")[1]), *STEPS)
+    outbox = Outbox(bench.ledger.database)
+    dispatchers = [
+        Dispatcher(outbox, one, client=bench.client, retry_seconds=[60.0], poll_seconds=1.0, stop=threading.Event())
+        for one in (by_store, by_stow)
+    ]
+    now = job.finished_at or 0.0
+    assert outbox.count_pending() == {"pacs": 1, "web": 2}
+    for dispatcher in dispatchers:
+        dispatcher.send_due(now + 1.0)
+    assert outbox.count_pending() == {"pacs": 1, "web": 2}
+    row = bench.ledger.study_row(job.orthanc_id)
+    assert row is not None
+    assert {(one["destination"], one["attempts"]) for one in row.deliveries} == {("pacs", 1), ("web", 1), ("web", 0)}
+    _let_the_peer_know_us(bench)
+    with peer:
+        for dispatcher in dispatchers:
+            dispatcher.send_due(now + 1e4)
+        assert outbox.count_pending() == {}
+        assert _sop_instance_uids(peer) == sorted(entry["sop_instance_uid"] for entry in job.objects)
+        for dispatcher in dispatchers:
+            dispatcher.send_due(now + 1e6)
+    row = bench.ledger.study_row(job.orthanc_id)
+    assert row is not None
+    assert sorted((one["destination"], one["attempts"]) for one in row.deliveries) == [
+        ("pacs", 2),
+        ("web", 1),
+        ("web", 2),
+    ]
+
+
+def _let_the_peer_know_us(bench: Bench) -> None:
+    """The peer reports its commitment to our address, which is known only now."""
+    path = bench.peer.folder / "orthanc.json"
+    configuration: dict[str, Any] = json.loads(path.read_text())
+    configuration["DicomModalities"] = {"site": [ORTHANC_AET, "127.0.0.1", bench.site.orthanc.dicom_port]}
+    path.write_text(json.dumps(configuration))
+
+
+def _sop_instance_uids(peer: LocalOrthanc) -> list[str]:
+    instances = peer.http.get("/instances", params={"expand": ""}).json()
+    return sorted(one["MainDicomTags"]["SOPInstanceUID"] for one in instances)

@@ -1,0 +1,39 @@
+"""The durable engine itself, on SQLite."""
+
+import threading
+from pathlib import Path
+
+from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.states import State
+
+
+def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
+    order: list[str] = []
+    begun, released, done = threading.Event(), threading.Event(), threading.Event()
+
+    def step(work_id: str) -> str:
+        order.append(work_id)
+        begun.set()
+        assert released.wait(20)
+        if len(order) == 4:
+            done.set()
+        return State.STORED.value
+
+    engine = DurableEngine(
+        database_url=f"sqlite:///{tmp_path / 'engine.sqlite'}",
+        executor_id="here",
+        steps=[("step", step)],
+        concurrency=1,
+    )
+    engine.start()
+    try:
+        engine.ensure("first", priority=100)
+        assert begun.wait(20)
+        engine.ensure("ordinary", priority=100)
+        engine.ensure("later", priority=500)
+        engine.ensure("emergency", priority=1)
+        released.set()
+        assert done.wait(20)
+    finally:
+        engine.stop()
+    assert order == ["first", "emergency", "ordinary", "later"]
