@@ -174,14 +174,17 @@ class Intake:
         source = select_source(series, self._ledger.own_series_uids(study_id), demographics=study.demographics)
         if study_id in self._forced:
             self._decide_forced(study, source)
-        elif not self._is_settled(study_id, source):
+        elif (job := self._standing_job(study_id, source)) is not None:
+            self._ledger.make_current(study, job)
+        else:
             self._decide(study, source)
 
-    def _is_settled(self, study_id: str, source: Source | None) -> bool:
-        """Whether the study's present images were dealt with, or are being dealt with."""
-        return source is not None and any(
-            job.source_digest == source.digest and self._stands(job) for job in self._ledger.jobs_of(study_id)
-        )
+    def _standing_job(self, study_id: str, source: Source | None) -> Job | None:
+        """The work that dealt with the study's present images, or is dealing with them."""
+        if source is None:
+            return None
+        jobs = reversed(self._ledger.jobs_of(study_id))
+        return next((job for job in jobs if job.source_digest == source.digest and self._stands(job)), None)
 
     def _stands(self, job: Job) -> bool:
         """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""

@@ -118,7 +118,8 @@ class Ledger:
             }
             for one in series
         ]
-        self._put(db.series, orthanc_id, series=facts)
+        with self._engine.begin() as connection:
+            db.put(connection, db.series, {"orthanc_id": orthanc_id, "series": facts})
 
     def note_stable(self, study: StudyFacts) -> float:
         """When the study was first seen stable since it was last seen arriving, in epoch seconds."""
@@ -143,10 +144,17 @@ class Ledger:
 
     def add_job(self, study: StudyFacts, job: Job) -> bool:
         """Enter the work unless it is known, and make it the study's current work; true when it is new."""
+        current = _study_columns(study, state=State.QUEUED.value, reason=None, work_id=job.work_id)
         with self._engine.begin() as connection:
             is_new = db.insert_once(connection, db.jobs, _as_columns(job))
-        self._put_study(study, state=State.QUEUED.value, reason=None, work_id=job.work_id)
+            db.put(connection, db.studies, current)
         return is_new
+
+    def make_current(self, study: StudyFacts, job: Job) -> None:
+        """Have the study stand as *job* does: images that came after it may be gone again."""
+        row = self.study_row(study.orthanc_id)
+        if row is None or row.job is None or row.job.work_id != job.work_id:
+            self._put_study(study, state=State.QUEUED.value, reason=None, work_id=job.work_id)
 
     def job(self, work_id: str) -> Job:
         with self._engine.begin() as connection:
@@ -295,12 +303,8 @@ class Ledger:
         return [entry for entry in before[-1].objects if entry["kind"] == "SR"] if before else []
 
     def _put_study(self, study: StudyFacts, **values: Any) -> None:
-        values |= {"study_instance_uid": study.study_instance_uid, "updated_at": time.time()}
-        self._put(db.studies, study.orthanc_id, **values)
-
-    def _put(self, table: sa.Table, orthanc_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:
-            db.put(connection, table, {"orthanc_id": orthanc_id} | values)
+            db.put(connection, db.studies, _study_columns(study, **values))
 
     def _select_jobs(self, condition: sa.ColumnElement[bool]) -> list[Job]:
         with self._engine.begin() as connection:
@@ -323,6 +327,11 @@ class Ledger:
         query = sa.select(db.deliveries).where(db.deliveries.c.work_id.in_(work_ids)).order_by(*order)
         with self._engine.begin() as connection:
             return list(connection.execute(query))
+
+
+def _study_columns(study: StudyFacts, **values: Any) -> dict[str, Any]:
+    of_study = {"orthanc_id": study.orthanc_id, "study_instance_uid": study.study_instance_uid}
+    return of_study | {"updated_at": time.time()} | values
 
 
 def _as_columns(job: Job) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Site:
 
     def study(self, study_instance_uid: str) -> dict[str, Any] | None:
         """The study's entry in the work list; none while the service is down, too."""
-        answer = self.orthanc.http.get("/curia/worklist")
+        answer = self.orthanc.http.get("/curia/worklist", params={"limit": 1000})
         studies = answer.json()["studies"] if answer.is_success else []
         return next((one for one in studies if one["study_instance_uid"] == study_instance_uid), None)
 

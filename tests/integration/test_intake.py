@@ -132,3 +132,23 @@ def test_what_a_rule_leaves_alone_or_holds_back_runs_when_somebody_asks(
         row = desk.wait(orthanc_id, None, State.QUEUED)
         assert row.job is not None
         assert row.job.priority == FORCED_PRIORITY
+
+
+def test_a_study_whose_late_image_is_gone_again_stands_as_before(
+    desk: Desk, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    _, (*early, late) = make_study("intake-withdrawn")
+    orthanc_id = desk.arrive(early, tmp_path)
+    before = desk.wait(orthanc_id, None, State.QUEUED).job
+    desk.arrive([late], tmp_path)
+    assert before is not None
+    desk.site.wait(lambda: _current_work_id(desk, orthanc_id) not in (None, before.work_id), "work on all images")
+    (instance,) = desk.client.instances_named(str(dcmread(late).SOPInstanceUID))
+    desk.client.delete_instance(instance)
+    desk.intake.nudge(orthanc_id)
+    desk.site.wait(lambda: _current_work_id(desk, orthanc_id) == before.work_id, "the earlier work again")
+
+
+def _current_work_id(desk: Desk, orthanc_id: str) -> str | None:
+    row = desk.ledger.study_row(orthanc_id)
+    return None if row is None or row.job is None else row.job.work_id

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
 from orthanc_plugin.ledger import Job, Ledger
@@ -40,6 +41,15 @@ def test_the_same_work_twice_is_one_job(ledger: Ledger) -> None:
     assert not ledger.add_job(STUDY, JOB)
     assert ledger.job("w1").state is State.RUNNING
     assert ledger.count_by_state() == {"running": 1}
+
+
+def test_work_is_entered_with_its_study_or_not_at_all(ledger: Ledger) -> None:
+    with ledger.database.begin() as connection:
+        refusal = "CREATE TRIGGER no_studies BEFORE INSERT ON curia_studies BEGIN SELECT RAISE(ABORT, 'cut off'); END"
+        connection.execute(sa.text(refusal))
+    with pytest.raises(sa.exc.IntegrityError, match="cut off"):
+        ledger.add_job(STUDY, JOB)
+    assert ledger.unfinished_jobs() == []
 
 
 def test_a_forbidden_move_is_refused_and_changes_nothing(ledger: Ledger) -> None:
