@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pydicom import Dataset
 
@@ -20,11 +19,12 @@ from operators.dicom.results.parametric_map import build_parametric_map
 from operators.dicom.results.pdf_report import render_pdf
 from operators.dicom.results.report import build_report
 from operators.dicom.results.report_page import build_report_page
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.secondary_capture import build_secondary_captures
 from operators.dicom.results.segment_report import build_segment_report
 from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import StudyReadout
+from operators.domain.finding import SeriesSegments, StudyReadout
 from operators.domain.journal import Journal
 
 
@@ -54,16 +54,20 @@ class ResultWriter:
         """One SEG for each series with a segment; an empty series writes none and is absent in the report."""
         if not self.deployment.results.writes("SEG"):
             return ()
-        arguments = {
-            "heads": self.deployment.algorithms,
-            "segmentation_type": self.deployment.results.segmentation_type,
-            "warn": lambda message: self.journal.warn("segments-overlap", message),
-            **self._stamp_arguments(sources),
-        }
+        run = self._run(sources)
         return tuple(
-            self._write(build_segmentation(source, segments, **arguments), source)
+            self._write(self._segmentation(source, segments, run), source)
             for source, segments in zip(sources, study_readout.segments, strict=True)
             if segments.segments
+        )
+
+    def _segmentation(self, source: SourceSeries, segments: SeriesSegments, run: RunContext) -> Dataset:
+        return build_segmentation(
+            source,
+            segments,
+            run=run,
+            segmentation_type=self.deployment.results.segmentation_type,
+            warn=lambda message: self.journal.warn("segments-overlap", message),
         )
 
     def write_reports(
@@ -81,20 +85,13 @@ class ResultWriter:
         """
         if not (self.deployment.results.writes("SR") and _says_something(study_readout)):
             return ()
-        content: dict[str, Any] = {
-            "findings": study_readout.findings,
-            "segments": study_readout.segments,
-            "measurements": study_readout.measurements,
-            "segmentations": [written.dataset for written in segmentations],
-            "heads": self.deployment.algorithms,
-            "is_complete": True,
-            **self._stamp_arguments(sources),
-        }
-        identity, provenance = content["identity"], content["provenance"]
-        previous = earlier_reports(study_headers, identity=identity, provenance=provenance)
-        reports = [build_report(sources, previous=previous, **content)]
+        run, masks = self._run(sources), [written.dataset for written in segmentations]
+        previous = earlier_reports(study_headers, run)
+        reports = [
+            build_report(sources, study_readout, segmentations=masks, run=run, is_complete=True, previous=previous)
+        ]
         if self.deployment.results.segment_report and segmentations:
-            reports.append(build_segment_report(sources, **content))
+            reports.append(build_segment_report(sources, study_readout, segmentations=masks, run=run, is_complete=True))
         return tuple(self._write(report, sources[0]) for report in reports)
 
     def write_companions(
@@ -117,9 +114,9 @@ class ResultWriter:
         self, sources: Sequence[SourceSeries], images: Sequence[KeyImage], results: Sequence[Dataset]
     ) -> Iterator[Dataset]:
         if images and self.deployment.results.writes("KO"):
-            yield build_key_objects(images, results, **self._stamp_arguments(sources))
+            yield build_key_objects(images, results, run=self._run(sources))
         if self.deployment.results.writes("SC"):
-            yield from build_secondary_captures(images, **self._stamp_arguments(sources))
+            yield from build_secondary_captures(images, run=self._run(sources))
 
     def _report_for_people(
         self,
@@ -136,7 +133,7 @@ class ResultWriter:
             (self.folder / PREVIEW).write_text(render_html(page), encoding="utf-8")
         if settings.writes("PDF"):
             headers = [header for source in sources for header in source.headers]
-            yield build_encapsulated_pdf(render_pdf(page), headers, results, **self._stamp_arguments(sources))
+            yield build_encapsulated_pdf(render_pdf(page), headers, results, run=self._run(sources))
 
     def _maps(self, sources: Sequence[SourceSeries], study_readout: StudyReadout) -> Iterator[Dataset]:
         if not self.deployment.results.writes("PM"):
@@ -148,14 +145,11 @@ class ResultWriter:
                 if evidence.finding.series_instance_uid == source.series_instance_uid
             ]
             for number, evidence in enumerate(shown, start=1):
-                yield build_parametric_map(source, evidence, number, **self._stamp_arguments(sources))
+                yield build_parametric_map(source, evidence, number, run=self._run(sources))
 
-    def _stamp_arguments(self, sources: Sequence[SourceSeries]) -> dict[str, Any]:
-        return {
-            "identity": self.deployment.identity(sources),
-            "provenance": self.deployment.provenance,
-            "now": self.now,
-        }
+    def _run(self, sources: Sequence[SourceSeries]) -> RunContext:
+        deployment = self.deployment
+        return RunContext(deployment.identity(sources), deployment.provenance, deployment.algorithms, self.now)
 
     def _write(self, dataset: Dataset, source: SourceSeries) -> WrittenObject:
         return WrittenObject(dataset, write_dataset(dataset, self.folder, source=source.headers[0]))

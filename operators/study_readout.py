@@ -1,6 +1,7 @@
 """The heads' answers for all series of a study, put together."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from operators.deployment import Deployment
 from operators.dicom.results.uids import RunIdentity
@@ -58,6 +59,6 @@ def _segments(
         source=source.volume.geometry,
         modality=source.modality,
         series_instance_uid=source.series_instance_uid,
-        tracking_uid=lambda label: identity.uid(f"tracking:{source.series_instance_uid}:{label}"),
+        tracking_uid=partial(identity.tracking_uid, source.series_instance_uid),
         with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
     )

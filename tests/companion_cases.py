@@ -1,6 +1,6 @@
 """The objects that go with SR and SEG, made from a case of `result_cases`."""
 
-from datetime import datetime
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,11 +15,7 @@ from operators.dicom.results.report_page import ReportPage, build_report_page
 from operators.dicom.results.secondary_capture import build_secondary_captures
 from operators.domain.finding import Evidence, StudyReadout
 from operators.domain.volume import Volume
-from result_cases import IDENTITY, NOW, PROVENANCE, Case
-
-
-def stamp_arguments(now: datetime = NOW) -> dict:
-    return {"identity": IDENTITY, "provenance": PROVENANCE, "now": now}
+from result_cases import Case
 
 
 def evidence_of(case: Case) -> Evidence:
@@ -32,7 +28,7 @@ def evidence_of(case: Case) -> Evidence:
 
 
 def study_readout(case: Case) -> StudyReadout:
-    return StudyReadout(case.findings, (case.segments,), tuple(case.measurements), (evidence_of(case),))
+    return replace(case.readout, evidence=(evidence_of(case),))
 
 
 def case_key_images(case: Case) -> tuple[KeyImage, ...]:
@@ -40,7 +36,7 @@ def case_key_images(case: Case) -> tuple[KeyImage, ...]:
 
 
 def report_page(case: Case) -> ReportPage:
-    return build_report_page([case.source], study_readout(case), case_key_images(case), PROVENANCE)
+    return build_report_page([case.source], study_readout(case), case_key_images(case), case.run.provenance)
 
 
 @cache
@@ -50,19 +46,19 @@ def results_of(case: Case) -> tuple[Dataset, Dataset]:
     return case.report([segmentation]), segmentation
 
 
-def key_objects(case: Case, now: datetime = NOW) -> Dataset:
-    return build_key_objects(case_key_images(case), results_of(case), **stamp_arguments(now))
+def key_objects(case: Case) -> Dataset:
+    return build_key_objects(case_key_images(case), results_of(case), run=case.run)
 
 
-def secondary_capture(case: Case, now: datetime = NOW) -> Dataset:
-    (capture,) = build_secondary_captures(case_key_images(case), **stamp_arguments(now))
+def secondary_capture(case: Case) -> Dataset:
+    (capture,) = build_secondary_captures(case_key_images(case), run=case.run)
     return capture
 
 
-def encapsulated_pdf(case: Case, now: datetime = NOW) -> Dataset:
+def encapsulated_pdf(case: Case) -> Dataset:
     pdf = render_pdf(report_page(case))
-    return build_encapsulated_pdf(pdf, case.source.headers, results_of(case), **stamp_arguments(now))
+    return build_encapsulated_pdf(pdf, case.source.headers, results_of(case), run=case.run)
 
 
-def parametric_map(case: Case, now: datetime = NOW) -> Dataset:
-    return build_parametric_map(case.source, evidence_of(case), 1, **stamp_arguments(now))
+def parametric_map(case: Case) -> Dataset:
+    return build_parametric_map(case.source, evidence_of(case), 1, run=case.run)

@@ -19,11 +19,21 @@ from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, SEGME
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report import build_report
 from operators.dicom.results.result_settings import SegmentationType
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segment_report import build_segment_report
 from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Code, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.domain.finding import (
+    Algorithm,
+    Code,
+    Finding,
+    Localisation,
+    Measurement,
+    Segment,
+    SeriesSegments,
+    StudyReadout,
+)
 from operators.heads.measurements import measure
 from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
 
@@ -37,6 +47,7 @@ PROVENANCE = Provenance(
     demonstration=True,
 )
 HEADS = {name: Algorithm(name, "1", digit * 64) for name, digit in (("organs", "1"), ("region", "2"), ("mass", "3"))}
+RUN = RunContext(IDENTITY, PROVENANCE, HEADS, NOW)
 LABELS = {"lung": "lung", "bone": "bone", "soft-tissue mass": "mass"}
 """Segment label to body of the phantom."""
 
@@ -61,62 +72,39 @@ class Case:
     source: SourceSeries
     segments: SeriesSegments
     findings: tuple[Finding, ...]
+    run: RunContext = RUN
 
     @cached_property
-    def measurements(self) -> list[Measurement]:
-        return list(measure(self.segments))
+    def measurements(self) -> tuple[Measurement, ...]:
+        return tuple(measure(self.segments))
 
-    def segmentation(
-        self,
-        now: datetime = NOW,
-        identity: RunIdentity = IDENTITY,
-        segmentation_type: SegmentationType = "BINARY",
-        **more: Any,
-    ) -> Dataset:
-        return build_segmentation(
-            self.source,
-            self.segments,
-            identity=identity,
-            provenance=PROVENANCE,
-            heads=HEADS,
-            now=now,
-            segmentation_type=segmentation_type,
-            **more,
-        )
+    @property
+    def readout(self) -> StudyReadout:
+        return StudyReadout(self.findings, (self.segments,), self.measurements)
+
+    def segmentation(self, segmentation_type: SegmentationType = "BINARY", **more: Any) -> Dataset:
+        return build_segmentation(self.source, self.segments, run=self.run, segmentation_type=segmentation_type, **more)
 
     def report(
         self,
         segmentations: Sequence[Dataset] = (),
-        now: datetime = NOW,
         is_complete: bool = True,
         previous: Sequence[Dataset] = (),
     ) -> Dataset:
+        """Of the findings alone where there are no segmentations."""
+        readout = self.readout if segmentations else StudyReadout(self.findings, (), ())
         return build_report(
             [self.source],
-            findings=self.findings,
-            segments=[self.segments] if segmentations else [],
-            measurements=self.measurements if segmentations else [],
+            readout,
             segmentations=segmentations,
-            identity=IDENTITY,
-            provenance=PROVENANCE,
-            heads=HEADS,
-            now=now,
+            run=self.run,
             is_complete=is_complete,
             previous=previous,
         )
 
     def segment_report(self, segmentations: Sequence[Dataset]) -> Dataset:
         return build_segment_report(
-            [self.source],
-            findings=self.findings,
-            segments=[self.segments],
-            measurements=self.measurements,
-            segmentations=segmentations,
-            identity=IDENTITY,
-            provenance=PROVENANCE,
-            heads=HEADS,
-            now=NOW,
-            is_complete=True,
+            [self.source], self.readout, segmentations=segmentations, run=self.run, is_complete=True
         )
 
 
@@ -132,7 +120,7 @@ def build_case(source: SourceSeries) -> Case:
             type=SEGMENTS[label][1],
             head="organs",
             tracking_id=f"{label} 1",
-            tracking_uid=IDENTITY.tracking_uid(head="organs", label=label, series_instance_uid=series),
+            tracking_uid=IDENTITY.tracking_uid(series, "organs", label),
             mask=phantom_mask(positions, body),
             probability=phantom_probability(positions, body),
             finding=label if label in FINDINGS else None,
@@ -161,6 +149,15 @@ def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:
         Finding("head", BODY_REGIONS["head"], None, "region", series, 0.0625, 0.5, False),
         Finding("chest", BODY_REGIONS["chest"], None, "region", series, 0.75, None, True),
         Finding("liver mass", code, None, "mass", series, None, 0.5, None, "the liver is not in the images"),
+    )
+
+
+def joined_readout(cases: Sequence[Case]) -> StudyReadout:
+    """Of a study with the series of all *cases*."""
+    return StudyReadout(
+        tuple(finding for case in cases for finding in case.findings),
+        tuple(case.segments for case in cases),
+        tuple(measurement for case in cases for measurement in case.measurements),
     )
 
 

@@ -36,23 +36,21 @@ def predict_segments(
     source: Geometry,
     modality: str,
     series_instance_uid: str,
-    tracking_uid: Callable[[str], str],
+    tracking_uid: Callable[[str, str], str],
     with_probabilities: bool = False,
 ) -> SeriesSegments:
     """Masks on the source grid, anatomy first, then present findings; empty ones are left out.
 
-    tracking_uid : gives the UID for a tracking identifier, the same one each time
+    tracking_uid : gives the UID for a head's name and a label, the same one each time
     with_probabilities : keep each voxel's probability beside the masks, which takes as much memory again
     """
     regions = [
         *_organs(features, readout, heads, source=source, modality=modality, with_probabilities=with_probabilities),
         *_findings(readout, heads, source=source, with_probabilities=with_probabilities),
     ]
-    segments = []
-    for number, region in enumerate((region for region in regions if region.mask.any()), start=1):
-        tracking_id = f"{region.head}/{region.label.name}"
-        segments.append(_segment(region, number, tracking_id=tracking_id, tracking_uid=tracking_uid(tracking_id)))
-    return SeriesSegments(series_instance_uid, source, tuple(segments))
+    found = (region for region in regions if region.mask.any())
+    segments = tuple(_segment(region, number, tracking_uid) for number, region in enumerate(found, start=1))
+    return SeriesSegments(series_instance_uid, source, segments)
 
 
 def localise(
@@ -117,7 +115,7 @@ def _findings(
             yield _Region(head.label, head.record.name, mask, head.label.name, of_finding)
 
 
-def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: str) -> Segment:
+def _segment(region: _Region, number: int, tracking_uid: Callable[[str, str], str]) -> Segment:
     assert region.label.category is not None, "read_model lets no such label through"
     return Segment(
         number=number,
@@ -125,8 +123,8 @@ def _segment(region: _Region, number: int, *, tracking_id: str, tracking_uid: st
         category=region.label.category,
         type=region.label.code,
         head=region.head,
-        tracking_id=tracking_id,
-        tracking_uid=tracking_uid,
+        tracking_id=f"{region.head}/{region.label.name}",
+        tracking_uid=tracking_uid(region.head, region.label.name),
         mask=region.mask,
         finding=region.finding,
         probability=region.probability,

@@ -22,7 +22,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from operators.dicom.results.measurement_groups import GroupContext, finding_group  # noqa: E402
 from phantoms import SeriesSpec, build_source_series  # noqa: E402
-from result_cases import HEADS, IDENTITY, PROVENANCE, Case, build_case, save  # noqa: E402
+from result_cases import PROVENANCE, RUN, Case, build_case, save  # noqa: E402
 
 NUM_FINDINGS, NUM_SLICES = 200, 300
 
@@ -43,9 +43,7 @@ class Reports:
 
     def plain(self) -> Dataset:
         source = self.case.source
-        context = GroupContext.of(
-            [source], self.case.findings, (), provenance=PROVENANCE, heads=HEADS, identity=IDENTITY
-        )
+        context = GroupContext.of([source], self.case.readout, RUN)
         observer = hd.sr.ObservationContext(observer_device_context=PROVENANCE.device_observer())
         report = hd.sr.MeasurementReport(
             observation_context=observer,

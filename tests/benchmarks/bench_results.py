@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,7 +35,7 @@ from operators.dicom.results.segmentation import build_segmentation  # noqa: E40
 from operators.dicom.volumes.source_series import SourceSeries  # noqa: E402
 from operators.domain.finding import Segment, SeriesSegments  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, build_source_series, save_series  # noqa: E402
-from result_cases import HEADS, IDENTITY, PROVENANCE  # noqa: E402
+from result_cases import HEADS, IDENTITY, PROVENANCE, RUN  # noqa: E402
 
 SHAPE = (300, 512, 512)
 TYPES = ("BINARY", "LABELMAP")
@@ -83,15 +82,7 @@ class _Study:
         return len(self.segments.segments)
 
     def write(self, kind: Any, folder: Path) -> Path:
-        dataset = build_segmentation(
-            self.source,
-            self.segments,
-            identity=IDENTITY,
-            provenance=PROVENANCE,
-            heads=HEADS,
-            now=datetime(2026, 1, 2),
-            segmentation_type=kind,
-        )
+        dataset = build_segmentation(self.source, self.segments, run=RUN, segmentation_type=kind)
         return write_dataset(dataset, folder, source=self.source.headers[0]).path
 
     def write_by_highdicom(self, kind: str, folder: Path, *, from_masks: bool = False) -> Path:
@@ -144,7 +135,7 @@ def _organs(count: int) -> NDArray[np.uint8]:
 
 def _segment(number: int, mask: NDArray[np.bool_]) -> Segment:
     name = f"organ {number}"
-    uid = IDENTITY.tracking_uid(head="organs", label=name, series_instance_uid=SPEC.series_instance_uid)
+    uid = IDENTITY.tracking_uid(SPEC.series_instance_uid, "organs", name)
     return Segment(number, name, CATEGORY, TYPE, "organs", name, uid, mask)
 
 

@@ -6,24 +6,22 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report import KIND
-from operators.dicom.results.uids import RunIdentity
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.study.header_values import text, value
 
 
-def earlier_reports(
-    headers: Iterable[Dataset], *, identity: RunIdentity, provenance: Provenance
-) -> tuple[Dataset, ...]:
+def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Dataset, ...]:
     """The reports that another run wrote: on other images of the study, by another model or under other settings.
 
     A report of an equal run is the very report that is about to be written again, and precedes nothing.
     """
-    series_instance_uid = identity.uid(KIND.name)
+    series_instance_uid = run.identity.uid(KIND.name)
     found = {
         text(header, "SOPInstanceUID"): header
         for header in headers
-        if _is_our_report(header, provenance.manufacturer) and text(header, "SeriesInstanceUID") != series_instance_uid
+        if _is_our_report(header, run.provenance.manufacturer)
+        and text(header, "SeriesInstanceUID") != series_instance_uid
     }
     return tuple(found[uid] for uid in sorted(found))
 

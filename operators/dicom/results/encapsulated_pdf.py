@@ -1,18 +1,16 @@
 """A report for people as a DICOM object: a PDF inside the study."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, coded_concept
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.references import distinct_instances, instance_reference
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 
 SERIES_NUMBER = 9401
 _KIND = "PDF"
@@ -23,9 +21,7 @@ def build_encapsulated_pdf(
     headers: Sequence[Dataset],
     results: Sequence[Dataset],
     *,
-    identity: RunIdentity,
-    provenance: Provenance,
-    now: datetime,
+    run: RunContext,
 ) -> Dataset:
     """An Encapsulated PDF (PS3.3 A.45.1).
 
@@ -33,16 +29,16 @@ def build_encapsulated_pdf(
     results : the SR and SEG that say the same to machines
     """
     (header, *_), _ = padded_headers(headers)
-    title = provenance.series_description("AI report")
+    title = run.provenance.series_description("AI report")
     dataset: Dataset = hd.SOPClass(
         study_instance_uid=header.StudyInstanceUID,
-        series_instance_uid=identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_KIND),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         sop_class_uid=EncapsulatedPDFStorage,
         instance_number=1,
         modality="DOC",
-        manufacturer=provenance.manufacturer,
+        manufacturer=run.provenance.manufacturer,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         patient_id=header.PatientID,
         patient_name=header.PatientName,
@@ -57,11 +53,11 @@ def build_encapsulated_pdf(
         content_qualification=hd.ContentQualificationValues.RESEARCH,
     )
     copy_character_set(header, dataset)
-    dataset.ContributingEquipmentSequence = [provenance.contributing_equipment()]
+    dataset.ContributingEquipmentSequence = [run.provenance.contributing_equipment()]
     _set_document(dataset, pdf, title=title)
     sources = (*distinct_instances(headers), *results)
     dataset.SourceInstanceSequence = [instance_reference(source) for source in sources]
-    stamp(dataset, kind=_KIND, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=_KIND)
     return dataset
 
 

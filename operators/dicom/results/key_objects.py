@@ -1,18 +1,16 @@
 """Key Object Selection: the short way from the study list to the slices that matter."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import highdicom as hd
 from pydicom import Dataset
 
 from operators.dicom.results.coded_concepts import OF_INTEREST, coded_concept
 from operators.dicom.results.key_images import KeyImage
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.references import distinct_instances
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 
 SERIES_NUMBER = 9201
 _KIND = "KO"
@@ -22,9 +20,7 @@ def build_key_objects(
     key_images: Sequence[KeyImage],
     results: Sequence[Dataset],
     *,
-    identity: RunIdentity,
-    provenance: Provenance,
-    now: datetime,
+    run: RunContext,
 ) -> Dataset:
     """A Key Object Selection Document (PS3.3 A.35.4, TID 2010) of key images and the results that explain them.
 
@@ -37,24 +33,24 @@ def build_key_objects(
     selection = hd.ko.KeyObjectSelection(
         coded_concept(OF_INTEREST),
         referenced_objects=[*headers, *results],
-        observer_device_context=provenance.device_observer(),
-        description=f"Slices with AI findings. {provenance.use_statement}",
+        observer_device_context=run.provenance.device_observer(),
+        description=f"Slices with AI findings. {run.provenance.use_statement}",
     )
     _name_frames(selection, frames)
     dataset: Dataset = hd.ko.KeyObjectSelectionDocument(
         evidence=[*headers, *results],
         content=selection,
-        series_instance_uid=identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_KIND),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=1,
-        manufacturer=provenance.manufacturer,
-        contributing_equipment=[provenance.contributing_equipment()],
-        series_description=provenance.series_description("AI key images"),
+        manufacturer=run.provenance.manufacturer,
+        contributing_equipment=[run.provenance.contributing_equipment()],
+        series_description=run.provenance.series_description("AI key images"),
         specific_character_set=None,
     )
     copy_character_set(headers[0], dataset)
-    stamp(dataset, kind=_KIND, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=_KIND)
     return dataset
 
 

@@ -24,10 +24,9 @@ from operators.dicom.results.coded_concepts import (
     coded_concept,
 )
 from operators.dicom.results.contour import outline
-from operators.dicom.results.provenance import Provenance
-from operators.dicom.results.uids import RunIdentity
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Finding, Localisation, Measurement, Segment, SeriesSegments
+from operators.domain.finding import Finding, Localisation, Measurement, Segment, SeriesSegments, StudyReadout
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +36,23 @@ class GroupContext:
     sources : by series instance UID
     findings : by series instance UID and name
     measurements : by tracking UID
-    heads : by name
     """
 
     sources: Mapping[str, SourceSeries]
     findings: Mapping[tuple[str, str | None], Finding]
     measurements: Mapping[str, Sequence[Measurement]]
-    provenance: Provenance
-    heads: Mapping[str, Algorithm]
-    identity: RunIdentity
+    run: RunContext
 
     @classmethod
-    def of(
-        cls,
-        sources: Sequence[SourceSeries],
-        findings: Sequence[Finding],
-        measurements: Sequence[Measurement],
-        *,
-        provenance: Provenance,
-        heads: Mapping[str, Algorithm],
-        identity: RunIdentity,
-    ) -> Self:
+    def of(cls, sources: Sequence[SourceSeries], readout: StudyReadout, run: RunContext) -> Self:
         by_tracking_uid: dict[str, list[Measurement]] = {}
-        for measurement in measurements:
+        for measurement in readout.measurements:
             by_tracking_uid.setdefault(measurement.tracking_uid, []).append(measurement)
         return cls(
             {source.series_instance_uid: source for source in sources},
-            {(finding.series_instance_uid, finding.name): finding for finding in findings},
+            {(finding.series_instance_uid, finding.name): finding for finding in readout.findings},
             by_tracking_uid,
-            provenance,
-            heads,
-            identity,
+            run,
         )
 
 
@@ -77,7 +62,7 @@ def finding_group(finding: Finding, context: GroupContext) -> hd.sr.Measurements
         tracking_identifier=hd.sr.TrackingIdentifier(_tracking_uid(finding, context), finding.name),
         finding_type=coded_concept(finding.code),
         finding_sites=_sites(finding),
-        algorithm_id=context.provenance.report_algorithm(context.heads[finding.head]),
+        algorithm_id=context.run.provenance.report_algorithm(context.run.heads[finding.head]),
         measurements=_finding_measurements(finding, context.sources[finding.series_instance_uid]),
         qualitative_evaluations=[_evaluation(finding)],
     )
@@ -124,7 +109,7 @@ def _segment_content(segment: Segment, series: SeriesSegments, context: GroupCon
         "finding_category": coded_concept(segment.category),
         "finding_type": coded_concept(segment.type),
         "finding_sites": _sites(finding) if finding else None,
-        "algorithm_id": context.provenance.report_algorithm(context.heads[segment.head]),
+        "algorithm_id": context.run.provenance.report_algorithm(context.run.heads[segment.head]),
         "measurements": [
             hd.sr.Measurement(coded_concept(item.code), float(item.value), coded_concept(item.unit))
             for item in context.measurements.get(segment.tracking_uid, ())
@@ -142,9 +127,7 @@ def _sites(finding: Finding) -> list[hd.sr.FindingSite] | None:
 def _tracking_uid(finding: Finding, context: GroupContext) -> str:
     if finding.localisation:
         return finding.localisation.tracking_uid
-    return context.identity.tracking_uid(
-        head=finding.head, label=finding.name, series_instance_uid=finding.series_instance_uid
-    )
+    return context.run.identity.tracking_uid(finding.series_instance_uid, finding.head, finding.name)
 
 
 def _evaluation(finding: Finding) -> hd.sr.QualitativeEvaluation:

@@ -1,7 +1,6 @@
 """What spoke for a finding, token by token, as a Parametric Map."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import highdicom as hd
 import numpy as np
@@ -17,11 +16,10 @@ from operators.dicom.results.coded_concepts import (
     coded_concept,
 )
 from operators.dicom.results.planes import plane_attributes, set_slice_measures
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.references import source_image_reference
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Evidence, Finding
 
@@ -33,9 +31,7 @@ def build_parametric_map(
     evidence: Evidence,
     number: int,
     *,
-    identity: RunIdentity,
-    provenance: Provenance,
-    now: datetime,
+    run: RunContext,
 ) -> Dataset:
     """A Parametric Map (PS3.3 A.75), float32, on the encoder's own token grid: no detail that was never computed.
 
@@ -46,37 +42,37 @@ def build_parametric_map(
     headers, _ = padded_headers([source.multi_frame] if source.multi_frame else source.headers)
     set_slice_measures(headers[0], float(source.volume.geometry.spacing[0]))
     kind = f"PM:{source.series_instance_uid}"
-    description = provenance.series_description("AI evidence map")
+    description = run.provenance.series_description("AI evidence map")
     dataset: Dataset = hd.pm.ParametricMap(
         source_images=headers,
         pixel_array=np.ascontiguousarray(expit(evidence.volume.array), np.float32),
-        series_instance_uid=identity.uid(kind),
+        series_instance_uid=run.identity.uid(kind),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=number,
-        manufacturer=provenance.manufacturer,
-        manufacturer_model_name=provenance.model_name,
-        software_versions=provenance.software_versions,
-        device_serial_number=provenance.device_serial_number,
+        manufacturer=run.provenance.manufacturer,
+        manufacturer_model_name=run.provenance.model_name,
+        software_versions=run.provenance.software_versions,
+        device_serial_number=run.provenance.device_serial_number,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_values_as_stored(evidence.finding.name)],
         voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label="AI_RESEARCH",
         content_description=f"Evidence: {evidence.finding.name}"[:64],
-        content_creator_name=f"{provenance.manufacturer}^",
+        content_creator_name=f"{run.provenance.manufacturer}^",
         content_qualification=hd.ContentQualificationValues.RESEARCH,
-        contributing_equipment=[provenance.contributing_equipment()],
+        contributing_equipment=[run.provenance.contributing_equipment()],
         series_description=description,
         specific_character_set=None,
         **plane_attributes(evidence.volume.geometry),
     )
     copy_character_set(headers[0], dataset)
-    dataset.ImageComments = provenance.use_statement
+    dataset.ImageComments = run.provenance.use_statement
     _set_anatomy(dataset, evidence.finding)
     _set_derivation(dataset, headers)
     _reverse_frames(dataset)
-    stamp(dataset, kind=kind, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=kind)
     return dataset
 
 

@@ -1,7 +1,6 @@
 """Findings, segments and measurements of a study to a Comprehensive 3D SR by TID 1500."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import highdicom as hd
 from pydicom import Dataset
@@ -18,47 +17,39 @@ from operators.dicom.results.image_library import container
 from operators.dicom.results.measurement_groups import GroupContext, finding_group, segment_group
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report_document import ReportKind, build_document, text
-from operators.dicom.results.uids import RunIdentity
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Finding, Measurement, SeriesSegments
+from operators.domain.finding import Finding, StudyReadout
 
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
 
 
 def build_report(
     sources: Sequence[SourceSeries],
+    readout: StudyReadout,
     *,
-    findings: Sequence[Finding],
-    segments: Sequence[SeriesSegments],
-    measurements: Sequence[Measurement],
     segmentations: Sequence[Dataset],
-    identity: RunIdentity,
-    provenance: Provenance,
-    heads: Mapping[str, Algorithm],
-    now: datetime,
+    run: RunContext,
     is_complete: bool,
     previous: Sequence[Dataset] = (),
 ) -> Dataset:
     """One report of everything that was looked for: present, absent or not evaluated.
 
     segmentations : the SEG objects that were written, listed as evidence
-    heads : by the name that findings and segments carry
     is_complete : every head that was planned has run
     previous : reports on the same study by earlier models, settings or source images
     """
-    if not (findings or segments):
+    if not (readout.findings or readout.segments):
         raise ValueError("report: expected at least one finding or segment, got none")
-    context = GroupContext.of(sources, findings, measurements, provenance=provenance, heads=heads, identity=identity)
-    groups = [finding_group(finding, context) for finding in findings if finding.present is not None]
-    groups += [segment_group(segment, series, context) for series in segments for segment in series.segments]
+    context = GroupContext.of(sources, readout, run)
+    groups = [finding_group(finding, context) for finding in readout.findings if finding.present is not None]
+    groups += [segment_group(segment, series, context) for series in readout.segments for segment in series.segments]
     return build_document(
         KIND,
-        [*_imaging_measurements(groups), _evaluations(sources, findings, provenance)],
+        [*_imaging_measurements(groups), _evaluations(sources, readout.findings, run.provenance)],
         sources=sources,
         segmentations=segmentations,
-        identity=identity,
-        provenance=provenance,
-        now=now,
+        run=run,
         is_complete=is_complete,
         previous=previous,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import highdicom as hd
 from pydicom import Dataset
@@ -16,9 +15,9 @@ from operators.dicom.results.coded_concepts import (
 )
 from operators.dicom.results.image_library import image_library
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Code
 
@@ -41,9 +40,7 @@ def build_document(
     *,
     sources: Sequence[SourceSeries],
     segmentations: Sequence[Dataset],
-    identity: RunIdentity,
-    provenance: Provenance,
-    now: datetime,
+    run: RunContext,
     is_complete: bool,
     previous: Sequence[Dataset] = (),
 ) -> Dataset:
@@ -56,24 +53,24 @@ def build_document(
     dataset: Dataset = hd.sr.Comprehensive3DSR(
         evidence=[*headers, *segmentations],
         content=_empty_root(kind.title),
-        series_instance_uid=identity.uid(kind.name),
+        series_instance_uid=run.identity.uid(kind.name),
         series_number=kind.series_number,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=1,
-        manufacturer=provenance.manufacturer,
+        manufacturer=run.provenance.manufacturer,
         is_complete=is_complete,
         is_final=False,
         is_verified=False,
         previous_versions=previous or None,
-        series_description=provenance.series_description(kind.description),
-        contributing_equipment=[provenance.contributing_equipment()],
+        series_description=run.provenance.series_description(kind.description),
+        contributing_equipment=[run.provenance.contributing_equipment()],
         content_qualification=hd.ContentQualificationValues.RESEARCH,
         specific_character_set=None,
     )
     # Content goes in last: highdicom copies it, parses the copy and searches it twice, half of all the time.
-    dataset.ContentSequence = [*_context(headers, provenance), image_library(sources), *content]
+    dataset.ContentSequence = [*_context(headers, run.provenance), image_library(sources), *content]
     copy_character_set(headers[0], dataset)
-    stamp(dataset, kind=kind.name, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=kind.name)
     return dataset
 
 

@@ -1,7 +1,6 @@
 """Key images as Secondary Captures: what every viewer can show, however old."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import highdicom as hd
 import numpy as np
@@ -10,29 +9,21 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from operators.dicom.results.key_image_picture import draw_key_image, sides
 from operators.dicom.results.key_images import KeyImage
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.references import source_image_reference
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_body_part, copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 
 SERIES_NUMBER = 9301
 _KIND = "SC"
 
 
-def build_secondary_captures(
-    key_images: Sequence[KeyImage], *, identity: RunIdentity, provenance: Provenance, now: datetime
-) -> tuple[Dataset, ...]:
+def build_secondary_captures(key_images: Sequence[KeyImage], *, run: RunContext) -> tuple[Dataset, ...]:
     """One RGB Secondary Capture Image (PS3.3 A.8.1) for each key image, all of one series."""
-    return tuple(
-        _capture(key_image, number, identity=identity, provenance=provenance, now=now)
-        for number, key_image in enumerate(key_images, start=1)
-    )
+    return tuple(_capture(key_image, number, run) for number, key_image in enumerate(key_images, start=1))
 
 
-def _capture(
-    key_image: KeyImage, number: int, *, identity: RunIdentity, provenance: Provenance, now: datetime
-) -> Dataset:
+def _capture(key_image: KeyImage, number: int, run: RunContext) -> Dataset:
     (header,), _ = padded_headers([key_image.source.headers[key_image.slice_index]])
     dataset: Dataset = hd.sc.SCImage.from_ref_dataset(
         header,
@@ -41,15 +32,15 @@ def _capture(
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
         patient_orientation=sides(key_image.source.volume.geometry.directions),
-        series_instance_uid=identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_KIND),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=number,
-        manufacturer=provenance.manufacturer,
+        manufacturer=run.provenance.manufacturer,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[provenance.contributing_equipment()],
+        contributing_equipment=[run.provenance.contributing_equipment()],
         content_qualification=hd.ContentQualificationValues.RESEARCH,
-        series_description=provenance.series_description("AI key images"),
+        series_description=run.provenance.series_description("AI key images"),
         specific_character_set=None,
     )
     copy_character_set(header, dataset)
@@ -58,9 +49,9 @@ def _capture(
     dataset.ConversionType = hd.sc.ConversionTypeValues.WSD.value
     copy_body_part(header, dataset)
     dataset.BurnedInAnnotation = "YES"
-    dataset.ImageComments = provenance.use_statement
+    dataset.ImageComments = run.provenance.use_statement
     frames = key_image.source.frame_numbers
     frame = frames[key_image.slice_index] if frames else None
     dataset.SourceImageSequence = [source_image_reference(header, frame)]
-    stamp(dataset, kind=_KIND, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=_KIND)
     return dataset

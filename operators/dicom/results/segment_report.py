@@ -5,8 +5,7 @@ groups have no coordinates. Under the title of an Oncology Measurement Report it
 title (CID 7021) names a layout, and a comment in the report says so.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 from pydicom import Dataset
 
@@ -18,11 +17,10 @@ from operators.dicom.results.coded_concepts import (
 )
 from operators.dicom.results.image_library import container
 from operators.dicom.results.measurement_groups import GroupContext, segment_reference_group
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report_document import ReportKind, build_document, text
-from operators.dicom.results.uids import RunIdentity
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Finding, Measurement, SeriesSegments
+from operators.domain.finding import StudyReadout
 
 KIND = ReportKind("SR:segments", ONCOLOGY_MEASUREMENT_REPORT, series_number=9102, description="AI segment measurements")
 TITLE_REMARK = "The title is the name of a document layout. It says nothing of what was found."
@@ -30,15 +28,10 @@ TITLE_REMARK = "The title is the name of a document layout. It says nothing of w
 
 def build_segment_report(
     sources: Sequence[SourceSeries],
+    readout: StudyReadout,
     *,
-    findings: Sequence[Finding],
-    segments: Sequence[SeriesSegments],
-    measurements: Sequence[Measurement],
     segmentations: Sequence[Dataset],
-    identity: RunIdentity,
-    provenance: Provenance,
-    heads: Mapping[str, Algorithm],
-    now: datetime,
+    run: RunContext,
     is_complete: bool,
 ) -> Dataset:
     """The segments' measurements with references into the SEG objects; arguments as for `build_report`.
@@ -49,17 +42,17 @@ def build_segment_report(
         There is no segment to refer to, or one is in none of *segmentations*.
     """
     holders = {item.TrackingUID: dataset for dataset in segmentations for item in dataset.SegmentSequence}
-    tracking_uids = [segment.tracking_uid for series in segments for segment in series.segments]
+    tracking_uids = [segment.tracking_uid for series in readout.segments for segment in series.segments]
     missing = [uid for uid in tracking_uids if uid not in holders]
     if not tracking_uids or missing:
         raise ValueError(f"segment report: expected segments that stand in a SEG, got {len(missing)} in none")
-    context = GroupContext.of(sources, findings, measurements, provenance=provenance, heads=heads, identity=identity)
+    context = GroupContext.of(sources, readout, run)
     groups = [
         segment_reference_group(segment, series, context, segmentation=holders[segment.tracking_uid])
-        for series in segments
+        for series in readout.segments
         for segment in series.segments
     ]
-    remarks = [text(COMMENT, provenance.use_statement), text(COMMENT, TITLE_REMARK)]
+    remarks = [text(COMMENT, run.provenance.use_statement), text(COMMENT, TITLE_REMARK)]
     return build_document(
         KIND,
         [
@@ -68,8 +61,6 @@ def build_segment_report(
         ],
         sources=sources,
         segmentations=segmentations,
-        identity=identity,
-        provenance=provenance,
-        now=now,
+        run=run,
         is_complete=is_complete,
     )

@@ -1,7 +1,6 @@
 """Masks of one series to a DICOM Segmentation on that series' own slices."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 
 import highdicom as hd
 import numpy as np
@@ -17,6 +16,7 @@ from operators.dicom.results.mask_extents import Extent, extent_of
 from operators.dicom.results.planes import set_slice_measures
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.result_settings import SegmentationType
+from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segment_colors import segment_colors
 from operators.dicom.results.segment_frames import (
     MAXIMUM_FRACTIONAL_VALUE,
@@ -29,7 +29,6 @@ from operators.dicom.results.segment_frames import (
 )
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
-from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm, Segment, SeriesSegments
 
@@ -40,10 +39,7 @@ def build_segmentation(
     source: SourceSeries,
     segments: SeriesSegments,
     *,
-    identity: RunIdentity,
-    provenance: Provenance,
-    heads: Mapping[str, Algorithm],
-    now: datetime,
+    run: RunContext,
     segmentation_type: SegmentationType = "BINARY",
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
@@ -52,8 +48,6 @@ def build_segmentation(
     Where segments of a LABELMAP overlap the one with the higher number is stored; the others say so in their
     description. FRACTIONAL holds the segments' probabilities, everywhere and not only within the masks.
 
-    heads : by the name that segments carry
-    now : written as the content's date and time; nothing else depends on it
     warn : called with a sentence for each segment that loses voxels to another one
     """
     _check(source, segments, segmentation_type)
@@ -63,19 +57,19 @@ def build_segmentation(
     kind = f"SEG:{source.series_instance_uid}"
     colors = segment_colors(extents, [segment.type.value for segment in segments.segments])
     descriptions = [
-        _description(segment, color, loss, provenance=provenance, head=heads[segment.head])
+        _description(segment, color, loss, provenance=run.provenance, head=run.heads[segment.head])
         for segment, color, loss in zip(segments.segments, colors, losses, strict=True)
     ]
     header = _first_slice(source)
     template = _template(
-        header, descriptions, segmentation_type, series_instance_uid=identity.uid(kind), provenance=provenance
+        header, descriptions, segmentation_type, series_instance_uid=run.identity.uid(kind), provenance=run.provenance
     )
     dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
     dataset.file_meta = template.file_meta
     copy_character_set(header, dataset)
     _mark_regular_stack(dataset, frames)
     _set_frames(dataset, frames, source)
-    stamp(dataset, kind=kind, identity=identity, provenance=provenance, now=now)
+    stamp(dataset, run, kind=kind)
     for loss in filter(None, losses):
         warn(f"SEG of series {source.series_instance_uid}: {loss}")
     return dataset

@@ -1,14 +1,11 @@
 """The last step of every result object: equipment, site, dates, and a UID that is a function of the content."""
 
-from datetime import datetime
-
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from operators.dicom.results.coded_concepts import PROCESSING_EQUIPMENT
 from operators.dicom.results.digesting import encode_dataset
-from operators.dicom.results.provenance import Provenance
-from operators.dicom.results.uids import RunIdentity
+from operators.dicom.results.run_context import RunContext
 
 UNSTAMPED_UID = "2.25.0"
 """SOP Instance UID of an object that is not finished yet."""
@@ -17,7 +14,7 @@ _DATES = ("InstanceCreationDate", "SeriesDate", "ContentDate")
 _TIMES = ("InstanceCreationTime", "SeriesTime", "ContentTime")
 
 
-def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Provenance, now: datetime) -> None:
+def stamp(dataset: Dataset, run: RunContext, *, kind: str) -> None:
     """Give *dataset* its equipment, the site's names, its SOP Instance UID and its dates, in place.
 
     kind : of the object's series: SR, SEG, ..., and after a colon what tells several series of a kind apart
@@ -25,19 +22,19 @@ def stamp(dataset: Dataset, *, kind: str, identity: RunIdentity, provenance: Pro
     The UID covers everything but dates, so a repeated run is the same object, and another result never hides
     behind the UID of one that is already in the archive.
     """
-    provenance.stamp_equipment(dataset)
-    provenance.stamp_site(dataset, kind.partition(":")[0])
-    _set_dimension_organization(dataset, identity.uid(f"{kind}:dimensions"))
+    run.provenance.stamp_equipment(dataset)
+    run.provenance.stamp_site(dataset, kind.partition(":")[0])
+    _set_dimension_organization(dataset, run.identity.uid(f"{kind}:dimensions"))
     _set_contribution_times(dataset, None)
     for keyword in (*_DATES, *_TIMES):
         dataset.pop(keyword, None)
-    dataset.SOPInstanceUID = identity.uid(kind, encode_dataset(dataset)[0])
+    dataset.SOPInstanceUID = run.identity.uid(kind, encode_dataset(dataset)[0])
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     for keyword in _DATES:
-        setattr(dataset, keyword, DA(now.date()))
+        setattr(dataset, keyword, DA(run.now.date()))
     for keyword in _TIMES:
-        setattr(dataset, keyword, TM(now.time().replace(microsecond=0)))
-    _set_contribution_times(dataset, DT(now.replace(microsecond=0, tzinfo=None)))
+        setattr(dataset, keyword, TM(run.now.time().replace(microsecond=0)))
+    _set_contribution_times(dataset, DT(run.now.replace(microsecond=0, tzinfo=None)))
 
 
 def _set_contribution_times(dataset: Dataset, time: DT | None) -> None:

@@ -31,6 +31,6 @@ class RunIdentity:
         """UID of an output of this kind: the series without, the instance with a digest of its content."""
         return derive_uid(self.source_digest, self.model_digest, self.settings_digest, kind, content_digest)
 
-    def tracking_uid(self, *, head: str, label: str, series_instance_uid: str) -> str:
+    def tracking_uid(self, series_instance_uid: str, head: str, label: str) -> str:
         """UID of one tracked thing, the same in the SEG, the SR and the result manifest."""
         return self.uid(f"tracking:{head}:{label}:{series_instance_uid}")

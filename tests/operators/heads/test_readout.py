@@ -52,7 +52,7 @@ def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabili
         source=SOURCE,
         modality=modality,
         series_instance_uid="1.5",
-        tracking_uid=lambda text: f"uid of {text}",
+        tracking_uid=lambda head, label: f"uid of {head}/{label}",
         with_probabilities=with_probabilities,
     )
     return readout, segments

@@ -6,11 +6,10 @@ import pydicom
 import pytest
 
 from operators.dicom.results.earlier_reports import earlier_reports
-from operators.dicom.results.report import build_report
 from phantoms import SeriesSpec, build_source_series
-from result_cases import HEADS, IDENTITY, NOW, PROVENANCE, build_case, dciodvfy, negative, save
+from result_cases import IDENTITY, RUN, build_case, dciodvfy, negative, save
 
-LATER = replace(IDENTITY, model_digest="d" * 64)
+LATER = replace(RUN, identity=replace(IDENTITY, model_digest="d" * 64))
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,8 @@ def report(case):
     return case.report()
 
 
-def _found(*headers, identity=LATER):
-    return earlier_reports(headers, identity=identity, provenance=PROVENANCE)
+def _found(*headers, run=LATER):
+    return earlier_reports(headers, run)
 
 
 def _equipment(report):
@@ -37,19 +36,7 @@ def test_a_later_run_names_the_report_of_an_earlier_one(case, report, tmp_path):
     header = pydicom.dcmread(save(report, tmp_path), stop_before_pixels=True)
     previous = _found(segmentation, header, *case.source.headers)
     assert previous == (header,)
-    later = build_report(
-        [case.source],
-        findings=case.findings,
-        segments=[],
-        measurements=[],
-        segmentations=[],
-        identity=LATER,
-        provenance=PROVENANCE,
-        heads=HEADS,
-        now=NOW,
-        is_complete=True,
-        previous=previous,
-    )
+    later = replace(case, run=LATER).report(previous=previous)
     (study,) = later.PredecessorDocumentsSequence
     assert study.StudyInstanceUID == report.StudyInstanceUID
     (series,) = study.ReferencedSeriesSequence
@@ -64,7 +51,7 @@ def test_a_later_run_names_the_report_of_an_earlier_one(case, report, tmp_path):
 
 
 def test_an_equal_run_finds_only_itself_and_writes_the_same(case, report):
-    previous = _found(report, identity=IDENTITY)
+    previous = _found(report, run=RUN)
     assert previous == ()
     again = case.report(previous=previous)
     assert again.SOPInstanceUID == report.SOPInstanceUID

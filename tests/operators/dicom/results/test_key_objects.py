@@ -6,7 +6,7 @@ from companion_cases import key_objects, results_of
 from conformance import case_of
 from operators.dicom.results.key_objects import build_key_objects
 from phantoms import BODIES
-from result_cases import IDENTITY, NOW, PROVENANCE, dsrdump, save
+from result_cases import PROVENANCE, RUN, dsrdump, save
 
 CENTRE = np.array(BODIES["mass"][0])
 
@@ -73,4 +73,4 @@ def test_dcmtk_reads_the_document(tmp_path):
 
 def test_no_key_image_is_no_document():
     with pytest.raises(ValueError, match="at least one key image"):
-        build_key_objects([], [], identity=IDENTITY, provenance=PROVENANCE, now=NOW)
+        build_key_objects([], [], run=RUN)

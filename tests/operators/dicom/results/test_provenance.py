@@ -4,14 +4,12 @@ from io import BytesIO
 import pydicom
 import pytest
 
-import companion_cases
-import result_cases
 from app.settings import DEMO_MODEL
 from conformance import KINDS, case_of
 from operators.deployment import Deployment
 from operators.dicom.results.result_settings import ResultSettings
 from operators.heads.model_folder import read_model
-from result_cases import PROVENANCE
+from result_cases import PROVENANCE, RUN
 
 
 @pytest.mark.parametrize("field", ["model_name", "software_versions", "model_digest", "settings_digest"])
@@ -122,12 +120,10 @@ def test_another_setting_result_or_code_makes_another_device(settings, results, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_sites_names_stand_in_every_object_and_the_patients_survives(kind, monkeypatch):
+def test_the_sites_names_stand_in_every_object_and_the_patients_survives(kind):
     own = {"SR": "KI-Befund", "SEG": "KI-Maske"}
     site = replace(PROVENANCE, institution_name="Universitätsklinikum Łódź", series_names=own)
-    for module in (companion_cases, result_cases):
-        monkeypatch.setattr(module, "PROVENANCE", site)
-    case = case_of("Japanese name")
+    case = replace(case_of("Japanese name"), run=replace(RUN, provenance=site))
     buffer = BytesIO()
     KINDS[kind](case).save_as(buffer, enforce_file_format=True)
     buffer.seek(0)

@@ -11,13 +11,12 @@ from operators.dicom.results.report import build_report
 from phantoms import BODIES, SeriesSpec, build_source_series, phantom_mask
 from result_cases import (
     GEOMETRIES,
-    HEADS,
-    IDENTITY,
     JAPANESE_NAME,
-    NOW,
     PROVENANCE,
+    RUN,
     build_case,
     dsrdump,
+    joined_readout,
     negative,
     save,
 )
@@ -230,14 +229,9 @@ def test_two_series_go_into_one_report():
     cases = [build_case(build_source_series(SeriesSpec(series=name, modality=name))) for name in ("CT", "MR")]
     report = build_report(
         [case.source for case in cases],
-        findings=[finding for case in cases for finding in case.findings],
-        segments=[case.segments for case in cases],
-        measurements=[item for case in cases for item in case.measurements],
+        joined_readout(cases),
         segmentations=[case.segmentation() for case in cases],
-        identity=IDENTITY,
-        provenance=PROVENANCE,
-        heads=HEADS,
-        now=NOW,
+        run=RUN,
         is_complete=True,
     )
     (procedure,) = _find(report, "121058")

@@ -9,7 +9,7 @@ from pydicom import Dataset
 from conformance import pixelmed
 from operators.dicom.results.report import build_report
 from phantoms import SeriesSpec, build_source_series
-from result_cases import HEADS, IDENTITY, NOW, PROVENANCE, build_case, negative, save, tid1500reader
+from result_cases import PROVENANCE, RUN, build_case, joined_readout, negative, save, tid1500reader
 
 ONE_SLICE = SeriesSpec(shape=(1, 48, 80), centre_lps_mm=(0.0, 0.0, -3.0))
 
@@ -35,14 +35,9 @@ def _whole(case, segmentation) -> Dataset:
     other = build_case(build_source_series(replace(ONE_SLICE, series="other", modality="MR")))
     return build_report(
         [case.source, other.source],
-        findings=[*case.findings, *other.findings],
-        segments=[case.segments, other.segments],
-        measurements=[*case.measurements, *other.measurements],
+        joined_readout([case, other]),
         segmentations=[segmentation, other.segmentation()],
-        identity=IDENTITY,
-        provenance=PROVENANCE,
-        heads=HEADS,
-        now=NOW,
+        run=RUN,
         is_complete=True,
         previous=[_earlier(case)],
     )

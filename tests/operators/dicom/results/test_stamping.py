@@ -7,9 +7,11 @@ import pytest
 from companion_cases import encapsulated_pdf, key_objects, parametric_map, secondary_capture
 from conformance import KINDS
 from phantoms import SeriesSpec, build_source_series
-from result_cases import IDENTITY, NOW, build_case
+from result_cases import IDENTITY, NOW, RUN, build_case
 
 DATES = ("InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime")
+
+LATER = replace(RUN, now=NOW + timedelta(days=1, hours=1))
 
 
 def _bytes(dataset):
@@ -41,8 +43,7 @@ def test_equal_runs_give_equal_companions(case, build):
 
 @pytest.mark.parametrize("build", COMPANIONS, ids=lambda build: build.__name__)
 def test_a_later_run_gives_the_same_companions_with_other_dates(case, build):
-    later = NOW + timedelta(days=1, hours=1)
-    first, second = build(case), build(case, later)
+    first, second = build(case), build(replace(case, run=LATER))
     assert second.ContentDate == date(2026, 3, 5)
     assert (first.SOPInstanceUID, first.SeriesInstanceUID) == (second.SOPInstanceUID, second.SeriesInstanceUID)
     assert len(_bytes(first)) == len(_bytes(second))
@@ -57,9 +58,9 @@ def test_every_kind_is_a_series_of_its_own_with_a_number_of_its_own(case):
 
 
 def test_a_later_run_differs_in_dates_only(case):
-    later = NOW + timedelta(days=1, hours=1)
-    pairs = [(case.segmentation(), case.segmentation(later))]
-    pairs.append((case.report([pairs[0][0]]), case.report([pairs[0][1]], later)))
+    again = replace(case, run=LATER)
+    pairs = [(case.segmentation(), again.segmentation())]
+    pairs.append((case.report([pairs[0][0]]), again.report([pairs[0][1]])))
     for first, second in pairs:
         assert second.ContentDate == date(2026, 3, 5)
         for keyword in DATES:
@@ -87,5 +88,5 @@ def test_another_content_is_another_instance_of_the_same_series(case):
 
 
 def test_another_model_is_another_series(case):
-    other = case.segmentation(identity=replace(IDENTITY, model_digest="9" * 64))
+    other = replace(case, run=replace(RUN, identity=replace(IDENTITY, model_digest="9" * 64))).segmentation()
     assert other.SeriesInstanceUID != case.segmentation().SeriesInstanceUID

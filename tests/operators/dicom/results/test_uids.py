@@ -28,7 +28,14 @@ def test_a_uid_is_a_function_of_everything_that_determines_the_run():
     assert RunIdentity("a", "b", "c").uid("SEG", "1") == RunIdentity("a", "b", "c").uid("SEG", "1")
 
 
-def test_tracking_uid_is_that_of_its_kind():
+def test_everything_tracked_in_a_run_has_a_uid_of_its_own():
     identity = RunIdentity("a", "b", "c")
-    tracking = identity.tracking_uid(head="organs", label="lung", series_instance_uid="1.2")
-    assert tracking == identity.uid("tracking:organs:lung:1.2")
+    uids = {
+        identity.tracking_uid(series, head, label)
+        for series in ("1.2", "1.3")
+        for head in ("organs", "mass")
+        for label in ("lung", "liver")
+    }
+    assert len(uids) == 8
+    assert not uids & {identity.uid("SEG"), identity.uid("tracking")}
+    assert RunIdentity("d", "b", "c").tracking_uid("1.2", "organs", "lung") not in uids
