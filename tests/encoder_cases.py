@@ -28,8 +28,8 @@ CURIA_2_G = CURIA_2_B.model_copy(update={"hidden_size": 1536, "num_hidden_layers
 
 TINY = EncoderConfig(
     hidden_size=24,
-    num_hidden_layers=1,
-    num_attention_heads=2,
+    num_hidden_layers=2,
+    num_attention_heads=3,
     use_swiglu_ffn=True,
     patch_size=16,
     num_channels=1,

@@ -5,24 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from encoder_cases import TINY
 from operators.domain.features import EncoderInputSettings
-from operators.encoder.vision_transformer import EncoderConfig
 from operators.heads.head_files import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
 from operators.heads.linear import Linear
 from trainer.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
 from trainer.export import write_digests, write_head, write_model_file, write_snapshot
 from trainer.random_encoder import RandomEncoderSettings, random_state
 
-CONFIG = EncoderConfig(
-    hidden_size=8,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    use_swiglu_ffn=True,
-    patch_size=16,
-    num_channels=1,
-    image_size=64,
-)
-WIDTH = CONFIG.hidden_size
+WIDTH = TINY.hidden_size
 
 
 def linear(outputs: int, features: int) -> Linear:
@@ -33,8 +24,8 @@ def linear(outputs: int, features: int) -> Linear:
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
-    state = random_state(CONFIG, RandomEncoderSettings(seed=0))
-    sha256 = write_snapshot(state, CONFIG, EncoderInputSettings(image_size=64), folder / "encoder")
+    state = random_state(TINY, RandomEncoderSettings(seed=0))
+    sha256 = write_snapshot(state, TINY, EncoderInputSettings(image_size=64), folder / "encoder")
     common = {"version": "1", "encoder_sha256": sha256, "data": "none", "kind": "linear"}
     region = BodyRegionRecord(
         name="region",

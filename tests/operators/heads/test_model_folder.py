@@ -69,7 +69,7 @@ def test_a_changed_threshold_is_another_head(model_folder: Path) -> None:
         ("heads/mass/head.toml", 'task = "finding"', 'task = "guess"', CheckpointError, "mass/head.toml"),
         ("heads/mass/head.toml", "threshold = 0.5", "threshold = 1.5", CheckpointError, "threshold"),
         ("heads/mass/head.toml", "slope = 1.0", "slope = ", CheckpointError, "not valid TOML"),
-        ("heads/organs/head.toml", "subdivision = 2", "subdivision = 3", CheckpointError, r"\(27, 8\).*\(12, 8\)"),
+        ("heads/organs/head.toml", "subdivision = 2", "subdivision = 3", CheckpointError, r"\(27, 24\).*\(12, 24\)"),
         ("model.toml", 'licence = "none"', "", CheckpointError, "licence"),
     ],
 )

@@ -3,7 +3,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer
+from encoder_cases import TINY
+from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices
 from slice_cases import tiny_config
 from trainer.pretraining.crops import make_crops
@@ -14,19 +15,11 @@ from trainer.pretraining.throughput import Stopwatch, encoder_operations, step_o
 
 def test_an_image_costs_what_torch_counts() -> None:
     for swiglu in (True, False):
-        config = EncoderConfig(
-            hidden_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=3,
-            use_swiglu_ffn=swiglu,
-            patch_size=8,
-            num_channels=1,
-            image_size=32,
-        )
+        config = TINY.model_copy(update={"use_swiglu_ffn": swiglu})
         model = build_vision_transformer(config)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
-            model.forward_features(torch.zeros(1, 1, 32, 32))  # type: ignore[operator]
-        assert counter.get_total_flops() == encoder_operations(config, 32)
+            model.forward_features(torch.zeros(1, 1, 64, 64))  # type: ignore[operator]
+        assert counter.get_total_flops() == encoder_operations(config, 64)
 
 
 def test_a_step_costs_about_what_torch_counts() -> None:
