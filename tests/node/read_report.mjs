@@ -1,17 +1,6 @@
 // What dcmjs reads of the measurement groups of a TID 1500 report, as JSON: node read_report.mjs PATH_TO_DCMJS FILE
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { all, dataset, first } from "./read_dataset.mjs";
 
-const [library, path] = process.argv.slice(2);
-const { data, log } = createRequire(import.meta.url)(library);
-log.setLevel("error");
-
-const file = readFileSync(path);
-const buffer = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
-const dataset = data.DicomMetaDictionary.naturalizeDataset(data.DicomMessage.readFile(buffer).dict);
-
-const all = (sequence) => (Array.isArray(sequence) ? sequence : sequence ? [sequence] : []);
-const first = (sequence) => all(sequence)[0];
 const children = (item) => all(item.ContentSequence);
 const name = (item) => first(item.ConceptNameCodeSequence)?.CodeValue;
 const named = (item, code) => children(item).filter((child) => name(child) === code);

@@ -1,21 +1,11 @@
 // What dcmjs reads of a Segmentation, as JSON: node read_segmentation.mjs PATH_TO_DCMJS FILE
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { all, data, dataset, first } from "./read_dataset.mjs";
 
-const [library, path] = process.argv.slice(2);
-const { data, log } = createRequire(import.meta.url)(library);
-log.setLevel("error");
-
-const file = readFileSync(path);
-const buffer = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
-const dataset = data.DicomMetaDictionary.naturalizeDataset(data.DicomMessage.readFile(buffer).dict);
 const stored = dataset.PixelData[0] ?? dataset.PixelData;
 // dcmjs unpacks a set bit as 255.
 const pixels =
     dataset.BitsAllocated === 1 ? data.BitArray.unpack(stored).map((value) => value && 1) : new Uint8Array(stored);
 
-const first = (sequence) => (Array.isArray(sequence) ? sequence[0] : sequence);
-const all = (sequence) => (Array.isArray(sequence) ? sequence : [sequence]);
 const shared = first(dataset.SharedFunctionalGroupsSequence);
 const size = dataset.Rows * dataset.Columns;
 
