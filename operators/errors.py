@@ -1,7 +1,7 @@
 """The errors of the whole chain.
 
-The class decides what happens next: its exit code is the command's, its ``code`` is the stable word in
-``result.json``, and ``retryable`` tells the service whether the same study may succeed later.
+The class decides what happens next: its ``code`` is the stable word in ``result.json``, its exit code is the command's
+and tells the service whether the same study may succeed later.
 
     CuriaError
     ├── InputError                      this study cannot be read; do not retry           exit 4
@@ -27,7 +27,6 @@ class CuriaError(Exception):
 
     code: ClassVar[str]
     exit_code: ClassVar[int]
-    retryable: ClassVar[bool] = False
 
 
 class InputError(CuriaError):
@@ -86,7 +85,6 @@ class ResourceError(CuriaError):
 
     code = "resource-exhausted"
     exit_code = 6
-    retryable = True
 
 
 class OutputError(CuriaError):

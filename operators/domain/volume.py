@@ -7,6 +7,9 @@ import numpy as np
 
 from operators.domain.geometry import Geometry
 
+AIR_HU = -1000.0
+"""By definition of the unit (PS3.3 C.11.1.1.2)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:

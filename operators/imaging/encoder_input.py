@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from operators.domain.features import EncoderInput, EncoderInputSettings
-from operators.domain.volume import Volume
+from operators.domain.volume import AIR_HU, Volume
 from operators.errors import UnsupportedPixelDataError
 from operators.imaging.array_module import CPU, ArrayModule, array_module_of
 from operators.imaging.fused_encoder_input import SliceStatistics, prepare_block
-from operators.imaging.intensity import AIR_HU
 from operators.imaging.resampling import resize_slices
 
 INT16_MAX = 32767

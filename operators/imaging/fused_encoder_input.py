@@ -14,9 +14,9 @@ import torch.utils.dlpack
 from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInputSettings
+from operators.domain.volume import AIR_HU
 from operators.imaging import kernels
 from operators.imaging.array_module import array_module_of
-from operators.imaging.intensity import AIR_HU
 from operators.imaging.resampling import bicubic_weights
 
 STRIP = 8

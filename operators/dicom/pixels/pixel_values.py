@@ -9,9 +9,9 @@ from pydicom import Dataset
 
 from operators.dicom.pixels.pixel_format import PixelFormat
 from operators.dicom.study.header_values import number, text, value
+from operators.domain.volume import AIR_HU
 from operators.errors import UnsupportedPixelDataError
 
-AIR_HU = -1000.0
 _MAX_VALUE = 1e30
 
 

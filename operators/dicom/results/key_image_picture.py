@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 
 from operators.dicom.results.key_images import KeyImage
-from operators.dicom.study.header_values import number
+from operators.dicom.study.header_values import number, text
 
 BURNED_IN_STATEMENT = "RESEARCH USE ONLY"
 _LONGEST_SIDE = 768
@@ -33,7 +33,7 @@ def draw_key_image(key_image: KeyImage) -> Image.Image:
 
 
 def windowed(values: NDArray[np.float32], header: Dataset) -> NDArray[np.uint8]:
-    """(H, W) grey values by the header's first window (PS3.3 C.11.2.1.2, linear), or by the slice's own range."""
+    """(H, W) grey values by the header's first window, or by the slice's own range."""
     low, high = _window(header) or (float(np.percentile(values, 1)), float(np.percentile(values, 99)))
     grey = np.clip((values - low) / max(high - low, 1e-6), 0.0, 1.0) * 255.0
     return np.asarray(np.rint(grey), np.uint8)
@@ -48,10 +48,14 @@ def sides(directions: NDArray[np.float64]) -> tuple[str, str]:
 
 
 def _window(header: Dataset) -> tuple[float, float] | None:
+    """The darkest and the brightest value of LINEAR and LINEAR_EXACT (PS3.3 C.11.2.1.2.1 and C.11.2.1.3.2)."""
     centre, width = number(header, "WindowCenter"), number(header, "WindowWidth")
     if centre is None or width is None or width <= 0:
         return None
-    return centre - width / 2, centre + width / 2
+    if text(header, "VOILUTFunction") == "LINEAR_EXACT":
+        return centre - width / 2, centre + width / 2
+    reach = max(width - 1, 0.0) / 2
+    return centre - 0.5 - reach, centre - 0.5 + reach
 
 
 def _square_pixels(grey: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple[Image.Image, NDArray[np.float64]]:
@@ -67,7 +71,7 @@ def _write_words(draw: ImageDraw.ImageDraw, size: tuple[int, int], *, caption: s
     middle_x, middle_y = width / 2, height / 2
     right, bottom = sides
     words = (
-        # text, where, which point of the text lies there (Pillow's anchors)
+        # word, where, which point of the text lies there (Pillow's anchors)
         (caption, (10, 10), "la"),
         (BURNED_IN_STATEMENT, (10, height - 10), "ld"),
         (right, (width - 10, middle_y), "rm"),
@@ -76,8 +80,8 @@ def _write_words(draw: ImageDraw.ImageDraw, size: tuple[int, int], *, caption: s
         (_OPPOSITE[bottom], (middle_x, 10), "ma"),
     )
     font = ImageFont.load_default(20)
-    for text, place, anchor in words:
-        draw.text(place, text, fill=_TEXT_COLOR, font=font, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+    for word, place, anchor in words:
+        draw.text(place, word, fill=_TEXT_COLOR, font=font, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "H": "F", "F": "H"}

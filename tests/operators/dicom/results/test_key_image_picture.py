@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.pixels import apply_voi_lut
 
 from companion_cases import case_key_images
 from operators.dicom.results.key_image_picture import draw_key_image, sides, windowed
@@ -42,11 +43,17 @@ def test_a_finding_without_a_mask_is_ringed():
     assert (columns.min() + columns.max()) / 2 == pytest.approx(image.point[0] * scale, abs=2)
 
 
-def test_the_window_is_linear_and_clamps():
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", None])
+@pytest.mark.parametrize(("centre", "width"), [([40, 300], [400, 1500]), (-600, 1500), (0, 6), (50, 2), (50, 1)])
+def test_the_first_window_shows_what_pydicom_shows(centre, width, function):
+    values = np.arange(-1400, 300, dtype=np.int16)[None]
     header = Dataset()
-    header.WindowCenter, header.WindowWidth = [40, 300], [400, 1500]
-    values = np.array([[-2000.0, -160.0], [40.0, 240.0]], np.float32)
-    np.testing.assert_array_equal(windowed(values, header), [[0, 0], [128, 255]])
+    header.BitsStored, header.PixelRepresentation, header.PhotometricInterpretation = 16, 1, "MONOCHROME2"
+    header.WindowCenter, header.WindowWidth = centre, width
+    if function:
+        header.VOILUTFunction = function
+    shown = (apply_voi_lut(values, header) + 32768) / 65535 * 255
+    np.testing.assert_allclose(windowed(values.astype(np.float32), header), shown, atol=0.51)
 
 
 def test_without_a_window_the_values_themselves_span_the_greys():
