@@ -26,27 +26,26 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _trace(region: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Walk the pixel edges of one hole-free 4-connected region clockwise, (row, column) corners."""
-    turns = {(0, 1): (1, 0), (1, 0): (0, -1), (0, -1): (-1, 0), (-1, 0): (0, 1)}
-    edges = _edges(region)
-    start = min(edges)
-    corner, direction = start, (0, 1)
+    """Walk the pixel edges of one hole-free 4-connected region clockwise, (row, column) corners.
+
+    One edge leaves each corner: two pixels that touch at a corner only are joined by a way round, which would enclose a
+    hole.
+    """
+    directions = _edges(region)
+    start = min(directions)
     corners = [start]
-    while True:
-        corner = (corner[0] + direction[0], corner[1] + direction[1])
-        if corner == start:
-            return [*corners, start]
-        corners.append(corner)
-        choices = edges[corner]
-        # Where two pixels touch at a corner only, turning right stays on this side of the region.
-        direction = turns[direction] if turns[direction] in choices else choices[0]
+    while len(corners) == 1 or corners[-1] != start:
+        row, column = corners[-1]
+        down, right = directions[row, column]
+        corners.append((row + down, column + right))
+    return corners
 
 
-def _edges(region: NDArray[np.bool_]) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Directed pixel edges between region and background, region on the right: corner to its directions."""
+def _edges(region: NDArray[np.bool_]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Directed pixel edges between region and background, region on the right: corner to where its edge leads."""
     padded = np.pad(region, 1)
     inside = padded[1:-1, 1:-1]
-    edges: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    edges: dict[tuple[int, int], tuple[int, int]] = {}
     sides = (
         # background neighbour, start corner, direction
         (padded[:-2, 1:-1], (0, 0), (0, 1)),
@@ -56,7 +55,7 @@ def _edges(region: NDArray[np.bool_]) -> dict[tuple[int, int], list[tuple[int, i
     )
     for neighbour, offset, direction in sides:
         for row, column in np.argwhere(inside & ~neighbour) + offset:
-            edges.setdefault((int(row), int(column)), []).append(direction)
+            edges[int(row), int(column)] = direction
     return edges
 
 

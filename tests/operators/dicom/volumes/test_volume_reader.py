@@ -199,6 +199,11 @@ REFUSED = {
         r"several directions, cosines differ by 1\.0000",
     ),
     "two sizes": (change_all(one_of(Rows=6)), SeriesGeometryError, "slices differ in Rows, expected one, found 2"),
+    "one frame for each slice but one, which has none": (
+        change_all(lambda number, dataset: setattr(dataset, "FrameOfReferenceUID", f"1.2.{number}" if number else "")),
+        SeriesGeometryError,
+        "expected one frame of reference, found 5",
+    ),
     "two frames": (
         change_all(one_of(FrameOfReferenceUID="1.2.3")),
         SeriesGeometryError,
@@ -227,6 +232,25 @@ def test_what_is_no_regular_volume_is_refused_with_numbers(tmp_path: Path, damag
     with pytest.raises(InputError, match=message) as caught:
         read(folder)
     assert isinstance(caught.value, error)
+
+
+def test_which_of_two_equal_slices_stays_does_not_depend_on_file_names(tmp_path: Path):
+    sources = []
+    for name in ("0.dcm", "z.dcm"):
+        folder = written(tmp_path / name, SMALL)
+        dataset = pydicom.dcmread(sorted(folder.iterdir())[1])
+        dataset.SOPInstanceUID = "1.2.3.4"
+        dataset.save_as(folder / name)
+        sources.append(read(folder))
+    assert sources[0].sop_instance_uids == sources[1].sop_instance_uids
+    assert sources[0].digest == sources[1].digest
+
+
+def test_cosines_that_are_a_little_askew_make_an_orthogonal_grid(tmp_path: Path):
+    folder = written(tmp_path, SMALL)
+    change_all(lambda number, dataset: setattr(dataset, "ImageOrientationPatient", [1, 0.0005, 0, 0, 1, 0]))(folder)
+    directions = read(folder).volume.geometry.directions
+    np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-12)
 
 
 def test_the_same_slice_twice_is_read_once(tmp_path: Path):
@@ -304,6 +328,9 @@ def test_a_tilt_that_only_the_tag_tells_of_is_said_and_not_applied(tmp_path: Pat
     source = read(written(tmp_path, SMALL, lambda number, dataset: setattr(dataset, "GantryDetectorTilt", 12.0)))
     assert not source.is_resampled
     assert "says 12.0 degrees, but the slices lie straight" in source.remarks[0]
+    one_slice = SeriesSpec(shape=(1, 12, 10))
+    alone = read(written(tmp_path / "one", one_slice, lambda _, dataset: setattr(dataset, "GantryDetectorTilt", 12.0)))
+    assert alone.remarks == ()
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
