@@ -152,6 +152,17 @@ def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:
     )
 
 
+def highdicom_equipment() -> dict[str, Any]:
+    """`PROVENANCE` as the constructors of highdicom's image objects take it."""
+    return {
+        "manufacturer": PROVENANCE.manufacturer,
+        "manufacturer_model_name": PROVENANCE.model_name,
+        "software_versions": PROVENANCE.software_versions,
+        "device_serial_number": PROVENANCE.device_serial_number,
+        "contributing_equipment": [PROVENANCE.contributing_equipment()],
+    }
+
+
 def joined_readout(cases: Sequence[Case]) -> StudyReadout:
     """Of a study with the series of all *cases*."""
     return StudyReadout(

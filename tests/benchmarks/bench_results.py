@@ -35,7 +35,7 @@ from operators.dicom.results.segmentation import build_segmentation  # noqa: E40
 from operators.dicom.volumes.source_series import SourceSeries  # noqa: E402
 from operators.domain.finding import Segment, SeriesSegments  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, build_source_series, save_series  # noqa: E402
-from result_cases import HEADS, IDENTITY, PROVENANCE, RUN  # noqa: E402
+from result_cases import HEADS, IDENTITY, PROVENANCE, RUN, highdicom_equipment  # noqa: E402
 
 SHAPE = (300, 512, 512)
 TYPES = ("BINARY", "LABELMAP")
@@ -96,11 +96,7 @@ class _Study:
             series_number=1,
             sop_instance_uid="1.2.4",
             instance_number=1,
-            manufacturer=PROVENANCE.manufacturer,
-            manufacturer_model_name=PROVENANCE.model_name,
-            software_versions=PROVENANCE.software_versions,
-            device_serial_number=PROVENANCE.device_serial_number,
-            contributing_equipment=[PROVENANCE.contributing_equipment()],
+            **highdicom_equipment(),
         )
         dataset.save_as(folder / "highdicom.dcm")
         return folder / "highdicom.dcm"

@@ -54,17 +54,30 @@ def _write(samples: Iterable[SliceSample], folder: Path, name: str) -> None:
         (folder / f"{record.name}{PART}").rename(folder / record.name)
 
 
+def _jpeg_ls(pixels: np.ndarray) -> bytes:
+    return bytes(imagecodecs.jpegls_encode(pixels.view(np.uint16) ^ np.uint16(0x8000)))
+
+
+def _from_jpeg_ls(content: bytes) -> np.ndarray:
+    return (imagecodecs.jpegls_decode(content) ^ np.uint16(0x8000)).view(np.int16)
+
+
+RIVALS = {"16-bit PNG (level 4)": (_png, _from_png), "JPEG-LS": (_jpeg_ls, _from_jpeg_ls)}
+
+
 def _packing(planes: list[np.ndarray]) -> Iterator[Row]:
-    packed, pictures = [encode_pixels(plane) for plane in planes], [_png(plane) for plane in planes]
-    size, other = (sum(map(len, content)) / len(planes) for content in (packed, pictures))
-    name = "16-bit PNG (level 4)"
-    yield row("slices: bytes of one", size, name, other, unit="B", detail="mean of 32 chest CT slices of 512 x 512")
+    packed = [encode_pixels(plane) for plane in planes]
 
     def each(work: Callable[..., object], items: Iterable[object]) -> Callable[[], object]:
         return lambda: [work(item) for item in items]
 
-    yield compare("slices: packing 32", each(encode_pixels, planes), name, each(_png, planes))
-    yield compare("slices: unpacking 32", each(decode_pixels, packed), name, each(_from_png, pictures))
+    for name, (encode, decode) in RIVALS.items():
+        theirs = [encode(plane) for plane in planes]
+        size, other = (sum(map(len, content)) / len(planes) for content in (packed, theirs))
+        detail = f"mean of {len(planes)} chest CT slices of 512 x 512"
+        yield row("slices: bytes of one", size, name, other, unit="B", detail=detail)
+        yield compare("slices: packing 32", each(encode_pixels, planes), name, each(encode, planes))
+        yield compare("slices: unpacking 32", each(decode_pixels, packed), name, each(decode, theirs))
 
 
 def _loading(folder: Path, num_samples: int) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from operators.dicom.results.source_headers import padded_headers
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
 from phantoms import OBLIQUE, SeriesSpec, build_enhanced, build_source_series, save_series
-from result_cases import PROVENANCE, Case, build_case, save
+from result_cases import Case, build_case, highdicom_equipment, save
 
 SPEC = SeriesSpec(
     shape=(14, 15, 19),
@@ -97,11 +97,7 @@ def _by_highdicom(case: Case, ours: Dataset, segmentation_type: str) -> Dataset:
         series_number=ours.SeriesNumber,
         sop_instance_uid=ours.SOPInstanceUID,
         instance_number=1,
-        manufacturer=PROVENANCE.manufacturer,
-        manufacturer_model_name=PROVENANCE.model_name,
-        software_versions=PROVENANCE.software_versions,
-        device_serial_number=PROVENANCE.device_serial_number,
-        contributing_equipment=[PROVENANCE.contributing_equipment()],
+        **highdicom_equipment(),
         content_qualification="RESEARCH",
         content_label=ours.ContentLabel,
         content_description=ours.ContentDescription,
