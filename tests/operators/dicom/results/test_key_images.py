@@ -32,6 +32,8 @@ def test_only_present_findings_with_a_place_have_one():
     case = build_case(build_source_series(SeriesSpec()))
     assert [image.finding.name for image in case_key_images(case)] == ["soft-tissue mass"]
     assert case_key_images(negative(case)) == ()
+    absent_with_a_place = replace(case.findings[0], present=False)
+    assert case_key_images(replace(case, findings=(absent_with_a_place,))) == ()
 
 
 def test_a_place_without_a_mask_has_a_point_only():

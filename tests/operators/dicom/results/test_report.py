@@ -158,6 +158,8 @@ def test_a_located_finding_points_at_its_place_and_others_at_the_frame(case, rep
     for other in others:
         assert other.GraphicType == "POLYLINE"
         assert list(other.GraphicData) == [0, 0, 80, 0, 80, 48, 0, 48, 0, 0]
+        image = other.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        assert case.source.sop_instance_uids.index(image) == len(case.source.headers) // 2
 
 
 def test_every_group_has_a_region_where_viewers_look_for_it(report):

@@ -107,6 +107,18 @@ def test_attributes_of_the_object(case):
         assert item.SegmentDescription == PROVENANCE.use_statement
 
 
+@pytest.mark.parametrize(
+    ("slices", "organization"), [([3], None), ([3, 4, 5], "3D"), ([3, 5, 6], None)], ids=["one", "stack", "gap"]
+)
+def test_only_a_regular_stack_is_called_three_dimensional(case, slices, organization):
+    """PS3.3 C.7.6.17.1: 3D says that all frames lie at regular steps."""
+    mask = np.zeros(case.source.volume.geometry.shape, bool)
+    mask[slices, 5:9, 5:9] = True
+    segment = replace(case.segments.segments[0], mask=mask)
+    one = replace(case, segments=replace(case.segments, segments=(segment,))).segmentation()
+    assert one.get("DimensionOrganizationType") == organization
+
+
 def test_a_wrong_spacing_in_the_header_does_not_reach_the_result(case):
     expected = case.source.volume.geometry.spacing[0]
     header = build_source_series(SeriesSpec()).headers[0]

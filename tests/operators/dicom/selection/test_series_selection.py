@@ -8,6 +8,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from operators.dicom.selection.rules import SelectionRules, default_rules
 from operators.dicom.selection.series_selection import (
     EQUAL_SCORES,
+    REGION_POINTS,
     SeriesDecision,
     select_series,
     selected_series,
@@ -261,6 +262,30 @@ def test_any_ct_with_at_least_so_many_slices(min_slices, selected):
     assert decision.selected is selected
 
 
+@pytest.mark.parametrize(
+    ("kind", "points", "by_one_slice", "by_all_slices"),
+    [
+        ("requires", None, None, 0.0),
+        ("excludes", None, None, None),
+        ("prefers", 5, 0.0, 5.0),
+        ("prefers", -5, -5.0, -5.0),
+    ],
+)
+def test_what_speaks_for_a_volume_holds_in_all_its_slices_and_what_speaks_against_it_in_any(
+    kind, points, by_one_slice, by_all_slices
+):
+    """Points that the rule adds to the score; None where it rules the volume out."""
+    rule = {"name": "the old scanner", "when": {"keyword": "StationName", "is": "old"}}
+    rule |= {} if points is None else {"points": points}
+    rules = rules_with({"name": "any CT", "modality": "CT", kind: [rule]})
+    (plain,) = decide(indexed(PLAIN), rules=rules_with({"name": "any CT", "modality": "CT"}))
+    for scanners, expected in ((["old"] + 7 * ["new"], by_one_slice), (8 * ["old"], by_all_slices)):
+        series = indexed(PLAIN, lambda k, dataset, scanners=scanners: setattr(dataset, "StationName", scanners[k]))
+        (decision,) = decide(series, rules=rules)
+        found = pytest.approx(decision.score - plain.score) if decision.selected else None
+        assert found == expected
+
+
 CHEST = {"name": "axial CT chest", "modality": "CT", "body_region": "chest", "requires": [
     {"name": "axial", "when": {"property": "plane", "is": "axial"}}], "prefers": [
     {"name": "headers say chest", "points": 2, "about": "body-region",
@@ -299,7 +324,7 @@ def test_once_the_encoder_has_seen_a_series_its_header_hints_count_for_nothing()
     before = decide(says_nothing, says_chest, rules=rules)
     seen = {series.series_instance_uid: {"chest": 1.0} for series in (says_chest, says_nothing)}
     one, other = with_body_regions(before, seen, rules)
-    assert one.score == other.score
+    assert one.score == other.score == min(decision.score for decision in before) + REGION_POINTS
 
 
 def test_roles_without_a_region_do_not_ask_the_encoder():

@@ -508,6 +508,15 @@ def test_the_digest_is_of_the_pixels_and_the_instances_not_of_their_order(tmp_pa
     assert read(tmp_path / "b").digest != first
 
 
+def test_the_same_frames_in_another_order_have_another_digest(tmp_path: Path):
+    dataset = build_enhanced(SMALL)
+    save_series([dataset], tmp_path / "a")
+    frames = np.frombuffer(dataset.PixelData, "<i2").reshape(SMALL.shape)
+    dataset.PixelData = frames[::-1].tobytes()
+    save_series([dataset], tmp_path / "b")
+    assert read(tmp_path / "a").digest != read(tmp_path / "b").digest
+
+
 def test_headers_of_the_index_stay_as_they_were_read():
     (series,) = index_study(CHEST_CT).series
     source = read_series(series, role="test")
