@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from app.settings import DEMO_MODEL
-from companion_cases import study_readout
+from companion_cases import evidence_of, study_readout
 from operators.deployment import Deployment
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
 from operators.domain.finding import StudyReadout
@@ -18,6 +18,7 @@ from result_cases import NOW, build_case, negative
 
 DEMO_HEADS = {"mass": "soft-tissue-mass-ct", "region": "body-region", "organs": "organs"}
 EVERYTHING = ResultSettings(objects=OBJECT_KINDS, html_preview=True)
+MAPS_ONLY = ResultSettings(objects=["PM"])
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,19 @@ def test_the_segmentation_is_of_the_type_that_was_asked_for(segmentation_type, c
 def test_each_kind_can_be_written_alone(kind, case, model, tmp_path):
     settings = ResultSettings(objects=[kind])
     assert written(case.source, study_readout(case), settings, model=model, folder=tmp_path) == [kind]
+
+
+def test_each_series_has_the_maps_of_its_own_findings(case, model, tmp_path):
+    other = build_case(build_source_series(SeriesSpec(series="other")))
+    cases = (case, replace(other, findings=case.findings[:1]))
+    findings = [replace(case.findings[0], series_instance_uid=one.source.series_instance_uid) for one in cases]
+    evidence = tuple(replace(evidence_of(one), finding=finding) for one, finding in zip(cases, findings, strict=True))
+    writer = ResultWriter(tmp_path, NOW, Deployment.of(model, {}, results=MAPS_ONLY, version="0"), Journal())
+    readout = replace(case.readout, evidence=evidence)
+    maps = writer.write_companions([one.source for one in cases], readout, ())
+    sources = [item.dataset.ReferencedSeriesSequence[0].SeriesInstanceUID for item in maps]
+    assert sources == [one.source.series_instance_uid for one in cases]
+    assert [item.dataset.InstanceNumber for item in maps] == [1, 1]
 
 
 def test_a_negative_study_has_no_key_images(case, model, tmp_path):

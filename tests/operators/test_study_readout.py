@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
 from operators.deployment import Deployment
@@ -11,12 +13,22 @@ from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
 
-def test_the_evidence_of_each_finding_comes_along():
-    """On resampled planes, where no masks are made, so that nothing but the readout speaks."""
+@pytest.mark.parametrize("is_resampled", [False, True])
+def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_along(is_resampled):
+    """Of the present mass alone: what other heads say takes features, of which there are none."""
     case = build_case(build_source_series(SeriesSpec()))
-    source, shown = replace(case.source, is_resampled=True), evidence_of(case)
-    readout = FindingsReadout(case.findings, {"soft-tissue mass": shown.volume})
+    source, shown = replace(case.source, is_resampled=is_resampled), evidence_of(case)
+    mass = replace(case.findings[0], head="soft-tissue-mass-ct", localisation=None)
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
-    (evidence,) = read_out_study([source], [None], [readout], deployment=deployment).evidence
-    assert evidence.finding.name == "soft-tissue mass"
-    assert evidence.volume is shown.volume
+    readout = FindingsReadout((mass,), {"soft-tissue mass": shown.volume})
+    read = read_out_study([source], [None], [readout], deployment=deployment)
+    (evidence,), (series,), (finding,) = read.evidence, read.segments, read.findings
+    assert (evidence.finding, evidence.volume) == (mass, shown.volume)
+    assert series.series_instance_uid == source.series_instance_uid
+    if is_resampled:
+        assert (series.segments, read.measurements, finding) == ((), (), mass)
+    else:
+        (segment,) = series.segments
+        uid = deployment.identity([source]).tracking_uid(source.series_instance_uid, mass.head, mass.name)
+        assert segment.tracking_uid == finding.localisation.tracking_uid == uid
+        assert {measurement.tracking_uid for measurement in read.measurements} == {uid}

@@ -1,8 +1,11 @@
 import hashlib
+import os
+from copy import deepcopy
 
 import pydicom
 import pytest
 
+from operators.dicom.results import output_file
 from operators.dicom.results.output_file import write_dataset
 from operators.errors import OutputError, ResourceError
 from phantoms import SeriesSpec, build_source_series
@@ -42,12 +45,23 @@ def test_a_result_for_somebody_else_is_not_written(keyword, segmentation, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_was_cut_short_is_removed(case, segmentation, tmp_path):
+    file = write_dataset(segmentation, tmp_path, source=case.source.headers[0])
+    os.truncate(file.path, file.bytes - 1)
+    with pytest.raises(OutputError, match=f"expected {file.bytes} bytes on the disk"):
+        output_file._check_reads_back(file.path, segmentation, file.bytes)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_an_output_error(case, segmentation, tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
         write_dataset(segmentation, tmp_path / "absent", source=case.source.headers[0])
 
 
-def test_a_full_disk_is_a_resource_error(case, segmentation, tmp_path):
+@pytest.mark.parametrize("pixels", [bytes(16), bytes(2**20)], ids=["met at the end", "met inside an element"])
+def test_a_full_disk_is_a_resource_error(pixels, case, segmentation, tmp_path):
+    segmentation = deepcopy(segmentation)
+    segmentation.PixelData = pixels
     (tmp_path / f"SEG_{segmentation.SOPInstanceUID}.partial").symlink_to("/dev/full")
     with pytest.raises(ResourceError, match="the disk is full"):
         write_dataset(segmentation, tmp_path, source=case.source.headers[0])
