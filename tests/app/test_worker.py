@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 def test_studies_one_after_the_other(tmp_path: Path):
     save_series(build_datasets(SeriesSpec(shape=(3, 32, 32))), tmp_path / "good")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
     requests = [
+        {"id": "0", "input": str(tmp_path / "good"), "output": str(tmp_path / "file" / "out")},
         {"id": "1", "input": str(tmp_path / "empty"), "output": str(tmp_path / "out1")},
         {"id": "2", "input": str(tmp_path / "good"), "output": str(tmp_path / "out2"), "prior": None},
     ]
@@ -27,10 +29,11 @@ def test_studies_one_after_the_other(tmp_path: Path):
         timeout=120,
     )
     assert process.returncode == 0, process.stderr
-    greeting, first, second, third = map(json.loads, process.stdout.splitlines())
+    greeting, unforeseen, first, second, third = map(json.loads, process.stdout.splitlines())
     assert greeting["ready"] is True
     assert greeting["model"]["demonstration"] is True
     assert len(greeting["pipeline_digest"]) == 64
+    assert (unforeseen["id"], unforeseen["exit_code"]) == ("0", 1)
     assert (first["id"], first["exit_code"]) == ("1", 4)
     assert (second["id"], second["exit_code"]) == ("2", 0)
     assert third["exit_code"] == 2

@@ -1,5 +1,6 @@
 """The encoder's word against the header's, with the embedded model and the bundled chest CT."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from operators.dicom.selection.series_selection import select_series
 from operators.dicom.study.study_index import Instance, StudyIndex, index_study
 from operators.dicom.volumes.slices import VolumeCandidate, slices_of
 from operators.region_probe import NUM_SLICES, RegionProbe, look_again, middle_slices
-from phantoms import SAGITTAL, SeriesSpec, build_datasets
+from phantoms import SAGITTAL, SeriesSpec, build_datasets, save_series
 
 CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
 
@@ -57,6 +58,15 @@ def test_nobody_asks_nothing_changes(probe: RegionProbe, study: StudyIndex):
     decisions = select_series(study, rules)
     assert look_again(decisions, rules, probe) is decisions
     assert look_again(decisions, rules_for("head"), None) is decisions
+
+
+def test_a_series_whose_pixels_cannot_be_read_is_left_to_its_header(probe: RegionProbe, tmp_path: Path):
+    for path in save_series(build_datasets(SeriesSpec(shape=(8, 32, 32))), tmp_path):
+        os.truncate(path, path.stat().st_size - 100)
+    rules = rules_for("head")
+    decisions = select_series(index_study(tmp_path), rules)
+    assert decisions[0].selected
+    assert look_again(decisions, rules, probe) is decisions
 
 
 @pytest.mark.parametrize("descending", [False, True])

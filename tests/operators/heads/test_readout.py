@@ -129,6 +129,45 @@ def test_without_a_region_head_a_head_for_a_region_is_not_asked() -> None:
     assert out_of_scope(Scope(modality=("CT",)), modality="CT", regions={}) is None
 
 
+def test_several_regions_of_a_head_count_together() -> None:
+    scope = Scope(modality=("CT",), body_region=("chest", "abdomen"), region_confidence=0.5)
+    assert out_of_scope(scope, modality="CT", regions={"chest": 0.3, "abdomen": 0.3, "head": 0.4}) is None
+    assert out_of_scope(scope, modality="CT", regions={"chest": 0.3, "abdomen": 0.1, "head": 0.6}) is not None
+
+
+def test_the_region_of_a_series_is_the_mean_over_its_slices(heads: Heads) -> None:
+    """One slice out of four speaks for the chest, strongly; its logit alone would decide the mean of logits."""
+    assert heads.body_region is not None
+    weight = np.zeros((5, 16), np.float32)
+    weight[1, 0], weight[2, 8] = 1000.0, 10.0
+    shown = features(block=0.0)
+    shown.cls[0, 0] = 1.0
+    tokens = np.zeros((4, 16, 8), np.float32)
+    tokens[1:, :, 0] = 1.0
+    head = replace(heads.body_region, linear=Linear(weight, np.zeros(5, np.float32)))
+    probabilities = head.probabilities(FeatureVolume(shown.cls, tokens, GRID))
+    names = [label.name for label in head.labels]
+    others = 0.75 / (4 + np.exp(10))
+    assert probabilities[names[1]] == pytest.approx(0.25 + others)
+    assert probabilities[names[2]] == pytest.approx(others * np.exp(10))
+
+
+def test_of_two_obstacles_that_of_the_head_for_the_modality_is_told(heads: Heads) -> None:
+    (mass,) = heads.findings
+    record = mass.record.model_copy(update={"name": "mass-mr", "modality": ("MR",), "body_region": ("head",)})
+    both = (mass, replace(mass, record=record))
+    for alternatives in (both, both[::-1]):
+        readout, _ = read_out(replace(heads, findings=alternatives), block=1.0, modality="MR")
+        assert readout.findings[1].head == "mass-mr"
+        assert "trained on head, this series looks like extremity" in readout.findings[1].not_evaluated
+
+
+def test_only_findings_of_the_series_get_a_place_in_it(heads: Heads) -> None:
+    readout, segments = read_out(heads, block=1.0)
+    elsewhere = tuple(replace(finding, series_instance_uid="1.6") for finding in readout.findings)
+    assert localise(elsewhere, segments, SOPS) == elsewhere
+
+
 def test_slice_scores_are_means_of_the_strongest(heads: Heads) -> None:
     evidence = heads.findings[0].evidence(features(block=1.0))
     np.testing.assert_allclose(slice_scores(evidence, 5), [-10.0, 6.0, 6.0, -10.0])

@@ -82,6 +82,15 @@ def test_two_studies_are_refused(tmp_path: Path):
         check_one_study(index_study(tmp_path))
 
 
+def test_a_study_without_a_uid_is_refused(tmp_path: Path):
+    datasets = build_datasets(SMALL)
+    for dataset in datasets:
+        dataset.StudyInstanceUID = ""
+    save_series(datasets, tmp_path)
+    with pytest.raises(InputError, match="expected one StudyInstanceUID in all instances, found 0"):
+        check_one_study(index_study(tmp_path))
+
+
 def write_dicomdir(folder: Path) -> None:
     directory = Dataset()
     directory.file_meta = FileMetaDataset()
