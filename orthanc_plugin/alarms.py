@@ -42,12 +42,13 @@ class Alarms(Collector):
         }
 
     def collect(self) -> Iterator[Metric]:
-        overdue = len(self._ledger.overdue(self._seconds))
-        yield GaugeMetricFamily("curia_overdue_studies", "Studies at rest for too long without an outcome", overdue)
-        pending = GaugeMetricFamily("curia_pending_deliveries", "Objects still to be sent", labels=["destination"])
-        for destination, count in self._outbox.count_pending().items():
-            pending.add_metric([destination], count)
-        yield pending
+        with tolerated("metrics"):
+            overdue = len(self._ledger.overdue(self._seconds))
+            yield GaugeMetricFamily("curia_overdue_studies", "Studies at rest for too long without an outcome", overdue)
+            pending = GaugeMetricFamily("curia_pending_deliveries", "Objects still to be sent", labels=["destination"])
+            for destination, count in self._outbox.count_pending().items():
+                pending.add_metric([destination], count)
+            yield pending
 
     def _report(self) -> None:
         if overdue := self._ledger.overdue(self._seconds):

@@ -50,6 +50,8 @@ jobs = sa.Table(
     sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("rule", sa.String(64)),
     sa.Column("priority", sa.Integer, nullable=False, server_default="100"),
+    sa.Column("hold", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("open_starts", sa.Integer, nullable=False, server_default="0"),
 )
 
 cursors = sa.Table(

@@ -5,10 +5,14 @@ through at a time as there are workers. The work's identity is the workflow's id
 workflow.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
 
+from orthanc_plugin.attempts import Attempt
 from orthanc_plugin.states import State
 
 QUEUE = "studies"
@@ -18,19 +22,29 @@ POLL_SECONDS = 0.25
 LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 ENDED = LOST | {"SUCCESS"}
 
-Step = Callable[[str], str]
+Step = Callable[[str, int], str]
 
 
 class DurableEngine:
     """Runs *steps*, pairs of name and function, on each work id until one of them answers a final state.
 
+    attempt : surrounds each go at a piece of work, and gives the number of its hold, which the steps are handed
     concurrency : how many pieces of work may be under way here at a time
     """
 
     def __init__(
-        self, *, database_url: str, executor_id: str, steps: Sequence[tuple[str, Step]], concurrency: int
+        self,
+        *,
+        database_url: str,
+        executor_id: str,
+        attempt: Attempt,
+        steps: Sequence[tuple[str, Step]],
+        concurrency: int,
     ) -> None:
+        self._executor_id = executor_id
         self._concurrency = concurrency
+        self._under_way: Counter[str] = Counter()
+        self._counting = threading.Lock()
         config: DBOSConfig = {
             "name": "curia-pacs",
             "system_database_url": database_url,
@@ -45,10 +59,11 @@ class DurableEngine:
         @DBOS.workflow(name="process_study")
         def process_study(work_id: str) -> str:
             state = State.QUEUED.value
-            for name, step in steps:
-                state = DBOS.run_step({"name": name}, step, work_id)
-                if State(state).is_final:
-                    break
+            with self._counted(work_id), attempt(work_id) as hold:
+                for name, step in steps:
+                    state = DBOS.run_step({"name": name}, step, work_id, hold)
+                    if State(state).is_final:
+                        break
             return state
 
         self._process_study = process_study
@@ -62,6 +77,9 @@ class DurableEngine:
     def ensure(self, work_id: str, *, priority: int) -> None:
         """Have the steps gone through: new work is queued, ended work begun again, the rest left alone.
 
+        Work that counts as begun here, and that nobody here is at, goes back into the queue: a host that was thought
+        dead took it into its hand in the moment of its hand-over, and may not end it.
+
         priority : 1 goes first; among equals, what was queued first
         """
         status = DBOS.get_workflow_status(work_id)
@@ -70,6 +88,8 @@ class DurableEngine:
                 DBOS.enqueue_workflow(QUEUE, self._process_study, work_id)
         elif status.status in ENDED:
             DBOS.rewind_workflow(work_id, queue_name=QUEUE)
+        elif (status.status, status.executor_id) == ("PENDING", self._executor_id) and not self._under_way[work_id]:
+            DBOS.resume_workflow(work_id, queue_name=QUEUE)
 
     def is_lost(self, work_id: str) -> bool:
         """Whether the work ended in a way that the steps did not foresee."""
@@ -85,3 +105,17 @@ class DurableEngine:
 
     def stop(self) -> None:
         DBOS.destroy()
+
+    @contextmanager
+    def _counted(self, work_id: str) -> Iterator[None]:
+        self._count(work_id, 1)
+        try:
+            yield
+        finally:
+            self._count(work_id, -1)
+
+    def _count(self, work_id: str, change: int) -> None:
+        with self._counting:
+            self._under_way[work_id] += change
+            if not self._under_way[work_id]:
+                del self._under_way[work_id]

@@ -8,7 +8,8 @@ ServiceError                    a stable word and a sentence without patient dat
 │   └── ResourceGoneError       the study or instance is no longer there
 ├── WorkerError
 │   ├── WorkerStartError        the pipeline does not come up; no study is to blame
-│   └── WorkerCrashError        the worker died or overran its deadline on a study
+│   ├── WorkerCrashError        the worker died or overran its deadline on a study
+│   └── HostCrashError          the whole service died in a study, again and again
 ├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
 ├── StudyCollisionError         two patients share one Study Instance UID; somebody has to look
 └── DeliveryError               an object is not in the archive as it was written
@@ -55,6 +56,10 @@ class WorkerCrashError(WorkerError):
     code = "worker-crash"
 
 
+class HostCrashError(WorkerError):
+    code = "host-crash"
+
+
 class WorkOutdatedError(ServiceError):
     code = "work-outdated"
 
@@ -72,4 +77,11 @@ class ServiceStopping(BaseException):
 
     Not an ``Exception``: the durable engine records those as the outcome of a step, and an interrupted step has
     none.
+    """
+
+
+class WorkTakenAway(BaseException):
+    """Another go at the piece of work has begun, here or on another host, and this one has no say in it any more.
+
+    Not an ``Exception`` for the same reason: the outcome is the other's to record.
     """

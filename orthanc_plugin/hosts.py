@@ -71,6 +71,12 @@ class Watchdog:
         self._take_over = take_over
         self._stop = stop
         self._seen: dict[str, tuple[int, float]] = {}
+        self._last_beat: float | None = None
+
+    @property
+    def is_beating(self) -> bool:
+        """Whether the database took this host's number of late: if not, the others are about to think it dead."""
+        return self._last_beat is not None and time.monotonic() - self._last_beat < self._take_over_seconds
 
     def run(self) -> None:
         """Until the service stops."""
@@ -82,6 +88,7 @@ class Watchdog:
     def look(self, now: float) -> None:
         """Beat once and judge the others at *now*, seconds on a clock that is only compared with itself."""
         self._heartbeats.beat(self._executor_id)
+        self._last_beat = time.monotonic()
         for executor_id, beat in self._heartbeats.read().items():
             if executor_id != self._executor_id and self._is_dead(executor_id, beat, now):
                 self._inherit(executor_id, beat)

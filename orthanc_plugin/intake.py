@@ -4,6 +4,7 @@ Three sources, all idempotent: the plugin's nudge (fast), Orthanc's change log (
 over all studies at the start and now and then (catches what neither had). Each only says "look at this study".
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -29,6 +30,7 @@ from orthanc_plugin.errors import (
     ResourceGoneError,
     ServiceStopping,
     StudyCollisionError,
+    WorkTakenAway,
 )
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.local_trouble import is_local_trouble
@@ -157,7 +159,8 @@ class Intake:
     def _mend(self, job: Job) -> None:
         if self._engine.is_lost(job.work_id):
             message = "the service met an error it did not foresee; its log says which"
-            self._ledger.end(job.work_id, State.FAILED, code="internal-error", message=message)
+            with contextlib.suppress(WorkTakenAway):
+                self._ledger.end(job, State.FAILED, code="internal-error", message=message)
         else:
             self._engine.ensure(job.work_id, priority=job.priority)
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from orthanc_plugin import database as db
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
+from orthanc_plugin.errors import WorkTakenAway
 from orthanc_plugin.states import ACTIVE, FINAL, State, may_move
 
 
@@ -28,6 +29,8 @@ class Job:
     planned : SHA-256 of all that any attempt, on whichever host, set out to store, by SOP Instance UID
     warnings : what the service has to say of the study, as the pipeline's: code and message
     rule, priority : name of the site's rule that let it run, if one did, and its place in the queue, 1 first
+    hold : number of the go that has it in hand; who writes with an older number gets ``WorkTakenAway``
+    open_starts : goes that began and came to no orderly end, that under way included
     """
 
     work_id: str
@@ -50,6 +53,8 @@ class Job:
     warnings: list[dict[str, str]] = field(default_factory=list)
     rule: str | None = None
     priority: int = 100
+    hold: int = 0
+    open_starts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,30 +177,55 @@ class Ledger:
     def unfinished_jobs(self) -> list[Job]:
         return self._select_jobs(db.jobs.c.state.in_([state.value for state in ACTIVE]))
 
-    def move(self, work_id: str, state: State, **values: Any) -> None:
+    def take(self, work_id: str) -> Job:
+        """Take the work into hand, out of whoever's it is in."""
+        taken = sa.update(db.jobs).where(db.jobs.c.work_id == work_id).values(hold=db.jobs.c.hold + 1)
+        with self._engine.begin() as connection:
+            return _as_job(connection.execute(taken.returning(*db.jobs.c)).one())
+
+    def held(self, work_id: str, hold: int) -> Job:
+        """The work as it stands, for the go that has it in hand."""
+        job = self.job(work_id)
+        if job.hold != hold:
+            raise WorkTakenAway(work_id)
+        return job
+
+    def begin(self, job: Job) -> None:
+        """Count a start; it stays counted when the host dies, and so nobody calls ``leave``."""
+        with self._engine.begin() as connection:
+            _write(connection, job, open_starts=db.jobs.c.open_starts + 1)
+
+    def leave(self, job: Job) -> None:
+        """Take a start back that came to an orderly end, whosever the work is by now."""
+        counted = sa.and_(db.jobs.c.work_id == job.work_id, db.jobs.c.open_starts > 0)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(db.jobs).where(counted).values(open_starts=db.jobs.c.open_starts - 1))
+
+    def move(self, job: Job, state: State, **values: Any) -> None:
         """Take the work to *state*, setting further columns along with it."""
         with self._engine.begin() as connection:
-            self._move(connection, work_id, state, **values)
+            self._move(connection, job, state, **values)
 
     @staticmethod
-    def _move(connection: sa.Connection, work_id: str, state: State, **values: Any) -> None:
-        before = State(connection.scalars(sa.select(db.jobs.c.state).where(db.jobs.c.work_id == work_id)).one())
+    def _move(connection: sa.Connection, job: Job, state: State, **values: Any) -> None:
+        before = State(connection.scalars(sa.select(db.jobs.c.state).where(db.jobs.c.work_id == job.work_id)).one())
         if not may_move(before, state):
             raise ValueError(f"state: no move leads from {before} to {state}")
         if state.is_final:
             values |= {"finished_at": time.time()}
-        connection.execute(sa.update(db.jobs).where(db.jobs.c.work_id == work_id).values(state=state.value, **values))
-        connection.execute(sa.update(db.studies).where(db.studies.c.work_id == work_id).values(updated_at=time.time()))
+        _write(connection, job, state=state.value, **values)
+        current = db.studies.c.work_id == job.work_id
+        connection.execute(sa.update(db.studies).where(current).values(updated_at=time.time()))
 
-    def finish(self, work_id: str, deliveries: Iterable[dict[str, Any]]) -> None:
+    def finish(self, job: Job, deliveries: Iterable[dict[str, Any]]) -> None:
         """Say that the results are in the archive, and in the same breath what has to go to others."""
         with self._engine.begin() as connection:
-            self._move(connection, work_id, State.STORED)
+            self._move(connection, job, State.STORED)
             for delivery in deliveries:
                 db.insert_once(connection, db.deliveries, delivery)
 
-    def end(self, work_id: str, state: State, *, code: str, message: str) -> None:
-        self.move(work_id, state, reason_code=code, reason_message=message[:1000])
+    def end(self, job: Job, state: State, *, code: str, message: str) -> None:
+        self.move(job, state, reason_code=code, reason_message=message[:1000])
 
     def requeue(self, work_id: str) -> None:
         """Put finished work back to the start, keeping what is known of its objects.
@@ -204,45 +234,47 @@ class Ledger:
         """
         now = time.time()
         finished = sa.and_(db.jobs.c.work_id == work_id, db.jobs.c.state.in_([state.value for state in FINAL]))
-        again: dict[str, Any] = {"state": State.QUEUED.value, "crashes": 0, "stable_at": now, "queued_at": now}
+        again: dict[str, Any] = {"state": State.QUEUED.value, "stable_at": now, "queued_at": now}
+        again |= dict.fromkeys(("crashes", "open_starts"), 0)
         again |= dict.fromkeys(("reason_code", "reason_message", "started_at", "finished_at"))
         with self._engine.begin() as connection:
             connection.execute(sa.update(db.jobs).where(finished).values(again))
 
     def plan(self, job: Job, outputs: Iterable[dict[str, Any]]) -> None:
         """Note the SHA-256 of everything about to be stored, beside what earlier attempts meant to store, by UID."""
-        planned = {uid: list(digests) for uid, digests in job.planned.items()}
-        for entry in job.objects:
-            planned.setdefault(entry["sop_instance_uid"], [entry["sha256"]])
-        for output in outputs:
-            digests = planned.setdefault(output["sop_instance_uid"], [])
-            if output["sha256"] not in digests:
-                digests.append(output["sha256"])
         with self._engine.begin() as connection:
-            connection.execute(sa.update(db.jobs).where(db.jobs.c.work_id == job.work_id).values(planned=planned))
+            known = sa.select(db.jobs.c.planned).where(db.jobs.c.work_id == job.work_id).with_for_update()
+            planned = {uid: list(digests) for uid, digests in connection.execute(known).scalar_one().items()}
+            for entry in job.objects:
+                planned.setdefault(entry["sop_instance_uid"], [entry["sha256"]])
+            for output in outputs:
+                digests = planned.setdefault(output["sop_instance_uid"], [])
+                if output["sha256"] not in digests:
+                    digests.append(output["sha256"])
+            _write(connection, job, planned=planned)
 
-    def count_crash(self, work_id: str) -> int:
+    def count_crash(self, job: Job) -> int:
         with self._engine.begin() as connection:
-            connection.execute(
-                sa.update(db.jobs).where(db.jobs.c.work_id == work_id).values(crashes=db.jobs.c.crashes + 1)
-            )
-            return int(connection.scalar(sa.select(db.jobs.c.crashes).where(db.jobs.c.work_id == work_id)) or 0)
+            _write(connection, job, crashes=db.jobs.c.crashes + 1)
+        return self.job(job.work_id).crashes
 
-    def add_timing(self, work_id: str, stage: str, seconds: float) -> None:
+    def add_timing(self, job: Job, stage: str, seconds: float) -> None:
         with self._engine.begin() as connection:
-            timings = connection.scalar(sa.select(db.jobs.c.timings).where(db.jobs.c.work_id == work_id)) or {}
-            connection.execute(
-                sa.update(db.jobs)
-                .where(db.jobs.c.work_id == work_id)
-                .values(timings=timings | {stage: round(seconds, 3)})
-            )
+            timings = connection.scalar(sa.select(db.jobs.c.timings).where(db.jobs.c.work_id == job.work_id)) or {}
+            _write(connection, job, timings=timings | {stage: round(seconds, 3)})
 
     def supersede_older(self, job: Job) -> None:
         """Mark the study's finished work on other instances, or by another pipeline, as replaced by *job*."""
-        for other in self.jobs_of(job.orthanc_id):
-            if other.work_id != job.work_id and other.state.is_final and other.state is not State.SUPERSEDED:
-                message = f"replaced by {job.work_id[:12]}"
-                self.end(other.work_id, State.SUPERSEDED, code="newer-work", message=message)
+        replaced = FINAL - {State.SUPERSEDED}
+        older = sa.and_(
+            db.jobs.c.orthanc_id == job.orthanc_id,
+            db.jobs.c.work_id != job.work_id,
+            db.jobs.c.state.in_([state.value for state in replaced]),
+        )
+        reason = {"reason_code": "newer-work", "reason_message": f"replaced by {job.work_id[:12]}"}
+        end = {"state": State.SUPERSEDED.value, "finished_at": time.time()}
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(db.jobs).where(older).values(reason | end))
 
     def own_series_uids(self, orthanc_id: str) -> set[str]:
         """Series that we wrote into the study."""
@@ -332,6 +364,13 @@ class Ledger:
 def _study_columns(study: StudyFacts, **values: Any) -> dict[str, Any]:
     of_study = {"orthanc_id": study.orthanc_id, "study_instance_uid": study.study_instance_uid}
     return of_study | {"updated_at": time.time()} | values
+
+
+def _write(connection: sa.Connection, job: Job, **values: Any) -> None:
+    """Set columns of the work, if it is still in the hand of the go that read *job*."""
+    held = sa.and_(db.jobs.c.work_id == job.work_id, db.jobs.c.hold == job.hold)
+    if connection.execute(sa.update(db.jobs).where(held).values(**values)).rowcount == 0:
+        raise WorkTakenAway(job.work_id)
 
 
 def _as_columns(job: Job) -> dict[str, Any]:

@@ -6,18 +6,21 @@ No study is to blame for it and every step of the workflow may be repeated, so t
 import errno
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import sqlalchemy as sa
 import structlog
 
-from orthanc_plugin.engine import Step
 from orthanc_plugin.errors import ServiceStopping
 
 RETRY_SECONDS = (0.5, 2.0, 10.0, 30.0)
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _log = structlog.get_logger("curia.workflow")
 
@@ -56,24 +59,30 @@ def tolerated(what: str) -> Iterator[None]:
         _log.error("disk or database out of reach", during=what, reason=type(error).__name__)
 
 
-def patient(name: str, step: Step, space: FreeSpace, stop: threading.Event) -> Step:
-    """*step*, begun only while there is room on the disk, and again after trouble of this machine's own."""
+class Patience:
+    """Does things only while there is room on the disk, and again after trouble of this machine's own."""
 
-    def patient(work_id: str) -> str:
-        attempts = 0
-        while True:
-            if not space.is_low:
-                try:
-                    return step(work_id)
-                except Exception as error:
-                    if not is_local_trouble(error):
-                        raise
-                    reason = type(error).__name__
-            else:
+    def __init__(self, space: FreeSpace, stop: threading.Event) -> None:
+        self._space = space
+        self._stop = stop
+
+    def wrap(self, name: str, function: Callable[P, R]) -> Callable[P, R]:
+        """*function* done so; *name* is what the log calls it."""
+
+        def patient(*arguments: P.args, **keywords: P.kwargs) -> R:
+            attempts = 0
+            while True:
                 reason = "the disk of the data folder is full"
-            _log.error("waiting for disk or database", stage=name, work=work_id[:12], reason=reason)
-            attempts += 1
-            if stop.wait(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]):
-                raise ServiceStopping
+                if not self._space.is_low:
+                    try:
+                        return function(*arguments, **keywords)
+                    except Exception as error:
+                        if not is_local_trouble(error):
+                            raise
+                        reason = type(error).__name__
+                _log.error("waiting for disk or database", stage=name, reason=reason)
+                attempts += 1
+                if self._stop.wait(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]):
+                    raise ServiceStopping
 
-    return patient
+        return patient

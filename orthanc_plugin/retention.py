@@ -33,7 +33,7 @@ def result_folders(folder: Path) -> list[ResultFolder]:
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
 
-def overdue(folders: list[ResultFolder], *, now: float, max_age_seconds: float, max_bytes: int) -> list[ResultFolder]:
+def overdue(folders: list[ResultFolder], *, now: float, max_age_seconds: float, max_bytes: float) -> list[ResultFolder]:
     """Those of *folders* (newest first) that are too old, or too many bytes together with all newer ones."""
     gone, total = [], 0
     for one in folders:
@@ -50,7 +50,7 @@ class Retention:
     """
 
     def __init__(
-        self, folder: Path, *, max_age_seconds: float, max_bytes: int, is_ended: Callable[[str], bool]
+        self, folder: Path, *, max_age_seconds: float, max_bytes: float, is_ended: Callable[[str], bool]
     ) -> None:
         self._folder = folder
         self._max_age_seconds = max_age_seconds
@@ -71,7 +71,7 @@ class Retention:
         for one in gone:
             shutil.rmtree(one.path, ignore_errors=True)
         if gone:
-            _log.info("results pruned", folders=len(gone), bytes=sum(one.bytes for one in gone))
+            _log.info("pruned", what=self._folder.name, folders=len(gone), bytes=sum(one.bytes for one in gone))
         return len(gone)
 
 

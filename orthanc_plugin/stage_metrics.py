@@ -32,9 +32,9 @@ class StageMetrics:
     def observed(self, name: str, step: Step) -> Step:
         """*step*, its seconds counted under *name*."""
 
-        def observed(work_id: str) -> str:
+        def observed(work_id: str, hold: int) -> str:
             started = time.monotonic()
-            state = step(work_id)
+            state = step(work_id, hold)
             self._seconds.labels(name).observe(time.monotonic() - started)
             if State(state).is_final:
                 self._observe_end(self._ledger.job(work_id))

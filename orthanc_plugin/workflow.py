@@ -16,9 +16,11 @@ from typing import Any
 
 import structlog
 
+from orthanc_plugin.attempts import refuse_deadly
 from orthanc_plugin.delivery import are_in_archive, check_outputs, deliver, read_manifest, remove_abandoned
 from orthanc_plugin.destinations import Destination
 from orthanc_plugin.eligibility import Source, select_source
+from orthanc_plugin.engine import Step
 from orthanc_plugin.errors import (
     DeliveryError,
     ResourceGoneError,
@@ -27,6 +29,7 @@ from orthanc_plugin.errors import (
     StudyCollisionError,
     WorkerCrashError,
     WorkOutdatedError,
+    WorkTakenAway,
 )
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.orthanc_client import OrthancClient
@@ -53,11 +56,9 @@ EXIT_REASONS = {
 
 _log = structlog.get_logger("curia.workflow")
 
-Step = Callable[[str], str]
-
 
 class StudyWorkflow:
-    """The steps; each takes a work id and gives the state that the work is in afterwards.
+    """The steps; each takes a work id and the number of the go's hold, and gives the state that the work is in then.
 
     look_again : told of a study, by its Orthanc id, that is no longer what its work was named after
     A step that gives a final state is the last one. Failures become states here, so that the engine replays
@@ -103,22 +104,49 @@ class StudyWorkflow:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _reported(self, name: str, step: Callable[[Job], State]) -> Step:
-        def reported(work_id: str) -> str:
-            job = self._ledger.job(work_id)
-            if job.state.is_final:
-                return job.state.value
-            started = time.monotonic()
-            state = self._outcome(step, job)
-            seconds = time.monotonic() - started
-            self._ledger.add_timing(work_id, name, seconds)
-            study = self._names(job.study_instance_uid)
-            _log.info(name, work=work_id[:12], study=study, state=state.value, seconds=round(seconds, 3))
-            return state.value
+        def reported(work_id: str, hold: int) -> str:
+            try:
+                return self._do(name, step, self._ledger.held(work_id, hold)).value
+            except WorkTakenAway:
+                self._withdraw(work_id)
+                raise
 
         return reported
 
+    def _do(self, name: str, step: Callable[[Job], State], job: Job) -> State:
+        if job.state.is_final:
+            return job.state
+        started = time.monotonic()
+        state = self._outcome(step, job)
+        seconds = time.monotonic() - started
+        self._ledger.add_timing(job, name, seconds)
+        study = self._names(job.study_instance_uid)
+        _log.info(name, work=job.work_id[:12], study=study, state=state.value, seconds=round(seconds, 3))
+        return state
+
+    def _withdraw(self, work_id: str) -> None:
+        """Leave nothing in the archive of a go whose work was taken away while this host was paused or out of reach.
+
+        Source files stay for the retention to remove: the other go may be one of this host's own.
+        """
+        _log.warning("taken away by another go", work=work_id[:12])
+        job = self._ledger.job(work_id)
+        if job.state.is_final:
+            self._remove_leftovers_of(job)
+
+    def _remove_leftovers_of(self, job: Job) -> None:
+        """Like ``_remove_abandoned``, where the work's outcome stands and no trouble may touch it any more."""
+        try:
+            self._remove_abandoned(job)
+        except ServiceError as error:
+            _log.error("leftovers not removed", work=job.work_id[:12], reason=str(error))
+
+    def _remove_abandoned(self, job: Job) -> None:
+        remove_abandoned(self._client, job.planned, [entry["sop_instance_uid"] for entry in job.objects])
+
     def _outcome(self, step: Callable[[Job], State], job: Job) -> State:
         try:
+            refuse_deadly(job)
             return step(job)
         except (ResourceGoneError, WorkOutdatedError) as error:
             state = self._end(job, State.SUPERSEDED, code=error.code, message=str(error))
@@ -128,13 +156,13 @@ class StudyWorkflow:
             return self._end(job, State.FAILED, code=error.code, message=str(error))
 
     def _end(self, job: Job, state: State, *, code: str, message: str) -> State:
-        self._ledger.end(job.work_id, state, code=code, message=message)
+        self._ledger.end(job, state, code=code, message=message)
         shutil.rmtree(self._source(job), ignore_errors=True)
         _log.warning("ended without result", work=job.work_id[:12], state=state.value, code=code, reason=message)
         return state
 
     def _fetch(self, job: Job) -> State:
-        self._ledger.move(job.work_id, State.RUNNING, started_at=time.time())
+        self._ledger.move(job, State.RUNNING, started_at=time.time())
         if self._finished_manifest(job) is None:
             self._download(job)
         return State.RUNNING
@@ -151,31 +179,33 @@ class StudyWorkflow:
             return state
         manifest = self._finished_manifest(job)
         if manifest is None:
-            self._ledger.move(job.work_id, State.WRITING)
+            self._ledger.move(job, State.WRITING)
         else:
-            self._ledger.move(job.work_id, State.WRITING, result=manifest)
+            self._ledger.move(job, State.WRITING, result=manifest)
             check_outputs(self._results(job), manifest)
         return State.WRITING
 
     def _store(self, job: Job) -> State:
         if not self._has_result(job) and (state := self._check(job)).is_final:
             return state
-        self._ledger.move(job.work_id, State.STORING)
+        self._ledger.move(job, State.STORING)
         manifest = self._finished_manifest(job)
         if manifest is not None:
             # The patient may have been corrected or merged since the images were read.
             self._current_source(job)
             self._ledger.plan(job, manifest["outputs"])
             objects = [self._deliver(job, output) for output in manifest["outputs"]]
-            self._ledger.move(job.work_id, State.STORING, objects=objects)
+            self._ledger.move(job, State.STORING, objects=objects)
         return State.STORING
 
     def _finish(self, job: Job) -> State:
         if not job.objects:
             raise DeliveryError("the pipeline completed but its result.json names no output")
-        remove_abandoned(self._client, job.planned, [entry["sop_instance_uid"] for entry in job.objects])
-        deliveries = planned_deliveries(job.work_id, job.objects, self._destinations)
-        self._ledger.finish(job.work_id, deliveries)
+        self._remove_abandoned(job)
+        self._ledger.finish(job, planned_deliveries(job.work_id, job.objects, self._destinations))
+        # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
+        # sees that the work is done, and takes it back itself.
+        self._remove_leftovers_of(job)
         self._ledger.supersede_older(job)
         shutil.rmtree(self._source(job), ignore_errors=True)
         return State.STORED
@@ -186,6 +216,7 @@ class StudyWorkflow:
             for instance_id in source.instance_ids:
                 (folder / f"{instance_id}.dcm").write_bytes(self._client.instance_file(instance_id))
             self._add_earlier_reports(job, folder)
+            self._ledger.held(job.work_id, job.hold)
 
     def _add_earlier_reports(self, job: Job, folder: Path) -> None:
         """The study's last report of ours, which the new one names as its predecessor."""
@@ -207,6 +238,7 @@ class StudyWorkflow:
         return source
 
     def _deliver(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+        self._ledger.held(job.work_id, job.hold)
         return deliver(self._client, self._results(job) / output["path"], output, study_id=job.orthanc_id)
 
     def _has_result(self, job: Job) -> bool:
@@ -242,6 +274,7 @@ class StudyWorkflow:
         with _becoming(self._results(job)) as folder:
             reply = self._worker.run(job.work_id, source=self._source(job), output=folder)
             manifest = read_manifest(folder)
+            self._ledger.held(job.work_id, job.hold)
             if reply.exit_code == EXIT_DONE and manifest is not None:
                 return EXIT_DONE, manifest
             # What did not succeed leaves its words in the ledger and no folder.
@@ -254,14 +287,14 @@ class StudyWorkflow:
             raise WorkOutdatedError("the pipeline was exchanged after this work was queued")
 
     def _count_crash(self, job: Job, error: WorkerCrashError) -> None:
-        crashes = self._ledger.count_crash(job.work_id)
+        crashes = self._ledger.count_crash(job)
         _log.error("worker lost", work=job.work_id[:12], crashes=crashes, reason=str(error))
         if crashes >= MAX_CRASHES:
             raise WorkerCrashError(f"the study took the worker down {crashes} times, lastly: {error}") from error
 
     def _end_by_exit_code(self, job: Job, exit_code: int, manifest: dict[str, Any] | None) -> State:
         reason = (manifest or {}).get("reason") or {}
-        self._ledger.move(job.work_id, State.RUNNING, result=manifest)
+        self._ledger.move(job, State.RUNNING, result=manifest)
         return self._end(
             job,
             State.NOT_APPLICABLE if exit_code == EXIT_NOT_APPLICABLE else State.FAILED,

@@ -11,8 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
 
 from orthanc_plugin.alarms import Alarms
+from orthanc_plugin.hosts import Watchdog
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Ledger, StudyRow
 from orthanc_plugin.local_trouble import FreeSpace
@@ -26,6 +28,7 @@ from orthanc_plugin.worker_pool import WorkerPool
 ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
 StudyId = Annotated[str, Path(pattern=ORTHANC_ID)]
 CONTACT_SECONDS = 60.0
+DATABASE_OUT_OF_REACH = "database-out-of-reach"
 
 
 class Nudge(BaseModel):
@@ -41,12 +44,13 @@ def build_application(
     intake: Intake,
     worker: WorkerPool,
     space: FreeSpace,
+    watchdog: Watchdog,
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
     """registry : further figures for ``/metrics`` stand in it"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
-    health = _Health(settings, intake=intake, worker=worker, space=space, alarms=alarms)
+    health = _Health(settings, intake=intake, worker=worker, space=space, watchdog=watchdog, alarms=alarms)
     registry.register(ServiceMetrics(ledger, worker, space=space, alarms=health.alarms))
     ProcessCollector(registry=registry)
     _add_health_routes(application, health, registry)
@@ -55,13 +59,27 @@ def build_application(
 
 
 class _Health:
+    """What stands in the way of work, and what somebody must look at.
+
+    Whether the service is ready says only the former: a study that two patients share is no reason for whoever
+    watches services to take this one out of use.
+    """
+
     def __init__(
-        self, settings: ServiceSettings, *, intake: Intake, worker: WorkerPool, space: FreeSpace, alarms: Alarms
+        self,
+        settings: ServiceSettings,
+        *,
+        intake: Intake,
+        worker: WorkerPool,
+        space: FreeSpace,
+        watchdog: Watchdog,
+        alarms: Alarms,
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._worker = worker
         self._space = space
+        self._watchdog = watchdog
         self._alarms = alarms
 
     @property
@@ -78,9 +96,11 @@ class _Health:
         return {"ready": True, "failed": False, "reason": None, "digest": identity.digest, "model": model}
 
     def report(self) -> View:
-        alarms = self.alarms()
+        hindrances = self._hindrances()
+        alarms = hindrances | self._alarms_of_studies()
         return {
             "status": "degraded" if any(alarms.values()) else "ok",
+            "ready": not any(alarms[name] for name in hindrances),
             "orthanc": {"in_contact": not alarms["orthanc-out-of-reach"]},
             "pipeline": self.pipeline(),
             "alarms": sorted(name for name, is_on in alarms.items() if is_on),
@@ -88,12 +108,22 @@ class _Health:
 
     def alarms(self) -> dict[str, bool]:
         """Every alarm there is, and whether it is on."""
+        return self._hindrances() | self._alarms_of_studies()
+
+    def _hindrances(self) -> dict[str, bool]:
         return {
             "orthanc-out-of-reach": not self._is_in_contact(),
             "pipeline-down": self._worker.identity is None,
             "disk-full": self._space.is_low,
-            **self._alarms.states(),
+            DATABASE_OUT_OF_REACH: not self._watchdog.is_beating,
         }
+
+    def _alarms_of_studies(self) -> dict[str, bool]:
+        try:
+            return self._alarms.states()
+        except OperationalError:
+            # It need not have missed a heartbeat yet.
+            return {DATABASE_OUT_OF_REACH: True}
 
     def _is_in_contact(self) -> bool:
         contact = self._intake.last_contact
@@ -118,7 +148,7 @@ def _add_health_routes(application: FastAPI, health: _Health, registry: Collecto
     @application.get("/readyz")
     def readyz() -> JSONResponse:
         report = health.report()
-        return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
+        return JSONResponse(report, status_code=200 if report["ready"] else 503)
 
     @application.get("/metrics")
     def prometheus() -> Response:

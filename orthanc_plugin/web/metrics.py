@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from orthanc_plugin.ledger import Ledger
-from orthanc_plugin.local_trouble import FreeSpace
+from orthanc_plugin.local_trouble import FreeSpace, tolerated
 from orthanc_plugin.states import State
 from orthanc_plugin.worker_pool import WorkerPool
 
@@ -28,7 +28,8 @@ class ServiceMetrics(Collector):
         self._alarms = alarms
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._work()
+        with tolerated("metrics"):
+            yield from self._work()
         yield from self._of_workers()
         yield GaugeMetricFamily("curia_data_free_bytes", "Room left in the data folder", value=self._space.bytes)
         alarms = self._alarms().items()

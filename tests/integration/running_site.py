@@ -138,6 +138,18 @@ def build_small_study(name: str, folder: Path, *, series: str = "series") -> tup
     return str(datasets[0].StudyInstanceUID), save_series(datasets, folder / series)
 
 
+def changed(paths: Iterable[Path], folder: Path, **values: str) -> list[Path]:
+    """Copies of the files in *folder* with some attributes set."""
+    copies = []
+    for path in paths:
+        dataset = dcmread(path)
+        for keyword, value in values.items():
+            setattr(dataset, keyword, value)
+        copies.append(folder / path.name)
+        dataset.save_as(copies[-1])
+    return copies
+
+
 def find_browser() -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "no Chromium on this machine; make test installs it"

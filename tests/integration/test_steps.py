@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from integration.running_site import Site, running_site
+from integration.running_site import Site, changed, running_site
 from integration.warm_stand_in import warm_pool
 from orthanc_plugin.delivery import sha256_of
 from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
@@ -29,6 +29,7 @@ from orthanc_plugin.workflow import StudyWorkflow
 pytestmark = pytest.mark.integration
 
 MakeStudy = Callable[[str], tuple[str, list[Path]]]
+Host = dict[str, Callable[[str, int], str]]
 STEPS = ("fetch", "run", "check", "store", "finish")
 
 
@@ -46,7 +47,7 @@ class Bench:
         self.client = OrthancClient(settings, patience_seconds=5.0, stop=self._stop)
         closing.callback(self.client.close)
 
-    def host(self, name: str, *destinations: Destination) -> dict[str, Callable[[str], str]]:
+    def host(self, name: str, *destinations: Destination) -> Host:
         folder = self.folder / name
         for part in ("source", "results"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -78,9 +79,11 @@ class Bench:
         assert self.ledger.add_job(study, job)
         return job
 
-    def go(self, host: dict[str, Callable[[str], str]], job: Job, *steps: str) -> Job:
+    def go(self, host: Host, job: Job, *steps: str) -> Job:
+        """Take the work into hand and have some steps done to it."""
+        hold = self.ledger.take(job.work_id).hold
         for step in steps:
-            host[step](job.work_id)
+            host[step](job.work_id, hold)
         return self.ledger.job(job.work_id)
 
     def stored_sha256(self, job: Job) -> dict[str, str]:
@@ -99,18 +102,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield Bench(site, peer, folder, closing)
 
 
-def changed(paths: list[Path], folder: Path, **values: str) -> list[Path]:
-    """Copies of the files with some attributes set."""
-    copies = []
-    for path in paths:
-        dataset = dcmread(path)
-        for keyword, value in values.items():
-            setattr(dataset, keyword, value)
-        copies.append(folder / path.name)
-        dataset.save_as(copies[-1])
-    return copies
-
-
 def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-taken-over")[1])
     first, second = bench.host("first"), bench.host("second")
@@ -118,9 +109,10 @@ def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, mak
     results = bench.folder / "first" / "results" / job.work_id
     seg = (results / "SEG.dcm").read_bytes()
     # The first host notes what it is about to store, stores one of the two and dies.
-    bench.ledger.move(job.work_id, State.STORING)
+    dead = bench.ledger.job(job.work_id)
+    bench.ledger.move(dead, State.STORING)
     bench.ledger.plan(
-        job, [{"sop_instance_uid": str(dcmread(results / "SEG.dcm").SOPInstanceUID), "sha256": sha256_of(seg)}]
+        dead, [{"sop_instance_uid": str(dcmread(results / "SEG.dcm").SOPInstanceUID), "sha256": sha256_of(seg)}]
     )
     bench.client.store_instance(seg)
     done = bench.go(second, job, "store", "finish")
@@ -141,7 +133,9 @@ def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: Bench, m
     abandoned.save_as(bench.folder / "abandoned.dcm")
     dicom = (bench.folder / "abandoned.dcm").read_bytes()
     bench.client.store_instance(dicom)
-    bench.ledger.plan(job, [{"sop_instance_uid": str(abandoned.SOPInstanceUID), "sha256": sha256_of(dicom)}])
+    bench.ledger.plan(
+        bench.ledger.job(job.work_id), [{"sop_instance_uid": str(abandoned.SOPInstanceUID), "sha256": sha256_of(dicom)}]
+    )
     done = bench.go(host, job, "store", "finish")
     assert done.state is State.STORED, done.reason_message
     assert bench.client.instances_named(str(abandoned.SOPInstanceUID)) == ()

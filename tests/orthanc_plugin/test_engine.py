@@ -1,6 +1,7 @@
 """The durable engine itself, on SQLite."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from orthanc_plugin.engine import DurableEngine
@@ -11,7 +12,7 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
     order: list[str] = []
     begun, released, done = threading.Event(), threading.Event(), threading.Event()
 
-    def step(work_id: str) -> str:
+    def step(work_id: str, _hold: int) -> str:
         order.append(work_id)
         begun.set()
         assert released.wait(20)
@@ -22,6 +23,7 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
     engine = DurableEngine(
         database_url=f"sqlite:///{tmp_path / 'engine.sqlite'}",
         executor_id="here",
+        attempt=lambda _work_id: nullcontext(1),
         steps=[("step", step)],
         concurrency=1,
     )

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
+from orthanc_plugin.errors import WorkTakenAway
 from orthanc_plugin.ledger import Job, Ledger
+from orthanc_plugin.outbox import Outbox
 from orthanc_plugin.states import State
 
 STUDY = StudyFacts("orthanc-1", "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
@@ -27,7 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def walk(ledger: Ledger, work_id: str, *states: State) -> None:
     for state in states:
-        ledger.move(work_id, state)
+        ledger.move(ledger.job(work_id), state)
 
 
 def test_a_job_reads_back_as_it_was_written(ledger: Ledger) -> None:
@@ -37,7 +39,7 @@ def test_a_job_reads_back_as_it_was_written(ledger: Ledger) -> None:
 
 def test_the_same_work_twice_is_one_job(ledger: Ledger) -> None:
     assert ledger.add_job(STUDY, JOB)
-    ledger.move("w1", State.RUNNING)
+    ledger.move(ledger.job("w1"), State.RUNNING)
     assert not ledger.add_job(STUDY, JOB)
     assert ledger.job("w1").state is State.RUNNING
     assert ledger.count_by_state() == {"running": 1}
@@ -55,7 +57,7 @@ def test_work_is_entered_with_its_study_or_not_at_all(ledger: Ledger) -> None:
 def test_a_forbidden_move_is_refused_and_changes_nothing(ledger: Ledger) -> None:
     ledger.add_job(STUDY, JOB)
     with pytest.raises(ValueError, match="no move leads from queued to stored"):
-        ledger.move("w1", State.STORED)
+        ledger.move(ledger.job("w1"), State.STORED)
     assert ledger.job("w1").state is State.QUEUED
 
 
@@ -108,8 +110,8 @@ def test_requeued_work_starts_anew_but_keeps_its_objects(ledger: Ledger) -> None
     ledger.add_job(STUDY, JOB)
     walk(ledger, "w1", State.RUNNING, State.WRITING, State.STORING)
     objects = [{"series_instance_uid": "9.9"}]
-    ledger.move("w1", State.STORING, objects=objects)
-    ledger.move("w1", State.STORED)
+    ledger.move(ledger.job("w1"), State.STORING, objects=objects)
+    ledger.move(ledger.job("w1"), State.STORED)
     ledger.requeue("w1")
     job = ledger.job("w1")
     assert (job.state, job.finished_at, job.objects) == (State.QUEUED, None, objects)
@@ -126,9 +128,9 @@ def test_newer_work_supersedes_what_is_finished_and_nothing_else(ledger: Ledger)
 
 def test_crashes_are_counted_and_timings_kept(ledger: Ledger) -> None:
     ledger.add_job(STUDY, JOB)
-    assert [ledger.count_crash("w1"), ledger.count_crash("w1")] == [1, 2]
-    ledger.add_timing("w1", "fetch", 0.12345)
-    ledger.add_timing("w1", "run", 2.0)
+    assert [ledger.count_crash(ledger.job("w1")) for _ in range(2)] == [1, 2]
+    ledger.add_timing(ledger.job("w1"), "fetch", 0.12345)
+    ledger.add_timing(ledger.job("w1"), "run", 2.0)
     assert ledger.job("w1").timings == {"fetch": 0.123, "run": 2.0}
 
 
@@ -146,7 +148,7 @@ def test_work_that_another_host_put_back_is_not_put_back_twice(ledger: Ledger) -
     ledger.add_job(STUDY, JOB)
     walk(ledger, "w1", State.RUNNING, State.FAILED)
     ledger.requeue("w1")
-    ledger.move("w1", State.RUNNING)
+    ledger.move(ledger.job("w1"), State.RUNNING)
     ledger.requeue("w1")
     assert ledger.job("w1").state is State.RUNNING
 
@@ -182,3 +184,42 @@ def test_stable_since_is_the_first_time_since_the_study_was_arriving(ledger: Led
     assert ledger.note_stable(STUDY) == first
     ledger.note_study(STUDY, State.WAITING)
     assert ledger.note_stable(STUDY) > first
+
+
+def test_who_had_the_work_taken_out_of_the_hand_can_write_nothing(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    mine = ledger.take("w1")
+    ledger.move(mine, State.RUNNING)
+    assert ledger.held("w1", mine.hold).state is State.RUNNING
+    ledger.take("w1")
+    before = ledger.job("w1")
+    writes: list[Callable[[], object]] = [
+        lambda: ledger.held("w1", mine.hold),
+        lambda: ledger.begin(mine),
+        lambda: ledger.move(mine, State.WRITING),
+        lambda: ledger.end(mine, State.FAILED, code="c", message="m"),
+        lambda: ledger.plan(mine, [{"sop_instance_uid": "1", "sha256": "a"}]),
+        lambda: ledger.count_crash(mine),
+        lambda: ledger.add_timing(mine, "run", 1.0),
+    ]
+    for write in writes:
+        with pytest.raises(WorkTakenAway):
+            write()
+    assert ledger.job("w1") == before
+
+
+def test_only_who_has_the_work_in_hand_finishes_it_and_sends_copies(ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    stale, current = ledger.take("w1"), ledger.take("w1")
+    for state in (State.RUNNING, State.WRITING, State.STORING):
+        ledger.move(current, state)
+    rows = [
+        {"sop_instance_uid": uid, "destination": "pacs", "work_id": "w1", "entry": {"kind": "SR"}, "state": "pending",
+         "attempts": 0, "due_at": 0.0, "trouble": None}
+        for uid in ("1", "2")
+    ]  # fmt: skip
+    with pytest.raises(WorkTakenAway):
+        ledger.finish(stale, rows[:1])
+    ledger.finish(current, rows[1:])
+    assert ledger.job("w1").state is State.STORED
+    assert Outbox(ledger.database).count_pending() == {"pacs": 1}

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from orthanc_plugin.errors import ServiceStopping
-from orthanc_plugin.local_trouble import FreeSpace, patient, tolerated
+from orthanc_plugin.local_trouble import FreeSpace, Patience, tolerated
 
 
 def roomy(folder: Path) -> FreeSpace:
@@ -31,7 +31,7 @@ def failing(*errors: Exception) -> tuple[list[str], "object"]:
 def test_a_full_disk_and_a_locked_database_are_waited_for(tmp_path: Path) -> None:
     locked = sa.exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
     calls, step = failing(OSError(errno.ENOSPC, "No space left on device"), locked)
-    assert patient("run", step, roomy(tmp_path), threading.Event())("w1") == "running"
+    assert Patience(roomy(tmp_path), threading.Event()).wrap("run", step)("w1") == "running"
     assert calls == ["w1"] * 3
 
 
@@ -39,7 +39,7 @@ def test_a_defect_is_not_waited_for(tmp_path: Path) -> None:
     for defect in (ValueError("state"), FileNotFoundError(errno.ENOENT, "gone")):
         calls, step = failing(defect)
         with pytest.raises(type(defect)):
-            patient("run", step, roomy(tmp_path), threading.Event())("w1")
+            Patience(roomy(tmp_path), threading.Event()).wrap("run", step)("w1")
         assert len(calls) == 1
 
 
@@ -50,7 +50,7 @@ def test_no_step_begins_while_there_is_no_room(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(ServiceStopping):
-        patient("fetch", step, space, stop)("w1")
+        Patience(space, stop).wrap("fetch", step)("w1")
     assert calls == []
 
 

@@ -23,17 +23,17 @@ def test_stages_and_ends_are_counted(tmp_path: Path) -> None:
     metrics = StageMetrics(registry, ledger)
     ledger.add_job(STUDY, JOB)
 
-    def begin(work_id: str) -> str:
-        ledger.move(work_id, State.RUNNING, started_at=103.5)
+    def begin(work_id: str, _hold: int) -> str:
+        ledger.move(ledger.job(work_id), State.RUNNING, started_at=103.5)
         return State.RUNNING.value
 
-    def fail(work_id: str) -> str:
-        ledger.end(work_id, State.FAILED, code="exit-4", message="unreadable")
+    def fail(work_id: str, _hold: int) -> str:
+        ledger.end(ledger.job(work_id), State.FAILED, code="exit-4", message="unreadable")
         return State.FAILED.value
 
-    metrics.observed("fetch", begin)("w1")
+    metrics.observed("fetch", begin)("w1", 0)
     assert registry.get_sample_value("curia_ended_total", {"state": "failed"}) == 0
-    metrics.observed("run", fail)("w1")
+    metrics.observed("run", fail)("w1", 0)
     ledger.close()
     assert registry.get_sample_value("curia_ended_total", {"state": "failed"}) == 1
     assert registry.get_sample_value("curia_stage_seconds_count", {"stage": "fetch"}) == 1
@@ -45,10 +45,10 @@ def test_a_stage_that_breaks_off_is_not_counted(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     registry = CollectorRegistry()
 
-    def broken(_: str) -> str:
+    def broken(_work_id: str, _hold: int) -> str:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        StageMetrics(registry, ledger).observed("run", broken)("w1")
+        StageMetrics(registry, ledger).observed("run", broken)("w1", 0)
     ledger.close()
     assert registry.get_sample_value("curia_stage_seconds_count", {"stage": "run"}) is None

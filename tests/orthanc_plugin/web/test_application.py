@@ -1,6 +1,8 @@
 """The routes on a real ledger; no Orthanc and no pipeline are up."""
 
+import json
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
 from orthanc_plugin.alarms import Alarms
 from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
+from orthanc_plugin.hosts import Heartbeats, Watchdog
 from orthanc_plugin.intake import Intake
 from orthanc_plugin.ledger import Job, Ledger
 from orthanc_plugin.local_trouble import FreeSpace
@@ -42,6 +46,7 @@ JOB = Job(
     started_at=103.0, finished_at=None, timings={"fetch": 0.5}, objects=[OBJECT], result={"findings": [FINDING]},
 )  # fmt: skip
 TOKEN = {"Authorization": "Bearer t0ken"}
+SETTINGS = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")
 PAGE = TOKEN | {"Accept": "text/html,*/*"}
 
 
@@ -53,25 +58,55 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def client(ledger: Ledger, tmp_path: Path) -> Iterator[TestClient]:
-    settings = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")
+def pool() -> Iterator[WorkerPool]:
     stop = threading.Event()
-    worker = Worker(("/nowhere/python",), ready_seconds=1, deadline_seconds=1, max_resident_bytes=1, stop=stop)
-    pool = WorkerPool([worker], stop=stop)
-    space = FreeSpace(tmp_path, least_bytes=0)
+    greeting = {"ready": True, "pipeline_digest": "p", "model": {}}
+    command = (sys.executable, "-c", f"print('{json.dumps(greeting)}', flush=True); input()")
+    worker = Worker(command, ready_seconds=10, deadline_seconds=1, max_resident_bytes=1e12, stop=stop)
+    yield WorkerPool([worker], stop=stop)
+    worker.close()
+
+
+@pytest.fixture
+def intake(ledger: Ledger, pool: WorkerPool) -> Iterator[Intake]:
+    stop, wishes = threading.Event(), queue.SimpleQueue()
+    orthanc = OrthancClient(SETTINGS, patience_seconds=0.1, stop=stop)
+    yield Intake(SETTINGS, client=orthanc, ledger=ledger, engine=None, worker=pool, wishes=wishes, stop=stop)
+    orthanc.close()
+
+
+@pytest.fixture
+def client(
+    ledger: Ledger, intake: Intake, pool: WorkerPool, watchdog: Watchdog, tmp_path: Path
+) -> Iterator[TestClient]:
     registry = CollectorRegistry()
     StageMetrics(registry, ledger)
-    orthanc = OrthancClient(settings, patience_seconds=0.1, stop=stop)
-    alarms = Alarms(ledger, settings.overdue_seconds)
+    alarms = Alarms(ledger, SETTINGS.overdue_seconds)
     registry.register(alarms)
-    wishes: queue.SimpleQueue = queue.SimpleQueue()
-    intake = Intake(settings, client=orthanc, ledger=ledger, engine=None, worker=pool, wishes=wishes, stop=stop)
     application = build_application(
-        settings, ledger=ledger, intake=intake, worker=pool, space=space, alarms=alarms, registry=registry
-    )
+        SETTINGS, ledger=ledger, intake=intake, worker=pool, space=FreeSpace(tmp_path, least_bytes=0),
+        watchdog=watchdog, alarms=alarms, registry=registry,
+    )  # fmt: skip
     with TestClient(application) as client:
         yield client
-    orthanc.close()
+
+
+@pytest.fixture
+def watchdog(ledger: Ledger) -> Watchdog:
+    return Watchdog(
+        Heartbeats(ledger.database), executor_id="here", take_over_seconds=60.0, take_over=lambda _: 0,
+        stop=threading.Event(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ready(client: TestClient, intake: Intake, pool: WorkerPool, watchdog: Watchdog) -> TestClient:
+    """A client of a service that lacks nothing."""
+    intake.last_contact = time.time()
+    pool.workers[0].start()
+    watchdog.look(time.monotonic())
+    assert client.get("/readyz").status_code == 200
+    return client
 
 
 def test_every_curia_route_wants_the_token(client: TestClient) -> None:
@@ -92,6 +127,36 @@ def test_health_is_degraded_while_nothing_is_up(client: TestClient) -> None:
     assert answer.status_code == 503
     assert answer.json()["pipeline"]["reason"] == "the pipeline is being loaded"
     assert client.get("/livez").status_code == 200
+
+
+def test_alarms_of_studies_do_not_make_the_service_unready(ready: TestClient, ledger: Ledger) -> None:
+    ledger.add_job(STUDY, JOB)
+    ledger.end(ledger.job("w1"), State.FAILED, code="study-uid-collision", message="two patients")
+    answer = ready.get("/readyz")
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["ready"]) == ("degraded", True)
+    assert answer.json()["alarms"] == ["study-uid-collision"]
+
+
+def test_a_database_out_of_reach_makes_the_service_unready_and_leaves_it_its_voice(
+    ready: TestClient, ledger: Ledger
+) -> None:
+    with ledger.database.begin() as connection:
+        connection.execute(sa.text("DROP TABLE curia_studies"))
+    answer = ready.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["alarms"] == ["database-out-of-reach"]
+    lines = ready.get("/metrics").text.splitlines()
+    assert {'curia_alarm{alarm="database-out-of-reach"} 1.0', 'curia_worker_ready{worker="0"} 1.0'} <= set(lines)
+
+
+def test_a_heart_that_stands_still_makes_the_service_unready(
+    ready: TestClient, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beaten = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: beaten + 61.0)
+    assert not watchdog.is_beating
+    assert "database-out-of-reach" in ready.get("/readyz").json()["alarms"]
 
 
 def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger: Ledger) -> None:
@@ -120,7 +185,7 @@ def test_one_study_uid_of_two_patients_is_an_alarm_until_the_study_has_other_wor
     client: TestClient, ledger: Ledger
 ) -> None:
     ledger.add_job(STUDY, JOB)
-    ledger.end("w1", State.FAILED, code="study-uid-collision", message="two patients")
+    ledger.end(ledger.job("w1"), State.FAILED, code="study-uid-collision", message="two patients")
     assert "study-uid-collision" in client.get("/readyz").json()["alarms"]
     ledger.add_job(STUDY, replace(JOB, work_id="w2"))
     assert "study-uid-collision" not in client.get("/readyz").json()["alarms"]
@@ -216,6 +281,6 @@ def test_metrics_count_the_work_by_state(client: TestClient, ledger: Ledger) -> 
 
 def test_metrics_count_failures_by_code(client: TestClient, ledger: Ledger) -> None:
     ledger.add_job(STUDY, JOB)
-    ledger.end("w1", State.FAILED, code="worker-crash", message="it fell")
+    ledger.end(ledger.job("w1"), State.FAILED, code="worker-crash", message="it fell")
     lines = client.get("/metrics").text.splitlines()
     assert 'curia_failures{code="worker-crash"} 1.0' in lines

@@ -28,7 +28,7 @@ FROM_PROMETHEUS = {"instance", "le"}
 def families(tmp_path: Path) -> Iterator[list[Metric]]:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     registry = CollectorRegistry()
-    StageMetrics(registry, ledger).observed("fetch", lambda _: "running")("w1")
+    StageMetrics(registry, ledger).observed("fetch", lambda _work_id, _hold: "running")("w1", 0)
     ProcessCollector(registry=registry)
     pool = WorkerPool([], stop=threading.Event())
     space = FreeSpace(tmp_path, least_bytes=0)

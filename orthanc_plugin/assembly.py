@@ -1,0 +1,194 @@
+"""Putting the service together: every part made once, from the settings, and handed to those that need it."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from orthanc_plugin.alarms import Alarms
+from orthanc_plugin.attempts import Attempts
+from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.errors import ServiceStopping, WorkerStartError
+from orthanc_plugin.hosts import Heartbeats, Watchdog
+from orthanc_plugin.intake import Intake, Wish
+from orthanc_plugin.ledger import Ledger
+from orthanc_plugin.local_trouble import FreeSpace, Patience
+from orthanc_plugin.orthanc_client import OrthancClient
+from orthanc_plugin.outbox import Dispatcher, Outbox
+from orthanc_plugin.retention import Retention
+from orthanc_plugin.service_log import StudyNames
+from orthanc_plugin.settings import GIB, ServiceSettings
+from orthanc_plugin.stage_metrics import StageMetrics
+from orthanc_plugin.web.application import build_application
+from orthanc_plugin.worker import Worker
+from orthanc_plugin.worker_pool import WorkerPool
+from orthanc_plugin.workflow import StudyWorkflow
+
+WARM_UP_SECONDS = 1.0
+INTAKE_PATIENCE_SECONDS = 5.0
+# What a go left that was taken away, or a host that died; a study that ends takes its source files with it.
+STRAY_SOURCE_SECONDS = 3600.0
+
+_log = structlog.get_logger("curia.service")
+
+Wishes = queue.SimpleQueue[Wish]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is started and stopped. threads : by name, each to run until the service stops; the intake is the last."""
+
+    engine: DurableEngine
+    watchdog: Watchdog
+    intake: Intake
+    web: FastAPI
+    threads: tuple[tuple[str, Callable[[], object]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What everything else stands on."""
+
+    settings: ServiceSettings
+    stop: threading.Event
+    ledger: Ledger
+    pool: WorkerPool
+    client: OrthancClient
+    space: FreeSpace
+    registry: CollectorRegistry
+    wishes: Wishes
+
+
+def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitStack) -> Parts:
+    """*closing* ends what was made, in turn."""
+    base = _build_base(settings, stop, closing)
+    engine = _build_engine(base, closing)
+    intake = Intake(
+        settings, client=base.client, ledger=base.ledger, engine=engine, worker=base.pool, wishes=base.wishes, stop=stop
+    )
+    watchdog = Watchdog(
+        Heartbeats(base.ledger.database),
+        executor_id=settings.resolved_executor_id,
+        take_over_seconds=settings.take_over_seconds,
+        take_over=engine.take_over,
+        stop=stop,
+    )
+    alarms = Alarms(base.ledger, settings.overdue_seconds)
+    base.registry.register(alarms)
+    web = build_application(
+        settings, ledger=base.ledger, intake=intake, worker=base.pool, space=base.space, watchdog=watchdog,
+        alarms=alarms, registry=base.registry,
+    )  # fmt: skip
+    last = (("alarms", partial(alarms.run, stop)), ("watchdog", watchdog.run), ("intake", intake.run))
+    return Parts(engine, watchdog, intake, web, (*_side_threads(base), *last))
+
+
+def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitStack) -> _Base:
+    ledger = Ledger(settings.resolved_database_url)
+    closing.callback(ledger.close)
+    pool = _build_pool(settings, stop)
+    closing.callback(pool.close)
+    client = OrthancClient(settings, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop)
+    closing.callback(client.close)
+    space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
+    return _Base(settings, stop, ledger, pool, client, space, CollectorRegistry(), Wishes())
+
+
+def _build_pool(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
+    workers = [
+        Worker(
+            settings.full_worker_command(device),
+            ready_seconds=settings.worker_ready_seconds,
+            deadline_seconds=settings.worker_deadline_seconds,
+            max_resident_bytes=settings.worker_memory_gib * GIB,
+            stop=stop,
+        )
+        for device in settings.devices
+    ]
+    return WorkerPool(workers, stop=stop)
+
+
+def _build_engine(base: _Base, closing: ExitStack) -> DurableEngine:
+    settings, metrics = base.settings, StageMetrics(base.registry, base.ledger)
+    patience = Patience(base.space, base.stop)
+    workflow = _build_workflow(base, closing)
+    workflow.remove_leftovers()
+    engine = DurableEngine(
+        database_url=settings.resolved_database_url,
+        executor_id=settings.resolved_executor_id,
+        attempt=Attempts(base.ledger, patience, stop=base.stop).attempt,
+        steps=[(name, patience.wrap(name, metrics.observed(name, step))) for name, step in workflow.steps],
+        # One more than there are workers: the next study is fetched while the others run.
+        concurrency=len(settings.devices) + 1,
+    )
+    closing.callback(engine.stop)
+    return engine
+
+
+def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
+    settings = base.settings
+    client = OrthancClient(settings, patience_seconds=settings.archive_patience_seconds, stop=base.stop)
+    closing.callback(client.close)
+    return StudyWorkflow(
+        client=client,
+        ledger=base.ledger,
+        worker=base.pool,
+        data_folder=settings.data_folder,
+        names=StudyNames(settings.data_folder / "log.key", plain=settings.log_study_uids),
+        destinations=settings.destinations,
+        look_again=lambda study_id: base.wishes.put(Wish(study_id)),
+        stop=base.stop,
+    )
+
+
+def _side_threads(base: _Base) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What goes on beside the studies' way through the service."""
+    for number, worker in enumerate(base.pool.workers):
+        yield f"warm-up-{number}", partial(_keep_warm, worker, base.stop)
+    yield from _dispatchers(base)
+    settings, is_ended = base.settings, base.ledger.is_ended
+    results = Retention(
+        settings.data_folder / "results",
+        max_age_seconds=settings.keep_results_days * 86400,
+        max_bytes=settings.keep_results_gib * GIB,
+        is_ended=is_ended,
+    )
+    strays = Retention(
+        settings.data_folder / "source", max_age_seconds=STRAY_SOURCE_SECONDS, max_bytes=float("inf"), is_ended=is_ended
+    )
+    for name, retention in (("results", results), ("source", strays)):
+        yield f"retention-{name}", partial(retention.run, base.stop, settings.sweep_seconds)
+
+
+def _dispatchers(base: _Base) -> Iterator[tuple[str, Callable[[], object]]]:
+    for destination in base.settings.destinations:
+        dispatcher = Dispatcher(
+            Outbox(base.ledger.database),
+            destination,
+            client=base.client,
+            retry_seconds=base.settings.retry_seconds,
+            poll_seconds=base.settings.poll_seconds,
+            stop=base.stop,
+        )
+        yield f"dispatcher-{destination.name}", dispatcher.run
+
+
+def _keep_warm(worker: Worker, stop: threading.Event) -> None:
+    """Have a worker up before the first study comes, and again after it was lost."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            worker.start()
+            failures = 0
+        except WorkerStartError as error:
+            failures += 1
+            _log.error("pipeline down", reason=str(error), failures=failures)
+        except ServiceStopping:
+            return
+        stop.wait(min(60.0, WARM_UP_SECONDS * 2**failures))
