@@ -129,10 +129,10 @@ class StudyWorkflow:
 
         Source files stay for the retention to remove: the other go may be one of this host's own.
         """
-        _log.warning("taken away by another go", work=work_id[:12])
         job = self._ledger.job(work_id)
         if job.state.is_final:
             self._remove_leftovers_of(job)
+        _log.warning("taken away by another go", work=work_id[:12], state=job.state.value)
 
     def _remove_leftovers_of(self, job: Job) -> None:
         """Like ``_remove_abandoned``, where the work's outcome stands and no trouble may touch it any more."""

@@ -33,6 +33,8 @@ class _CuttingHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._pass_on(b"")
 
+    do_DELETE = do_GET
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         is_upload = self.path == "/instances"

@@ -38,10 +38,33 @@ def running_postgres(folder: Path) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def new_database(url: str, name: str) -> str:
+    """URL of another empty database on the same server."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
+def dump(url: str) -> bytes:
+    """A backup as docs/operation.md says, taken while services run."""
+    command = [_find("pg_dump"), "--format=custom", url.replace("+psycopg", "")]
+    return subprocess.run(command, check=True, timeout=60, stdout=subprocess.PIPE).stdout
+
+
+def restore(url: str, backup: bytes) -> None:
+    """Put the backup in the place of what the database holds, as docs/operation.md says."""
+    command = [_find("pg_restore"), "--clean", "--if-exists", "--single-transaction"]
+    subprocess.run([*command, f"--dbname={url.replace('+psycopg', '')}"], check=True, timeout=60, input=backup)
+
+
 def _call(owner: str, program: str, *arguments: str) -> None:
+    user = owner if os.geteuid() == 0 else None
+    # Its log takes over the standard error, so nothing may be piped.
+    subprocess.run([_find(program), *arguments], user=user, check=True, timeout=60, cwd="/", stdout=subprocess.DEVNULL)
+
+
+def _find(program: str) -> str:
     found = sorted(PROGRAMS.glob(f"*/bin/{program}"))
     if not found:
         pytest.fail("no PostgreSQL on this machine; make test installs it")
-    user = owner if os.geteuid() == 0 else None
-    # Its log takes over the standard error, so nothing may be piped.
-    subprocess.run([str(found[-1]), *arguments], user=user, check=True, timeout=60, cwd="/", stdout=subprocess.DEVNULL)
+    return str(found[-1])

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -178,4 +179,6 @@ def own_service(site: Site, folder: Path, *, orthanc_url: str, **more: Any) -> I
         yield service
     finally:
         service.terminate()
+        # One that a test left paused would not end.
+        service.send_signal(signal.SIGCONT)
         service.wait(30)

@@ -1,12 +1,18 @@
 """A pipeline that keeps the worker's protocol and writes a SEG and an SR without computing anything.
 
 UIDs are a function of the study and the number of its images, the content's time is that of the run: as with the real
-pipeline, a second run on the same images writes other bytes under the same UIDs.
+pipeline, a second run on the same images writes other bytes under the same UIDs. On another ``--host`` they are other
+UIDs, as where the arithmetic of another device gives another result. A study that is described as DEADLY takes the
+service down with it.
 """
 
+import argparse
 import hashlib
 import json
+import os
+import signal
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +24,14 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, Segmenta
 COPIED = ("PatientID", "PatientName", "StudyInstanceUID")
 
 
-def write_output(kind: str, source: Dataset, count: int, folder: Path) -> dict[str, Any]:
+def write_output(kind: str, source: Dataset, count: str, folder: Path) -> dict[str, Any]:
     sop_class = {"SEG": SegmentationStorage, "SR": ComprehensiveSRStorage}[kind]
     dataset = Dataset()
     for keyword in COPIED:
         setattr(dataset, keyword, getattr(source, keyword))
     dataset.Modality, dataset.SOPClassUID = kind, sop_class
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, str(count)])
-    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, "series", str(count)])
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, count])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, "series", count])
     dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -43,18 +49,29 @@ def say(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="")
+    parser.add_argument("--seconds", type=float, default=0.0)
+    return parser.parse_known_args()[0]
+
+
 def main() -> None:
-    say({"ready": True, "pipeline_digest": "stand-in", "model": {"name": "stand-in"}})
+    arguments = read_arguments()
+    say({"ready": True, "pipeline_digest": "stand-in", "model": {"name": "stand-in", "version": "1"}})
     for line in sys.stdin:
         request = json.loads(line)
         read = [dcmread(path) for path in sorted(Path(request["input"]).glob("*.dcm"))]
         images = [one for one in read if one.Modality == "CT"]
+        if images[0].get("StudyDescription") == "DEADLY":
+            os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(arguments.seconds)
         earlier = [one.SOPInstanceUID for one in read if one.Modality == "SR"]
-        output = Path(request["output"])
-        outputs = [write_output(kind, images[0], len(images), output) for kind in ("SEG", "SR")]
+        output, count = Path(request["output"]), f"{len(images)}{arguments.host}"
+        outputs = [write_output(kind, images[0], count, output) for kind in ("SEG", "SR")]
         manifest = {"status": "completed", "outputs": outputs, "earlier": earlier}
         (output / "result.json").write_text(json.dumps(manifest))
-        say({"id": request["id"], "exit_code": 0, "seconds": 0.0})
+        say({"id": request["id"], "exit_code": 0, "seconds": arguments.seconds})
 
 
 if __name__ == "__main__":
