@@ -66,9 +66,9 @@ fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and ot
 	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
 
 faults: $(INSTALLED) ## The fault matrix on a real Orthanc, every row (as root, for the full disk)
-	@docker/debian-packages.sh $(ORTHANC_PACKAGES) faketime
+	@docker/debian-packages.sh $(ORTHANC_PACKAGES) postgresql faketime
 	$(BIN)/pytest tests/integration/test_fault_matrix.py tests/integration/test_operation.py tests/integration/test_faults.py \
-	    --all-faults
+	    tests/integration/test_hosts.py --all-faults
 
 load: $(INSTALLED) ## 1,000 small studies through Orthanc: STUDIES= for another number; into build/load.json
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES)

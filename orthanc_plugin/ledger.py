@@ -208,8 +208,12 @@ class Ledger:
 
     @staticmethod
     def _move(connection: sa.Connection, job: Job, state: State, **values: Any) -> None:
-        before = State(connection.scalars(sa.select(db.jobs.c.state).where(db.jobs.c.work_id == job.work_id)).one())
-        if not may_move(before, state):
+        # The row stays locked to the end, where the database has such locks, and it is the hold that counts first: what
+        # another go made of the work is no defect of ours.
+        known = sa.select(db.jobs.c.state, db.jobs.c.hold).where(db.jobs.c.work_id == job.work_id).with_for_update()
+        row = connection.execute(known).one()
+        before = State(row.state)
+        if row.hold == job.hold and not may_move(before, state):
             raise ValueError(f"state: no move leads from {before} to {state}")
         if state.is_final:
             values |= {"finished_at": time.time()}

@@ -26,11 +26,13 @@ from integration.running_site import Site, build_small_study, changed, own_servi
 from orthanc_plugin.attempts import MAX_HOST_CRASHES
 
 pytestmark = pytest.mark.integration
+fault = pytest.mark.fault
 
 Study = tuple[str, list[Path]]
 TAKE_OVER_SECONDS = 3.0
 # To a peer that Orthanc does not know, so that what is to be sent stays in the table.
 DESTINATIONS = [{"name": "pacs", "modality": "nobody"}]
+PAUSED = "host paused, taken for dead, continued", "in upload {upload} of 2"
 
 
 class Hosts:
@@ -117,6 +119,7 @@ def hosts(orthanc: Site, postgres: str, tmp_path: Path) -> Iterator[Hosts]:
         orthanc.orthanc.http.delete(f"/studies/{orthanc_id}").raise_for_status()
 
 
+@fault("host killed", "with a study in hand", short=True)
 def test_a_killed_hosts_study_is_taken_over_and_every_study_has_one_result(hosts: Hosts) -> None:
     studies = hosts.send("killed-1", "killed-2", "killed-3")
     # The plugin of this Orthanc talks to the host that lives on.
@@ -130,7 +133,8 @@ def test_a_killed_hosts_study_is_taken_over_and_every_study_has_one_result(hosts
         assert hosts.site.work_counts() == {"stored": len(studies)}
 
 
-@pytest.mark.parametrize("upload", [1, 2])
+@pytest.mark.parametrize("upload", [1, pytest.param(2, marks=fault(*PAUSED, short=True))])
+@fault(*PAUSED)
 def test_a_host_that_was_paused_and_taken_for_dead_adds_nothing(hosts: Hosts, upload: int) -> None:
     ((uid, _),) = hosts.send("paused")
     with cutting_proxy(hosts.site.orthanc.url) as proxy:
@@ -153,6 +157,7 @@ def test_a_host_that_was_paused_and_taken_for_dead_adds_nothing(hosts: Hosts, up
                 assert set(hosts.select("SELECT executor_id FROM curia_hosts")) == {"paused", "living"}
 
 
+@fault("host dies in a study", "three times, beside two sound studies")
 def test_a_study_that_takes_its_host_down_is_set_aside_and_its_neighbours_go_on(hosts: Hosts) -> None:
     ((deadly, _),) = hosts.send("deadly", StudyDescription="DEADLY")
     neighbours = hosts.send("beside-1", "beside-2")
@@ -169,7 +174,7 @@ def test_a_study_that_takes_its_host_down_is_set_aside_and_its_neighbours_go_on(
         assert hosts.site.work_counts() == {"failed": 1, "stored": len(neighbours)}
 
 
-@pytest.mark.fault("PostgreSQL restored", "from an older dump, with a study in flight in it")
+@fault("PostgreSQL restored", "from an older dump, with a study in flight in it")
 def test_a_restored_database_loses_and_doubles_nothing(hosts: Hosts, tmp_path: Path) -> None:
     ((early, _),) = hosts.send("before-the-dump")
     with hosts.host("here"):

@@ -221,5 +221,8 @@ def test_only_who_has_the_work_in_hand_finishes_it_and_sends_copies(ledger: Ledg
     with pytest.raises(WorkTakenAway):
         ledger.finish(stale, rows[:1])
     ledger.finish(current, rows[1:])
+    # Also where the move itself would be a defect.
+    with pytest.raises(WorkTakenAway):
+        ledger.move(stale, State.STORING)
     assert ledger.job("w1").state is State.STORED
     assert Outbox(ledger.database).count_pending() == {"pacs": 1}
