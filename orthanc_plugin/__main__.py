@@ -1,11 +1,14 @@
 """The service: ``python -m orthanc_plugin`` or ``curia-orthanc``."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orthanc_plugin.errors import SettingsError
+from orthanc_plugin.database import try_database
+from orthanc_plugin.errors import ArchiveError, ArchiveUnavailableError, SettingsError
+from orthanc_plugin.orthanc_client import OrthancClient
 from orthanc_plugin.rules import describe
 from orthanc_plugin.service import serve
 from orthanc_plugin.service_log import configure_logging
@@ -21,6 +24,7 @@ def run(
         values = read_settings(settings)
         prepare_data_folder(values)
         if check:
+            try_database(values.resolved_database_url)
             typer.echo(_summary(values))
             return
         configure_logging(values.log_level)
@@ -31,12 +35,29 @@ def run(
 
 
 def _summary(settings: ServiceSettings) -> str:
-    """What the settings make of studies, a line each."""
+    """What the settings make of studies, and how it stands with what they name, a line each."""
     lines = ["settings are valid", f"host: {settings.resolved_executor_id}"]
+    lines.append(f"Orthanc at {settings.orthanc_url}: {_state_of_orthanc(settings)}")
     lines += [f"rule {number}: {describe(rule)}" for number, rule in enumerate(settings.rules, start=1)]
     for one in settings.destinations:
         lines.append(f"destination {one.name}: {one.modality or one.stow_url}, {', '.join(sorted(one.kinds)) or 'all'}")
     return "\n".join(lines)
+
+
+def _state_of_orthanc(settings: ServiceSettings) -> str:
+    """No reason to refuse the settings: the service waits for Orthanc, and the plugin hands it a token."""
+    client = OrthancClient(settings, patience_seconds=0.0, stop=threading.Event())
+    try:
+        client.now()
+    except ArchiveUnavailableError as error:
+        return f"{error}; the service would wait for it"
+    except ArchiveError as error:
+        return (
+            f"{error}; expected orthanc_username and orthanc_password of one of its users, or to be run by the plugin"
+        )
+    finally:
+        client.close()
+    return "answers"
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
 """The tables beside the durable engine's, on SQLite or PostgreSQL, and the two writes that both must do at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from orthanc_plugin.errors import SettingsError
 
 metadata = sa.MetaData()
 
@@ -83,18 +86,38 @@ deliveries = sa.Table(
 
 
 def open_database(url: str) -> sa.Engine:
-    """Connect, and bring an older version's tables up to date; existing rows keep what they hold."""
+    """Connect, and bring an older version's tables up to date; existing rows keep what they hold.
+
+    Raises ``SettingsError`` where there is no database that can be used.
+    """
     # Connections are tried before use: a PostgreSQL that was restarted in between is no reason to fail.
     database = sa.create_engine(url, pool_pre_ping=True)
     if database.dialect.name == "sqlite":
         sa.event.listen(database, "connect", _prepare_sqlite)
-    with database.begin() as connection:
+    with _usable(), database.begin() as connection:
         if database.dialect.name == "postgresql":
             # Services that start together would create the same tables.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(20261122)"))
         metadata.create_all(connection)
         _add_missing_columns(connection)
     return database
+
+
+def try_database(url: str) -> None:
+    """``SettingsError`` where nobody lets us in; changes nothing."""
+    database = sa.create_engine(url)
+    with _usable(), database.connect():
+        pass
+    database.dispose()
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise SettingsError(f"database_url: the database cannot be used: {reason}") from error
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:

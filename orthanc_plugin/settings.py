@@ -18,7 +18,9 @@ from orthanc_plugin.rules import Rule
 
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+# What the application's own "device" takes: several GPUs together make one worker.
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:all|cuda:\d+(,cuda:\d+)*)$")]
+DATABASES = ("sqlite", "postgresql+psycopg")
 GIB = 2**30
 
 
@@ -38,7 +40,8 @@ class ServiceSettings(BaseSettings):
     worker_command : starts the pipeline's worker; only the model and the device are added
     model : a model folder; none takes the embedded demonstration model
     pipeline_config : the pipeline's own settings in a TOML file: series selection, limits and encoder input
-    devices : one worker process for each, and as many studies side by side; the same device may stand twice
+    devices : one worker process for each, and as many studies side by side; the same device may stand twice, and
+        several GPUs in one entry ("cuda:0,cuda:1", "cuda:all") work on one study together
     quiet_seconds : how long a study must have been silent, on Orthanc's clock, besides being stable
     incomplete_seconds : the same for a study of which fewer images came than the modality told
     overdue_seconds : a study at rest that has no outcome after this long is an alarm
@@ -90,6 +93,21 @@ class ServiceSettings(BaseSettings):
     stop_with_stdin: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_study_uids: bool = False
+
+    @field_validator("listen")
+    @classmethod
+    def _port_is_one(cls, listen: str) -> str:
+        if not 0 < int(listen.rpartition(":")[2]) < 2**16:
+            raise ValueError(f"expected a port from 1 to 65535 in {listen}")
+        return listen
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_known(cls, url: str | None) -> str | None:
+        # The URL itself stays out of the message: it may hold a password.
+        if url is not None and url.partition("://")[0] not in DATABASES:
+            raise ValueError("expected a URL that begins with postgresql+psycopg:// or sqlite://")
+        return url
 
     @field_validator("model")
     @classmethod
@@ -174,7 +192,10 @@ def read_settings(path: Path | None) -> ServiceSettings:
 def _describe(problem: object) -> str:
     assert isinstance(problem, dict)
     # The offending value stays out: it may be a password.
-    return ": ".join(("settings", *(str(part) for part in problem["loc"]), str(problem["msg"])))
+    message = (
+        "there is no such key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+    )
+    return ": ".join(("settings", *(str(part) for part in problem["loc"]), message))
 
 
 def prepare_data_folder(settings: ServiceSettings) -> None:

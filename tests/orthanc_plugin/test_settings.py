@@ -1,8 +1,11 @@
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
+from operators.errors import ModelError
 from orthanc_plugin.errors import SettingsError
 from orthanc_plugin.settings import prepare_data_folder, read_settings
 
@@ -58,8 +61,11 @@ def test_the_pipelines_settings_go_to_the_worker(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('pipeline_config = "/nowhere"', "settings: pipeline_config: .*expected a TOML file, found none at /nowhere"),
-        ('lisen = "127.0.0.1:1"', "settings: lisen: "),
+        ('lisen = "127.0.0.1:1"', "settings: lisen: there is no such key"),
         ('listen = "no port"', "settings: listen: "),
+        ('listen = "127.0.0.1:99999"', "settings: listen: .*expected a port from 1 to 65535 in 127.0.0.1:99999"),
+        ('database_url = "mysql://h/d"', "settings: database_url: .*expected a URL that begins with postgresql"),
+        ('devices = ["cuda:0,cpu"]', "settings: devices: 0: "),
         ("quiet_seconds = -1", "settings: quiet_seconds: .*greater than or equal to 0"),
         ('devices = ["cpu", "gpu"]', "settings: devices: 1: "),
         ("devices = []", "settings: devices: "),
@@ -96,6 +102,22 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected a TOML file, found none"):
         read_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("device", "is_taken"),
+    [
+        ("auto", True), ("cpu", True), ("cuda", True), ("cuda:1", True), ("cuda:all", True), ("cuda:0,cuda:2", True),
+        ("gpu", False), ("cuda:", False), ("cpu,cpu", False),
+    ],
+)  # fmt: skip
+def test_a_worker_may_have_the_devices_that_the_application_takes(
+    tmp_path: Path, device: str, *, is_taken: bool
+) -> None:
+    for read, text in ((Settings.read, f'device = "{device}"'), (read_settings, f'devices = ["{device}"]')):
+        path = write(tmp_path, text)
+        with nullcontext() if is_taken else pytest.raises((ModelError, SettingsError), match="device"):
+            read(path)
 
 
 def test_data_folder_is_made_for_its_user_only(tmp_path: Path) -> None:
