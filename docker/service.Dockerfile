@@ -7,6 +7,10 @@ COPY app app
 COPY operators operators
 COPY orthanc_plugin orthanc_plugin
 COPY trainer trainer
-RUN pip install --no-cache-dir --no-deps --editable . && install -d -m 700 /var/lib/curia-pacs
+# A named volume takes its owner from this folder when it is first used.
+RUN pip install --no-cache-dir --no-deps --editable . \
+    && useradd --system --create-home curia \
+    && install --directory --owner curia --mode 700 /var/lib/curia-pacs
+USER curia
 EXPOSE 8790
 CMD ["curia-orthanc"]
