@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydicom import dcmread
 
-from integration.running_site import CANARIES, Site, dump_page
+from integration.running_site import CANARIES, Site, changed, dump_page
 from orthanc_plugin.demo.local_orthanc import USER
 
 pytestmark = pytest.mark.integration
@@ -48,6 +48,25 @@ def test_own_objects_do_not_start_another_run(site: Site, stored: dict) -> None:
     site.wait(lambda: site.sweeps() >= 2, "another sweep")
     assert site.work_counts() == before
     assert site.modalities(stored["orthanc_id"]) == {"CT": 1, "SEG": 1, "SR": 1}
+
+
+def test_other_peoples_results_do_not_start_another_run(
+    site: Site, stored: dict, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    before, events = site.work_counts(), site.stable_events(stored["orthanc_id"])
+    _, paths = make_study("arrival")
+    for number, modality in enumerate(("SR", "OT", "KO")):
+        values = {"Modality": modality, "SeriesInstanceUID": f"1.2.3.{number}", "SOPInstanceUID": f"1.2.3.4.{number}"}
+        (foreign,) = changed(paths[:1], tmp_path, **values)
+        site.orthanc.http.post("/instances", content=foreign.read_bytes()).raise_for_status()
+    site.wait(lambda: site.stable_events(stored["orthanc_id"]) > events, "another stable event")
+    seen = site.sweeps()
+    site.wait(lambda: site.sweeps() > seen, "another sweep")
+    assert site.work_counts() == before
+    assert site.study(stored["study_instance_uid"])["work_id"] == stored["work_id"]
+    for series in site.get(f"/studies/{stored['orthanc_id']}/series"):
+        if series["MainDicomTags"]["SeriesInstanceUID"].startswith("1.2.3."):
+            site.orthanc.http.delete(f"/series/{series['ID']}").raise_for_status()
 
 
 def test_every_series_of_the_study_has_its_reason(site: Site, stored: dict) -> None:

@@ -167,6 +167,25 @@ def test_memory_runs_out(tmp_path: Path, small_study: SmallStudy, undisturbed: U
         undisturbed.check_alone(site, uid, paths)
 
 
+# Beside a worker that has the memory, one that never has it.
+NEVER_ENOUGH = SHORT_OF_MEMORY.replace("if not marker.exists():", "if sys.argv[-1] == 'cpu':")
+
+
+@fault("memory runs out", "on one of two devices, each time")
+def test_memory_runs_out_on_one_device(tmp_path: Path, small_study: SmallStudy, undisturbed: Undisturbed) -> None:
+    studies = [small_study(f"elsewhere-{number}") for number in range(2)]
+    command = [sys.executable, "-c", NEVER_ENOUGH, str(tmp_path / "marker")]
+    with running_site(tmp_path, service=FAST | {"worker_command": command, "devices": ["cpu", "auto"]}) as site:
+        for number in range(2):
+            site.wait(lambda number=number: site.metric(f'curia_worker_ready{{worker="{number}"}}'), "both workers")
+        for uid, paths in studies:
+            site.send(paths)
+            view = site.wait_for_state(uid, "stored", "failed")
+            assert view["worker_crashes"] == 0
+            undisturbed.check_alone(site, uid, paths)
+        assert (tmp_path / "marker").exists()
+
+
 @pytest.mark.parametrize("answers_are_lost", [False, True], ids=["before", "after"])
 @fault("network cut", "in the upload, answers_are_lost={answers_are_lost}")
 def test_network_cut_in_upload(
