@@ -1,10 +1,12 @@
 """The durable engine itself, on SQLite."""
 
 import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
 from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.errors import WorkTakenAway
 from orthanc_plugin.states import State
 
 
@@ -39,3 +41,36 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
     finally:
         engine.stop()
     assert order == ["first", "emergency", "ordinary", "later"]
+
+
+def test_work_that_was_taken_away_from_its_rightful_host_is_put_back(tmp_path: Path) -> None:
+    """As by a host that was paused in the moment in which it had taken the work from the queue."""
+    goes: list[int] = []
+    taken_away, done = threading.Event(), threading.Event()
+
+    def step(work_id: str, _hold: int) -> str:
+        goes.append(len(goes))
+        if len(goes) == 1:
+            taken_away.set()
+            raise WorkTakenAway(work_id)
+        done.set()
+        return State.STORED.value
+
+    engine = DurableEngine(
+        database_url=f"sqlite:///{tmp_path / 'engine.sqlite'}",
+        executor_id="here",
+        attempt=lambda _work_id: nullcontext(1),
+        steps=[("step", step)],
+        concurrency=1,
+    )
+    engine.start()
+    try:
+        engine.ensure("work", priority=100)
+        assert taken_away.wait(20)
+        deadline = time.monotonic() + 20
+        while not done.wait(0.2):
+            assert time.monotonic() < deadline
+            engine.ensure("work", priority=100)
+    finally:
+        engine.stop()
+    assert goes == [0, 1]
