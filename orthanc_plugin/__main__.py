@@ -1,5 +1,7 @@
 """The service: ``python -m orthanc_plugin`` or ``curia-orthanc``."""
 
+import os
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +34,14 @@ def run(
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    _end_process()
+
+
+def _end_process() -> None:
+    """Not by the interpreter, which waits for the engine's threads: one that awaits another go's outcome never ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _summary(settings: ServiceSettings) -> str:

@@ -6,6 +6,7 @@ workflow.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ QUEUE = "studies"
 # Work is only taken up again by the version that began it, so this changes when the steps change, and only then.
 STEPS_VERSION = "1"
 POLL_SECONDS = 0.25
+BEGIN_SECONDS = 5.0
+"""Within which a thread is at what was taken from the queue, however busy the machine."""
 LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 ENDED = LOST | {"SUCCESS"}
 
@@ -45,6 +48,7 @@ class DurableEngine:
         self._concurrency = concurrency
         self._under_way: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._idle_since: dict[str, float] = {}
         config: DBOSConfig = {
             "name": "curia-pacs",
             "system_database_url": database_url,
@@ -88,8 +92,16 @@ class DurableEngine:
                 DBOS.enqueue_workflow(QUEUE, self._process_study, work_id)
         elif status.status in ENDED:
             DBOS.rewind_workflow(work_id, queue_name=QUEUE)
-        elif (status.status, status.executor_id) == ("PENDING", self._executor_id) and not self._under_way[work_id]:
+        elif self._is_abandoned(work_id, (status.status, status.executor_id)):
+            del self._idle_since[work_id]
             DBOS.resume_workflow(work_id, queue_name=QUEUE)
+
+    def _is_abandoned(self, work_id: str, status: tuple[str, str | None]) -> bool:
+        """Whether nobody has been at work that counts as begun here for longer than it takes to begin it."""
+        if status != ("PENDING", self._executor_id) or self._under_way[work_id]:
+            self._idle_since.pop(work_id, None)
+            return False
+        return time.monotonic() - self._idle_since.setdefault(work_id, time.monotonic()) >= BEGIN_SECONDS
 
     def is_lost(self, work_id: str) -> bool:
         """Whether the work ended in a way that the steps did not foresee."""
