@@ -26,8 +26,12 @@ class _Table(BaseModel):
 
 
 class ModelSettings(_Table):
-    """A size by name; any field that is given beside it wins over the size's own. Fields are EncoderConfig's."""
+    """A size by name; any field that is given beside it wins over the size's own. Fields are EncoderConfig's.
 
+    initial : how weights begin; "random-features" has smooth filters and a position table from the first step on
+    """
+
+    initial: Literal["truncated-normal", "random-features"] = "truncated-normal"
     size: Literal["small", "B", "L", "g"] = "B"
     hidden_size: int | None = Field(None, gt=0)
     num_hidden_layers: int | None = Field(None, gt=0)
@@ -38,7 +42,7 @@ class ModelSettings(_Table):
     patch_size: int = Field(16, gt=0)
 
     def encoder_config(self, image_size: int) -> EncoderConfig:
-        given = self.model_dump(exclude={"size"}, exclude_none=True)
+        given = self.model_dump(exclude={"size", "initial"}, exclude_none=True)
         return EncoderConfig.model_validate(SIZES[self.size] | given | {"num_channels": 1, "image_size": image_size})
 
 

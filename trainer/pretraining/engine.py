@@ -200,10 +200,10 @@ class _Run:
             )
 
     def _figures(self, result: StepResult, settings: StepSettings) -> dict[str, float]:
-        """Losses as means over all processes."""
-        losses = sum_over_ranks(torch.stack(list(result.losses.values()))) / self.processes.world
-        found = {f"loss/{name}": value for name, value in zip(result.losses, losses.tolist(), strict=True)}
-        return found | {
+        """Losses and signs as means over all processes."""
+        scalars = {f"loss/{name}": loss for name, loss in result.losses.items()} | result.signs
+        means = sum_over_ranks(torch.stack(list(scalars.values()))) / self.processes.world
+        return dict(zip(scalars, means.tolist(), strict=True)) | {
             "gradient_norm": result.gradient_norm,
             "skipped": float(self.skipped),
             "lr": settings.lr,

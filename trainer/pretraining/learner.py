@@ -17,12 +17,13 @@ from trainer.pretraining.student_teacher import StudentTeacher
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """losses : scalars on the device, of this process's slices
+    """losses, signs : scalars on the device, of this process's slices; as `Judgement` has them
     gradient_norm : over all processes, before clipping
     finite : False when the step was left out because a gradient was not
     """
 
     losses: dict[str, Tensor]
+    signs: dict[str, Tensor]
     gradient_norm: float
     finite: bool
 
@@ -49,14 +50,15 @@ class Learner:
         """Left out, on every process alike, where a gradient is not finite: weights and teacher stay as they were."""
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
-            losses = self.model.losses(batch, settings)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
+            judgement = self.model.judge(batch, settings)
+        judgement.losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = self._clip()
         if finite := bool(norm.isfinite()):
             _set_rates(self.optimiser, settings)
             self.optimiser.step()
             self.model.update_teacher(settings.momentum)
-        return StepResult({name: loss.detach() for name, loss in losses.items()}, float(norm), finite)
+        losses = {name: loss.detach() for name, loss in judgement.losses.items()}
+        return StepResult(losses, judgement.signs, float(norm), finite)
 
     def state(self) -> dict[str, Tensor]:
         """Weights of both and AdamW's moments, by name; the tensors themselves, to be saved or to be read into."""

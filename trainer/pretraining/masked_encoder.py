@@ -13,8 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer
 from trainer.pretraining.positions import resize_positions
 from trainer.pretraining.stochastic_depth import StochasticDepthBlock
+from trainer.random_encoder import RandomEncoderSettings, random_state
 
 INIT_STD = 0.02
+
+CLS_SHARE = 0.25
+"""Of the random features' CLS token; at nothing the first norm would blow its gradient up a thousandfold."""
 
 
 class MaskedEncoder(nn.Module):
@@ -80,3 +84,15 @@ def initialise(encoder: MaskedEncoder, generator: torch.Generator) -> None:
     nn.init.trunc_normal_(vit.pos_embed, std=INIT_STD, generator=generator)
     nn.init.normal_(vit.cls_token, std=1e-6, generator=generator)
     nn.init.zeros_(encoder.mask_token)
+
+
+@torch.no_grad()
+def take_random_features(encoder: MaskedEncoder, config: EncoderConfig, *, seed: int) -> None:
+    """Another start, for a training too short to find filters and places by itself: `trainer.random_encoder`'s.
+
+    Smooth random filters, a position table of waves, blocks that keep a token's variance. What all tokens have in
+    common there is left out and CLS begins small: either would drown what tells one slice's CLS from another's.
+    """
+    settings = RandomEncoderSettings(seed=seed, bias_gain=0.0, block_gain=config.layerscale_value)
+    encoder.vit.load_state_dict(random_state(config, settings))
+    encoder.vit.cls_token.mul_(CLS_SHARE)

@@ -3,6 +3,8 @@
 B slices, 2 global and n local views; K prototypes; M masked tokens; D the encoder's width.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,20 @@ from trainer.pretraining.losses.sigreg import sigreg_loss
 from trainer.pretraining.losses.sinkhorn import sinkhorn_knopp
 from trainer.pretraining.masked_encoder import MaskedEncoder
 from trainer.pretraining.schedules import StepSettings
+from trainer.pretraining.signs import entropies, flatness, mean_cosine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """Scalars on the device.
+
+    losses : each that has a weight, unweighted, and their weighted sum under "total"
+    signs : of learning; "divergence/..." is the loss less what the targets' own entropy makes of it, in nats,
+        "target_flatness/..." that entropy over the largest possible, "cls_cosine" the teacher's between slices
+    """
+
+    losses: dict[str, Tensor]
+    signs: dict[str, Tensor]
 
 
 class Branch(nn.Module):
@@ -51,6 +67,8 @@ class StudentTeacher(nn.Module):
         self.student = Branch(config, drop_path=config.run.drop_path)
         self.teacher = Branch(config, drop_path=0.0)
         self.student.initialise(torch.Generator().manual_seed(config.run.seed))
+        if config.model.initial == "random-features":
+            masked_encoder.take_random_features(self.student.encoder, config.encoder_config, seed=config.run.seed)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         self.train()
@@ -60,10 +78,9 @@ class StudentTeacher(nn.Module):
         self.teacher.eval()
         return self
 
-    def losses(self, batch: CropBatch, progress: StepSettings) -> dict[str, Tensor]:
-        """Each loss that has a weight, unweighted, and their weighted sum under "total"."""
+    def judge(self, batch: CropBatch, progress: StepSettings) -> Judgement:
         settings = self.settings
-        cls_targets, patch_targets = self._targets(batch, progress.teacher_temperature)
+        teacher_cls, cls_targets, patch_targets = self._targets(batch, progress.teacher_temperature)
         tokens = self.student.encoder(batch.global_crops, batch.masks)  # (2B, 1 + N, D)
         views = tokens[:, 0].chunk(NUM_GLOBAL)  # (B, D) each
         losses: dict[str, Tensor] = {}
@@ -87,7 +104,10 @@ class StudentTeacher(nn.Module):
                 [sigreg_loss(view, num_projections=count, seed=seed) for view in views]
             ).mean()
         losses["total"] = torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
-        return losses
+        signs = self._signs(batch, losses, cls_targets, patch_targets)
+        if len(views[0]) > 1:
+            signs["cls_cosine"] = torch.stack([mean_cosine(view) for view in teacher_cls.chunk(NUM_GLOBAL)]).mean()
+        return Judgement(losses, signs)
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
@@ -102,13 +122,30 @@ class StudentTeacher(nn.Module):
         return dict(self.teacher.encoder.snapshot_state())
 
     @torch.no_grad()
-    def _targets(self, batch: CropBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        """(2, B, K) for CLS and (M, K) for the masked patches; the teacher sees everything."""
+    def _targets(self, batch: CropBatch, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """(2B, D) CLS, (2, B, K) targets of CLS and (M, K) of the masked patches; the teacher sees everything."""
         tokens = self.teacher.encoder(batch.global_crops)
         scores = self.teacher.dino_head(tokens[:, 0]), self.teacher.score_patches(_masked(tokens, batch))
         iterations = self.settings.sinkhorn_iterations
         cls, patches = (sinkhorn_knopp(score, temperature=temperature, iterations=iterations) for score in scores)
-        return torch.stack(cls.chunk(NUM_GLOBAL)), patches
+        return tokens[:, 0], torch.stack(cls.chunk(NUM_GLOBAL)), patches
+
+    @torch.no_grad()
+    def _signs(
+        self, batch: CropBatch, losses: dict[str, Tensor], cls_targets: Tensor, patch_targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Divergence and flatness of DINO and iBOT, where they have a weight and there is something to ask."""
+        found: dict[str, Tensor] = {}
+        num_prototypes = cls_targets.shape[-1]
+        if "dino" in losses:
+            entropy = entropies(cls_targets).mean()
+            found["divergence/dino"] = losses["dino"].detach() - entropy
+            found["target_flatness/dino"] = flatness(entropy, num_prototypes)
+        if "ibot" in losses and len(patch_targets):
+            weighted = (entropies(patch_targets) * batch.mask_weights).sum()
+            found["divergence/ibot"] = losses["ibot"].detach() - weighted / len(batch.masks)
+            found["target_flatness/ibot"] = flatness(weighted / batch.mask_weights.sum(), num_prototypes)
+        return found
 
     def _dino(self, global_cls: Tensor, local_crops: Tensor, targets: Tensor) -> Tensor:
         num_global = len(global_cls)

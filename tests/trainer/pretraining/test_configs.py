@@ -15,6 +15,7 @@ CONFIGS = Path(__file__).parents[3] / "trainer" / "pretraining" / "configs"
         ("curia2_l", 1024, 24, 2736),
         ("curia2_g", 1536, 40, 4096),
         ("demo_cpu", 192, 4, 512),
+        ("embedded", 192, 4, 512),
     ],
 )
 def test_shipped_settings_are_the_models_they_name(name: str, width: int, depth: int, ffn_width: int) -> None:

@@ -47,7 +47,7 @@ def test_losses_are_those_of_the_views_they_name(shared: bool) -> None:
     """Put together again from the losses' own functions, view by view."""
     config = tiny_config(losses={"shared_head": shared})
     model, batch, step = drifted(config), batch_for(config), step_of(config)
-    losses = model.losses(batch, step)
+    losses = model.judge(batch, step).losses
     student, teacher, temperature = model.student, model.teacher, step.teacher_temperature
 
     def centred(scores: torch.Tensor) -> torch.Tensor:
@@ -87,7 +87,7 @@ def test_each_loss_can_be_left_out_and_stand_alone(name: str) -> None:
     off = dict.fromkeys(("dino", "ibot", "koleo", "sigreg"), 0.0)
     config = tiny_config(losses=off | {name: 2.0})
     model = StudentTeacher(config)
-    losses = model.losses(batch_for(config), step_of(config))
+    losses = model.judge(batch_for(config), step_of(config)).losses
     assert losses.keys() == {name, "total"}
     torch.testing.assert_close(losses["total"], 2.0 * losses[name])
     losses["total"].backward()
@@ -95,7 +95,7 @@ def test_each_loss_can_be_left_out_and_stand_alone(name: str) -> None:
 
 def test_crops_without_local_views_or_masks_are_learned_from() -> None:
     config = tiny_config(crops={"num_local": 0}, masking={"probability": 0.0})
-    losses = StudentTeacher(config).losses(batch_for(config), step_of(config))
+    losses = StudentTeacher(config).judge(batch_for(config), step_of(config)).losses
     assert float(losses["ibot"].detach()) == 0.0
     losses["total"].backward()
     assert losses["total"].isfinite()
@@ -104,7 +104,7 @@ def test_crops_without_local_views_or_masks_are_learned_from() -> None:
 def test_gradients_reach_all_of_the_student_and_nothing_of_the_teacher() -> None:
     config = tiny_config()
     model = drifted(config)
-    model.losses(batch_for(config), step_of(config))["total"].backward()
+    model.judge(batch_for(config), step_of(config)).losses["total"].backward()
     silent = [name for name, p in model.student.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
     assert all(parameter.grad is None for parameter in model.teacher.parameters())
@@ -147,7 +147,7 @@ def test_training_lowers_the_loss() -> None:
     optimiser = torch.optim.AdamW(model.student.parameters(), lr=2e-3)
     step, totals = step_of(config), []
     for _ in range(40):
-        total = model.losses(batch, step)["total"]
+        total = model.judge(batch, step).losses["total"]
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
@@ -163,7 +163,7 @@ def test_a_finer_stage_goes_on_where_the_coarse_one_ended() -> None:
     old, new = drifted(coarse), StudentTeacher(fine)
     new.load_state_dict(hand_over(old.state_dict(), fine.encoder_config.grid_size))
     assert new.student.encoder.vit.pos_embed.shape == (1, 65, 24)
-    losses = new.losses(batch_for(fine), dataclasses.replace(step_of(fine), step=0))
+    losses = new.judge(batch_for(fine), dataclasses.replace(step_of(fine), step=0)).losses
     assert losses["total"].isfinite()
     old_cls, new_cls = (m.teacher.encoder(batch_for(coarse).global_crops)[:, 0] for m in (old, new))
     assert torch.cosine_similarity(old_cls, new_cls).min() > 0.99

@@ -31,7 +31,7 @@ def test_a_step_costs_about_what_torch_counts() -> None:
     model = StudentTeacher(config)
     # Torch does not count its fused attention on the CPU.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model.losses(batch, step)["total"].backward()  # type: ignore[no-untyped-call]
+        model.judge(batch, step).losses["total"].backward()  # type: ignore[no-untyped-call]
     np.testing.assert_allclose(counter.get_total_flops() / 8, step_operations(config), rtol=0.1)
 
 

@@ -34,7 +34,7 @@ def train_step(batch: CropBatch) -> dict[str, Tensor]:
     """Losses and gradients of one step, the gradients averaged over ranks as data parallel training does."""
     model = StudentTeacher(CONFIG)
     step = build_schedules(CONFIG, CONFIG.stages[0], global_batch_size=4).at(3)
-    losses = model.losses(batch, step)
+    losses = model.judge(batch, step).losses
     losses["total"].backward()
     found = {f"loss {name}": loss.detach() for name, loss in losses.items()}
     found |= {name: p.grad for name, p in model.student.named_parameters() if p.grad is not None}
