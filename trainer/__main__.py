@@ -68,6 +68,29 @@ def ingest(
         raise typer.Exit(1) from error
 
 
+@app.command("ablate")
+def ablate(
+    shards: Annotated[Path, typer.Option(help="Folder that `ingest` wrote, with the sarcoma patients in it.")],
+    data: Annotated[Path, typer.Option(help="Folder with the open data, laid out as trainer/datasets.py tells.")],
+    out: Annotated[Path, typer.Option(help="Folder for the cells; those that have a result are not trained again.")],
+    budget: Annotated[int, typer.Option(help="Steps of a cell that stays at the low resolution.", min=1)] = 120,
+    seeds: Annotated[int, typer.Option(help="Trainings of each setting.", min=1)] = 3,
+    config: Annotated[Path, typer.Option(help="Settings that all cells share.", dir_okay=False)] = Path(
+        "trainer/pretraining/configs/ablation.toml"
+    ),
+    docs: Annotated[Path, typer.Option(help="Where ablation.md and images/ablation.png go.")] = Path("docs"),
+) -> None:
+    """Train DINOv2's settings, then with each of Curia-2's changes added in turn; probe them on held-out patients."""
+    # Reads DICOM and draws; the others run where what it needs is not installed.
+    from trainer.ablation.command import ablate as run_cells
+
+    try:
+        run_cells(config, shards=shards, data=data, out=out, docs=docs, budget=budget, seeds=seeds, tell=typer.echo)
+    except ValueError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from error
+
+
 @app.command("masks")
 def masks(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),

@@ -1,0 +1,72 @@
+"""Training one cell in a process of its own, and reading its teacher back."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from operators.encoder.vision_transformer import interpolate_positions
+from trainer.ablation.plan import Cell
+from trainer.pretraining.checkpoints import find_checkpoints
+from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.engine import CHECKPOINTS, last_record, pretrain, read_model
+from trainer.pretraining.masked_encoder import MaskedEncoder
+from trainer.pretraining.metrics_log import JsonLines
+from trainer.pretraining.processes import join_processes
+from trainer.pretraining.shard_data import open_shards
+from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.teacher_export import TEACHER
+
+
+def train_cell(cell: Cell, folder: Path) -> None:
+    """From its beginning, or from the last checkpoint in *folder*.
+
+    A process of its own gives all memory back; libraries are read once for all of them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(_train, cell.config, folder).result()
+
+
+def read_teacher(folder: Path, *, image_size: int) -> Callable[[Tensor], Tensor]:
+    """(n, 1, S, S) to (n, 1 + N, D) of the run's last teacher, its position table on the grid of *image_size*."""
+    checkpoint, record = find_checkpoints(folder / CHECKPOINTS)[-1], last_record(folder)
+    assert record is not None
+    config = record.config.at_stage(record.config.stages[record.stage])
+    with join_processes():
+        state = read_model(checkpoint, config)
+    return _encode_with(
+        config, {name.removeprefix(TEACHER): t for name, t in state.items() if name.startswith(TEACHER)}, image_size
+    )
+
+
+def untrained(config: PretrainingConfig, *, image_size: int) -> Callable[[Tensor], Tensor]:
+    """The same for the weights that a cell begins with."""
+    return _encode_with(config, StudentTeacher(config).teacher_encoder_state(), image_size)
+
+
+def _encode_with(config: PretrainingConfig, state: dict[str, Tensor], image_size: int) -> Callable[[Tensor], Tensor]:
+    sized = config.model.encoder_config(image_size)
+    encoder = MaskedEncoder(sized, drop_path=0.0, checkpointing=False).eval()
+    table = interpolate_positions(state["pos_embed"], sized.grid_size)
+    encoder.vit.load_state_dict(state | {"pos_embed": table})
+
+    @torch.no_grad()
+    def encode(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.run.precision == "bf16"):
+            tokens: Tensor = encoder(images)
+        return tokens
+
+    return encode
+
+
+def _train(config: PretrainingConfig, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    record = last_record(folder)
+    log = JsonLines(folder, last_step=record.total if record else 0)
+    with join_processes() as processes:
+        pretrain(config, folder, open_shards(config), processes, [log])

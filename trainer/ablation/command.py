@@ -1,0 +1,95 @@
+"""``python -m trainer ablate``: trains the cells that have no result yet, probes them, writes table and figure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from trainer.ablation.cells import read_teacher, train_cell, untrained
+from trainer.ablation.labelled import LabelledScan, read_labelled
+from trainer.ablation.plan import Cell, plan_cells
+from trainer.ablation.probe import Figures, probe
+from trainer.ablation.references import pixel_statistics, places
+from trainer.ablation.report import draw, make_table, put_into
+from trainer.ablation.results import CellResult, read_result, write_result
+from trainer.pretraining.config import PretrainingConfig, read_config
+from trainer.pretraining.metrics_log import read_metrics
+
+IMAGE_SIZE = 256
+STEP = 6
+"""Every sixth slice is probed; neighbours look alike."""
+
+References = Mapping[str, Mapping[str, Figures]]
+
+
+def ablate(
+    settings: Path,
+    *,
+    shards: Path,
+    data: Path,
+    out: Path,
+    docs: Path,
+    budget: int,
+    seeds: int,
+    tell: Callable[[str], None],
+) -> None:
+    """Cells one after the other; the table is written anew after each, so that a run that is cut off has one."""
+    config = fed_from(read_config(settings), shards)
+    cells = plan_cells(config, budget=budget, seeds=seeds)
+    scans = list(read_labelled(data, shards, image_size=IMAGE_SIZE, patch_size=config.model.patch_size, step=STEP))
+    tell(f"held out: {', '.join(sorted({scan.patient for scan in scans if scan.held_out}))}")
+    references = probe_references(cells[0].config, scans)
+    results: list[CellResult] = []
+    for number, cell in enumerate(cells, start=1):
+        results.append(measure_cell(cell, out, scans))
+        tell(f"{number} of {len(cells)}: {cell.name}, {results[-1].seconds:.0f} s")
+        put_into(docs / "ablation.md", make_table(results, references))
+        draw(results, references, docs / "images" / "ablation.png")
+
+
+def measure_cell(cell: Cell, out: Path, scans: Sequence[LabelledScan]) -> CellResult:
+    """Its result; where it is known already, nothing is trained.
+
+    Raises
+    ------
+    ValueError
+        *out* holds the cell with other settings.
+    """
+    folder = out / cell.name
+    known = read_result(folder / "result.json")
+    if known is not None:
+        if known.digest != cell.digest:
+            raise ValueError(f"{folder}: measured with other settings, config or budget; choose another --out")
+        return known
+    train_cell(cell, folder)
+    rows = [row for row in read_metrics(folder) if "lr" in row]
+    signs = {name: value for name, value in rows[-1].items() if not isinstance(value, str)}
+    patients = probe(read_teacher(folder, image_size=scans[0].images.shape[-1]), scans)
+    seconds = training_seconds(rows, cell.config.data.batch_size)
+    result = CellResult(cell.rung, cell.seed, cell.digest, seconds, patients, signs)
+    write_result(result, folder / "result.json")
+    return result
+
+
+def training_seconds(rows: Sequence[Mapping[str, float]], batch_size: int) -> float:
+    """From the logged speeds, each of which is the mean since the row before; so it holds for resumed runs too."""
+    steps = [row["step"] for row in rows]
+    past = zip([0, *steps[:-1]], rows, strict=True)
+    return sum((row["step"] - before) * batch_size / row["images_per_second"] for before, row in past)
+
+
+def probe_references(config: PretrainingConfig, scans: Sequence[LabelledScan]) -> References:
+    patch_size = config.model.patch_size
+    encoders: dict[str, Callable[[Tensor], Tensor]] = {
+        "place alone": partial(places, patch_size=patch_size),
+        "pixel statistics": partial(pixel_statistics, patch_size=patch_size),
+        "before training": untrained(config, image_size=scans[0].images.shape[-1]),
+    }
+    return {name: probe(encode, scans) for name, encode in encoders.items()}
+
+
+def fed_from(config: PretrainingConfig, shards: Path) -> PretrainingConfig:
+    """The same settings on the training part of *shards*; cells are probed afterwards, not while they train."""
+    data = config.data.model_copy(update={"shards": str(shards / "train" / "*.tar"), "validation_shards": None})
+    return config.model_copy(update={"data": data})

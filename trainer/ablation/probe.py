@@ -1,0 +1,93 @@
+"""What frozen features tell of patients that neither encoder nor probe saw: k-NN on CLS, a linear map on tokens."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from trainer.ablation.labelled import LabelledScan
+from trainer.evaluation import dice
+from trainer.head_training import fit_presence
+from trainer.pretraining.probes import balanced_accuracy, nearest_neighbours
+
+Encode = Callable[[Tensor], Tensor]
+"""(n, 1, S, S) slices, z-scored, to (n, 1 + N, D) tokens, CLS first."""
+
+STRENGTH = 0.01
+"""Inverse penalty of the linear map; the embedded model's head has it."""
+
+TOKENS_FROM_EACH_SCAN = 2000
+THRESHOLDS = np.arange(-3.0, 1.01, 0.25)
+BATCH = 16
+
+Figures = Mapping[str, float]
+
+
+def probe(encode: Encode, scans: Sequence[LabelledScan], *, seed: int = 0) -> dict[str, Figures]:
+    """Figures of each held-out patient, "knn/CT", "dice/MR" and the like; one modality at a time.
+
+    knn : balanced accuracy of telling slices with tumour from those without
+    dice : of the tokens that the linear map calls tumour, at the threshold that suits the fitted patients
+    auc : of the linear map over the patient's tokens
+    """
+    found: dict[str, dict[str, float]] = {scan.patient: {} for scan in scans if scan.held_out}
+    tokens = [_encoded(encode, scan) for scan in scans]
+    for modality in sorted({scan.modality for scan in scans}):
+        chosen = [k for k, scan in enumerate(scans) if scan.modality == modality]
+        fitted = [(tokens[k], scans[k]) for k in chosen if not scans[k].held_out]
+        asked = [(tokens[k], scans[k]) for k in chosen if scans[k].held_out]
+        for patient, figures in _of_one_modality(fitted, asked, seed=seed).items():
+            found[patient] |= {f"{name}/{modality}": value for name, value in figures.items()}
+    return dict(found)
+
+
+Encoded = tuple[Tensor, LabelledScan]
+
+
+def _of_one_modality(fitted: Sequence[Encoded], asked: Sequence[Encoded], *, seed: int) -> dict[str, Figures]:
+    known_cls = torch.cat([tokens[:, 0] for tokens, _ in fitted])
+    known = torch.cat([scan.covered.any(dim=1) for _, scan in fitted]).long()
+    features, present = _sampled(fitted, seed=seed)
+    linear = fit_presence(features, present, strength=STRENGTH)
+
+    def evidence(tokens: Tensor) -> NDArray[np.float32]:
+        flat = tokens[:, 1:].flatten(0, 1).numpy()
+        return np.asarray(flat @ linear.weight[0] + linear.bias[0])
+
+    threshold = _best_threshold(np.asarray(features @ linear.weight[0] + linear.bias[0]), present)
+    found: dict[str, Figures] = {}
+    for tokens, scan in asked:
+        true, scores = scan.covered.flatten().numpy(), evidence(tokens)
+        found[scan.patient] = {
+            "knn": balanced_accuracy(
+                nearest_neighbours(known_cls, known, tokens[:, 0]), scan.covered.any(dim=1).long()
+            ),
+            "dice": dice(scores > threshold, true),
+            "auc": float(roc_auc_score(true, scores)),
+        }
+    return found
+
+
+@torch.no_grad()
+def _encoded(encode: Encode, scan: LabelledScan) -> Tensor:
+    """(n, 1 + N, D) float32."""
+    return torch.cat([encode(part).float().cpu() for part in scan.images.split(BATCH)])
+
+
+def _sampled(fitted: Sequence[Encoded], *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The same number of tokens of each scan."""
+    rng = np.random.default_rng(seed)
+    features, present = [], []
+    for tokens, scan in fitted:
+        flat, covered = tokens[:, 1:].flatten(0, 1).numpy(), scan.covered.flatten().numpy()
+        chosen = rng.choice(len(flat), min(len(flat), TOKENS_FROM_EACH_SCAN), replace=False)
+        features.append(flat[chosen])
+        present.append(covered[chosen])
+    return np.concatenate(features), np.concatenate(present)
+
+
+def _best_threshold(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> float:
+    return float(max(THRESHOLDS, key=lambda threshold: dice(scores > threshold, present)))

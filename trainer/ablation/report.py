@@ -1,0 +1,87 @@
+"""The ablation's table as Markdown, and its figure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from trainer.ablation.plan import RUNGS
+from trainer.ablation.probe import Figures
+from trainer.ablation.results import CellResult, Spread, difference, metrics_of, spread
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TITLES = {"knn": "k-NN", "dice": "Dice", "auc": "AUC"}
+
+
+def make_table(results: Sequence[CellResult], references: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Two tables: each rung's mean with the deviation between seeds, and what each change adds.
+
+    references : encoders that learn nothing, each with its figures by patient
+    """
+    metrics = metrics_of(results)
+    columns = [f"{TITLES[name]} {modality}" for name, modality in (metric.split("/") for metric in metrics)]
+    rows = [["settings", *columns, "minutes"]]
+    for name, patients in references.items():
+        rows.append([name, *(f"{_mean(patients, metric):.3f}" for metric in metrics), ""])
+    rungs = by_rung(results)
+    for rung, cells in rungs.items():
+        spreads = [spread(cells, metric) for metric in metrics]
+        minutes = sum(cell.seconds for cell in cells) / len(cells) / 60
+        rows.append([RUNGS[rung], *map(_with_deviation, spreads), f"{minutes:.1f}"])
+    changes = [["what it adds", *columns]]
+    for rung in [rung for rung in rungs if rung - 1 in rungs]:
+        added = [difference(rungs[rung], rungs[rung - 1], metric) for metric in metrics]
+        changes.append([RUNGS[rung], *(f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in added)])
+    return f"{_markdown(rows)}\n{_markdown(changes)}"
+
+
+def draw(results: Sequence[CellResult], references: Mapping[str, Mapping[str, Figures]], out: Path) -> None:
+    """A panel for each probe: every cell a dot, the rungs' means joined, what learns nothing as lines."""
+    metrics = metrics_of(results)
+    figure = Figure(figsize=(3.1 * len(metrics), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    rungs = by_rung(results)
+    for axis, metric in zip(axes, metrics, strict=True):
+        for cells in rungs.values():
+            axis.plot([cell.rung for cell in cells], [spread([cell], metric).mean for cell in cells], "o", color="0.6")
+        axis.plot(list(rungs), [spread(cells, metric).mean for cells in rungs.values()], "-s", color="tab:blue")
+        for style, (name, patients) in zip(("--", ":", "-."), references.items(), strict=False):
+            axis.axhline(_mean(patients, metric), linestyle=style, color="0.3", linewidth=1, label=name)
+        name, modality = metric.split("/")
+        axis.set_title(f"{TITLES[name]}, {modality}")
+        axis.set_xticks(list(rungs), [RUNGS[rung] for rung in rungs], rotation=45, ha="right", fontsize="x-small")
+    axes[0].legend(fontsize="x-small")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Without the library's version in it, the same results write the same bytes.
+    figure.savefig(out, dpi=100, metadata={"Software": None})
+
+
+def put_into(page: Path, table: str) -> None:
+    """Between the page's two marks; what people wrote around them stays."""
+    text = page.read_text(encoding="utf-8") if page.exists() else f"# Ablation\n\n{BEGIN}\n{END}\n"
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"{page}: expected the lines {BEGIN} and {END}, between which the table goes")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def by_rung(results: Sequence[CellResult]) -> dict[int, list[CellResult]]:
+    """Each rung's results in the order of their seeds, rungs ascending."""
+    ordered = sorted(results, key=lambda result: (result.rung, result.seed))
+    return {rung: [r for r in ordered if r.rung == rung] for rung in sorted({r.rung for r in ordered})}
+
+
+def _mean(patients: Mapping[str, Figures], metric: str) -> float:
+    return sum(figures[metric] for figures in patients.values()) / len(patients)
+
+
+def _with_deviation(spread: Spread) -> str:
+    return f"{spread.mean:.3f}" if math.isnan(spread.deviation) else f"{spread.mean:.3f} ± {spread.deviation:.3f}"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    return "".join([lines[0], "|" + " --- |" * len(rows[0]) + "\n", *lines[1:]])
