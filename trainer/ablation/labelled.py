@@ -1,8 +1,6 @@
 """The sarcoma scans as the probes take them, and which of their patients no cell has trained on."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from operators.domain.volume import Volume
 from trainer.datasets import Scan, read_sarcoma_scans
 from trainer.pretraining.crop_boxes import CropBox
 from trainer.pretraining.crops import zscore
-from trainer.pretraining.ingest.journal import JOURNAL_FILE
+from trainer.pretraining.ingest.journal import read_patients
 from trainer.pretraining.ingest.pseudonyms import KEY_FILE, Split, read_or_make_key
 from trainer.pretraining.resampling import resample_each
 
@@ -71,8 +69,7 @@ def read_splits(shards: Path, patients: Iterable[str]) -> Mapping[str, Split]:
     if not (shards / KEY_FILE).exists():
         raise ValueError(f"{shards}: expected a folder that `python -m trainer ingest` wrote, with its {KEY_FILE}")
     pseudonyms = read_or_make_key(shards)
-    with closing(sqlite3.connect(f"file:{shards / JOURNAL_FILE}?mode=ro", uri=True)) as journal:
-        known: dict[str, Split] = dict(journal.execute("SELECT patient, split FROM patients"))
+    known = read_patients(shards)
     hashes = {patient: pseudonyms.of("patient", patient, "") for patient in sorted(patients)}
     missing = [patient for patient, name in hashes.items() if name not in known]
     if missing:

@@ -25,6 +25,7 @@ def labelled() -> list[LabelledScan]:
 
 
 def test_a_cell_is_trained_probed_and_not_trained_again(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
     write_shards(tmp_path / "shards", [8])
     stages = [{"name": "low", "steps": 1, "global_size": 16, "local_size": 8}, {"name": "high", "steps": 1}]
     config = tiny_config(

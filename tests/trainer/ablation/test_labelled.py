@@ -4,8 +4,10 @@ import pytest
 
 from phantoms import SeriesSpec, build_datasets, phantom_value, save_series
 from trainer.ablation.labelled import read_splits
-from trainer.pretraining.ingest.batch import IngestSettings
-from trainer.pretraining.ingest.ingestion import open_ingestion
+from trainer.pretraining.ingest.batch import IngestSettings, ingest_batch
+from trainer.pretraining.ingest.journal import Journal
+from trainer.pretraining.ingest.pseudonyms import read_or_make_key
+from trainer.pretraining.ingest.sources import walk
 from trainer.pretraining.shards import read_shards
 
 PATIENTS = [f"P-{number}" for number in range(8)]
@@ -13,13 +15,14 @@ PATIENTS = [f"P-{number}" for number in range(8)]
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one slice a patient, whose first value tells the patient."""
+    """Of two slices of each patient."""
     tree, out = (tmp_path_factory.mktemp(name) for name in ("tree", "shards"))
     for number, patient in enumerate(PATIENTS):
         spec = SeriesSpec(shape=(2, 12, 16), slice_spacing=9.0, patient_id=patient, study=patient)
         save_series(build_datasets(spec, lambda p, number=number: phantom_value(p) + 50.0 * number), tree / patient)
-    with open_ingestion(IngestSettings(out, 0.5, (), shard_bytes=2**20)) as ingestion:
-        ingestion.run([tree], workers=1, batch_bytes=2**30, tell=lambda batch, result: None)
+    settings = IngestSettings(out, 0.5, (), shard_bytes=2**20)
+    with Journal(out) as journal:
+        journal.record(ingest_batch(tuple(walk([tree])), settings, read_or_make_key(out)))
     return out
 
 

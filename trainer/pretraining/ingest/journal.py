@@ -133,6 +133,12 @@ class Journal:
         return self._database.execute(query, (value,)).fetchone() is not None
 
 
+def read_patients(folder: Path) -> dict[str, Split]:
+    """Every patient's hash in the shards of *folder*, and its part of them."""
+    with closing(sqlite3.connect(f"{(folder / JOURNAL_FILE).resolve().as_uri()}?mode=ro", uri=True)) as database:
+        return dict(database.execute("SELECT patient, split FROM patients"))
+
+
 class KnownVolumes:
     """The journal as a worker sees it: which volumes are in shards already."""
 
