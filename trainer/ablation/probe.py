@@ -74,7 +74,8 @@ def _of_one_modality(fitted: Sequence[Encoded], asked: Sequence[Encoded], *, see
 @torch.no_grad()
 def _encoded(encode: Encode, scan: LabelledScan) -> Tensor:
     """(n, 1 + N, D) float32."""
-    return torch.cat([encode(part).float().cpu() for part in scan.images.split(BATCH)])
+    starts = range(0, len(scan.images), BATCH)
+    return torch.cat([encode(scan.images[start : start + BATCH]).float().cpu() for start in starts])
 
 
 def _sampled(fitted: Sequence[Encoded], *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -8,7 +8,8 @@ from operators.encoder.torchvision_schemas import define_missing_schemas
 from operators.encoder.vision_transformer import build_vision_transformer
 from slice_cases import tiny_config
 from trainer.export import write_snapshot
-from trainer.pretraining.masked_encoder import MaskedEncoder, initialise
+from trainer.pretraining.masked_encoder import CLS_SHARE, MaskedEncoder, initialise, take_random_features
+from trainer.random_encoder import RandomEncoderSettings, random_state
 
 CONFIG = tiny_config().encoder_config
 
@@ -98,3 +99,14 @@ def test_every_parameter_is_initialised_by_the_seed() -> None:
         states.append(model.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert float(states[0]["vit.blocks.0.attn.qkv.weight"].std()) < 0.025
+
+
+def test_random_features_are_the_random_encoder_s_without_what_all_tokens_share() -> None:
+    model = encoder()
+    take_random_features(model, CONFIG, seed=4)
+    expected = random_state(CONFIG, RandomEncoderSettings(seed=4, bias_gain=0.0, block_gain=CONFIG.layerscale_value))
+    assert not expected["patch_embed.proj.bias"].any()
+    expected["cls_token"] = CLS_SHARE * expected["cls_token"]
+    assert model.snapshot_state().keys() == expected.keys()
+    for name, weights in model.snapshot_state().items():
+        assert torch.equal(weights, expected[name]), name
