@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
 from trainer.ablation.cells import read_teacher, train_cell, untrained
 from trainer.ablation.labelled import LabelledScan, read_labelled
 from trainer.ablation.plan import Cell, plan_cells
-from trainer.ablation.probe import Figures, probe
+from trainer.ablation.probe import Encode, probe
 from trainer.ablation.references import pixel_statistics, places
-from trainer.ablation.report import draw, make_table, put_into
+from trainer.ablation.report import UNTRAINED, References, draw, make_table, put_into
 from trainer.ablation.results import CellResult, read_result, write_result
 from trainer.pretraining.config import PretrainingConfig, read_config
 from trainer.pretraining.metrics_log import read_metrics
@@ -19,8 +17,6 @@ from trainer.pretraining.metrics_log import read_metrics
 IMAGE_SIZE = 256
 STEP = 6
 """Every sixth slice is probed; neighbours look alike."""
-
-References = Mapping[str, Mapping[str, Figures]]
 
 
 def ablate(
@@ -39,7 +35,7 @@ def ablate(
     cells = plan_cells(config, budget=budget, seeds=seeds)
     scans = list(read_labelled(data, shards, image_size=IMAGE_SIZE, patch_size=config.model.patch_size, step=STEP))
     tell(f"held out: {', '.join(sorted({scan.patient for scan in scans if scan.held_out}))}")
-    references = probe_references(cells[0].config, scans)
+    references = probe_references([cell for cell in cells if cell.rung == 0], scans)
     results: list[CellResult] = []
     for number, cell in enumerate(cells, start=1):
         results.append(measure_cell(cell, out, scans))
@@ -79,14 +75,18 @@ def training_seconds(rows: Sequence[Mapping[str, float]], batch_size: int) -> fl
     return sum((row["step"] - before) * batch_size / row["images_per_second"] for before, row in past)
 
 
-def probe_references(config: PretrainingConfig, scans: Sequence[LabelledScan]) -> References:
-    patch_size = config.model.patch_size
-    encoders: dict[str, Callable[[Tensor], Tensor]] = {
-        "place alone": partial(places, patch_size=patch_size),
-        "pixel statistics": partial(pixel_statistics, patch_size=patch_size),
-        "before training": untrained(config, image_size=scans[0].images.shape[-1]),
+def probe_references(cells: Sequence[Cell], scans: Sequence[LabelledScan]) -> References:
+    """cells : one of each seed; their weights before the first step are probed too"""
+    patch_size, image_size = cells[0].config.model.patch_size, scans[0].images.shape[-1]
+
+    def result(encode: Encode, seed: int) -> CellResult:
+        return CellResult(0, seed, "", 0.0, probe(encode, scans), {})
+
+    return {
+        "place alone": [result(partial(places, patch_size=patch_size), 0)],
+        "pixel statistics": [result(partial(pixel_statistics, patch_size=patch_size), 0)],
+        UNTRAINED: [result(untrained(cell.config, image_size=image_size), cell.seed) for cell in cells],
     }
-    return {name: probe(encode, scans) for name, encode in encoders.items()}
 
 
 def fed_from(config: PretrainingConfig, shards: Path) -> PretrainingConfig:

@@ -2,41 +2,45 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from trainer.ablation.plan import RUNGS
-from trainer.ablation.probe import Figures
-from trainer.ablation.results import CellResult, Spread, difference, metrics_of, spread
+from trainer.ablation.results import CellResult, Spread, difference, metrics_of, of_the_same_seeds, spread
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+UNTRAINED = "before training"
 TITLES = {"knn": "k-NN", "dice": "Dice", "auc": "AUC"}
 
+References = Mapping[str, Sequence[CellResult]]
 
-def make_table(results: Sequence[CellResult], references: Mapping[str, Mapping[str, Figures]]) -> str:
-    """Two tables: each rung's mean with the deviation between seeds, and what each change adds.
 
-    references : encoders that learn nothing, each with its figures by patient
+def make_table(results: Sequence[CellResult], references: References) -> str:
+    """Two tables: each rung's mean with the deviation between seeds, and what training and each change add.
+
+    references : what learns nothing, by name; where its seed plays a part one result for each, `UNTRAINED` among them
     """
     metrics = metrics_of(results)
     columns = [f"{TITLES[name]} {modality}" for name, modality in (metric.split("/") for metric in metrics)]
     rows = [["settings", *columns, "minutes"]]
-    for name, patients in references.items():
-        rows.append([name, *(f"{_mean(patients, metric):.3f}" for metric in metrics), ""])
+    for name, found in references.items():
+        rows.append([name, *(_with_deviation(spread(found, metric)) for metric in metrics), ""])
     rungs = by_rung(results)
     for rung, cells in rungs.items():
         spreads = [spread(cells, metric) for metric in metrics]
         minutes = sum(cell.seconds for cell in cells) / len(cells) / 60
         rows.append([RUNGS[rung], *map(_with_deviation, spreads), f"{minutes:.1f}"])
+    ladder = [(UNTRAINED, list(references[UNTRAINED])), *((RUNGS[rung], cells) for rung, cells in rungs.items())]
     changes = [["what it adds", *columns]]
-    for rung in [rung for rung in rungs if rung - 1 in rungs]:
-        added = [difference(rungs[rung], rungs[rung - 1], metric) for metric in metrics]
-        changes.append([RUNGS[rung], *(f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in added)])
+    for (_, low), (name, high) in pairwise(ladder):
+        added = [difference(*of_the_same_seeds(high, low), metric) for metric in metrics]
+        changes.append([name, *(f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in added)])
     return f"{_markdown(rows)}\n{_markdown(changes)}"
 
 
-def draw(results: Sequence[CellResult], references: Mapping[str, Mapping[str, Figures]], out: Path) -> None:
+def draw(results: Sequence[CellResult], references: References, out: Path) -> None:
     """A panel for each probe: every cell a dot, the rungs' means joined, what learns nothing as lines."""
     metrics = metrics_of(results)
     figure = Figure(figsize=(3.1 * len(metrics), 3.8), layout="constrained")
@@ -46,8 +50,8 @@ def draw(results: Sequence[CellResult], references: Mapping[str, Mapping[str, Fi
         for cells in rungs.values():
             axis.plot([cell.rung for cell in cells], [spread([cell], metric).mean for cell in cells], "o", color="0.6")
         axis.plot(list(rungs), [spread(cells, metric).mean for cells in rungs.values()], "-s", color="tab:blue")
-        for style, (name, patients) in zip(("--", ":", "-."), references.items(), strict=False):
-            axis.axhline(_mean(patients, metric), linestyle=style, color="0.3", linewidth=1, label=name)
+        for style, (name, found) in zip(("--", ":", "-."), references.items(), strict=False):
+            axis.axhline(spread(found, metric).mean, linestyle=style, color="0.3", linewidth=1, label=name)
         name, modality = metric.split("/")
         axis.set_title(f"{TITLES[name]}, {modality}")
         axis.set_xticks(list(rungs), [RUNGS[rung] for rung in rungs], rotation=45, ha="right", fontsize="x-small")
@@ -72,10 +76,6 @@ def by_rung(results: Sequence[CellResult]) -> dict[int, list[CellResult]]:
     """Each rung's results in the order of their seeds, rungs ascending."""
     ordered = sorted(results, key=lambda result: (result.rung, result.seed))
     return {rung: [r for r in ordered if r.rung == rung] for rung in sorted({r.rung for r in ordered})}
-
-
-def _mean(patients: Mapping[str, Figures], metric: str) -> float:
-    return sum(figures[metric] for figures in patients.values()) / len(patients)
 
 
 def _with_deviation(spread: Spread) -> str:

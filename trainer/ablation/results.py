@@ -72,6 +72,14 @@ def difference(results: Sequence[CellResult], others: Sequence[CellResult], metr
     return Difference(float(values.mean()), low, high)
 
 
+def of_the_same_seeds(
+    results: Sequence[CellResult], others: Sequence[CellResult]
+) -> tuple[list[CellResult], list[CellResult]]:
+    """Of both, those whose seed the other has too, as long as not all cells are trained."""
+    shared = {result.seed for result in results} & {other.seed for other in others}
+    return [result for result in results if result.seed in shared], [other for other in others if other.seed in shared]
+
+
 def metrics_of(results: Sequence[CellResult]) -> list[str]:
     return sorted({metric for result in results for figures in result.patients.values() for metric in figures})
 

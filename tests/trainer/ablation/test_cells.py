@@ -1,7 +1,6 @@
 """One tiny cell from shards to its result."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from shard_cases import write_shards
 from slice_cases import tiny_config
 from trainer.ablation.command import fed_from, measure_cell, probe_references
 from trainer.ablation.labelled import LabelledScan
-from trainer.ablation.plan import plan_cells
+from trainer.ablation.plan import Cell, plan_cells
 
 
 def labelled() -> list[LabelledScan]:
@@ -45,11 +44,18 @@ def test_a_cell_is_trained_probed_and_not_trained_again(tmp_path: Path) -> None:
 
     folder = tmp_path / "cells" / cell.name
     shutil.rmtree(folder / "checkpoints")
-    assert measure_cell(cell, tmp_path / "cells", scans) == replace(result)
+    assert measure_cell(cell, tmp_path / "cells", scans) == result
     assert not (folder / "checkpoints").exists()
 
 
 def test_what_learns_nothing_is_probed_by_the_same_means() -> None:
-    found = probe_references(tiny_config(), labelled())
-    assert found.keys() == {"place alone", "pixel statistics", "before training"}
-    assert all(patients.keys() == {"P0"} for patients in found.values())
+    cells = [Cell(0, seed, tiny_config(run={"seed": seed})) for seed in range(2)]
+    found = probe_references(cells, labelled())
+    assert {name: [result.seed for result in results] for name, results in found.items()} == {
+        "place alone": [0],
+        "pixel statistics": [0],
+        "before training": [0, 1],
+    }
+    first, second = (result.patients["P0"] for result in found["before training"])
+    assert first.keys() == second.keys() == {"knn/CT", "dice/CT", "auc/CT"}
+    assert first["auc/CT"] != second["auc/CT"]

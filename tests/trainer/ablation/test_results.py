@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from trainer.ablation.report import BEGIN, END, make_table, put_into
-from trainer.ablation.results import CellResult, difference, metrics_of, read_result, spread, write_result
+from trainer.ablation.results import (
+    CellResult,
+    difference,
+    metrics_of,
+    of_the_same_seeds,
+    read_result,
+    spread,
+    write_result,
+)
 
 
 def result(rung: int, seed: int, **dice: float) -> CellResult:
@@ -45,12 +53,21 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_table_has_a_row_for_each_rung_and_each_step() -> None:
     assert metrics_of(LOW) == ["dice/CT", "knn/CT"]
-    lines = make_table([*HIGH, *LOW], {"place alone": LOW[0].patients}).splitlines()
+    references = {"place alone": LOW[:1], "before training": [result(0, seed, a=0.1, b=0.3) for seed in (0, 1)]}
+    lines = make_table([*HIGH, *LOW], references).splitlines()
     assert lines[0] == "| settings | Dice CT | k-NN CT | minutes |"
     assert lines[2] == "| place alone | 0.300 | 0.500 |  |"
-    assert lines[3] == "| DINOv2 | 0.400 ± 0.141 | 0.500 ± 0.000 | 1.0 |"
-    assert lines[4].startswith("| + content-aware crops | 0.500 ± 0.141 |")
-    assert lines[-1] == ("| + content-aware crops | +0.100 (+0.100 to +0.100) | +0.000 (+0.000 to +0.000) |")
+    assert lines[3] == "| before training | 0.200 ± 0.000 | 0.500 ± 0.000 |  |"
+    assert lines[4] == "| DINOv2 | 0.400 ± 0.141 | 0.500 ± 0.000 | 1.0 |"
+    assert lines[5].startswith("| + content-aware crops | 0.500 ± 0.141 |")
+    assert lines[-2] == "| DINOv2 | +0.200 (+0.200 to +0.200) | +0.000 (+0.000 to +0.000) |"
+    assert lines[-1] == "| + content-aware crops | +0.100 (+0.100 to +0.100) | +0.000 (+0.000 to +0.000) |"
+
+
+def test_rungs_are_compared_over_the_seeds_that_both_have() -> None:
+    high, low = of_the_same_seeds(HIGH[1:], LOW)
+    assert [found.seed for found in (*high, *low)] == [1, 1]
+    assert difference(high, low, "dice/CT").mean == pytest.approx(0.1)
 
 
 def test_the_table_goes_between_the_marks_and_leaves_the_rest(tmp_path: Path) -> None:
