@@ -41,20 +41,21 @@ def make_table(results: Sequence[CellResult], references: References) -> str:
 
 
 def draw(results: Sequence[CellResult], references: References, out: Path) -> None:
-    """A panel for each probe: every cell a dot, the rungs' means joined, what learns nothing as lines."""
+    """A panel for each probe: every cell a dot, the rungs' means joined, the mean before training as a line."""
     metrics = metrics_of(results)
-    figure = Figure(figsize=(3.1 * len(metrics), 3.8), layout="constrained")
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    columns = -(-len(metrics) // 2)
+    figure = Figure(figsize=(3.6 * columns, 6.4), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False, sharex=True).ravel()
     rungs = by_rung(results)
-    for axis, metric in zip(axes, metrics, strict=True):
+    names = [RUNGS[rung] for rung in rungs]
+    for axis, metric in zip(axes, metrics, strict=False):
         for cells in rungs.values():
             axis.plot([cell.rung for cell in cells], [spread([cell], metric).mean for cell in cells], "o", color="0.6")
         axis.plot(list(rungs), [spread(cells, metric).mean for cells in rungs.values()], "-s", color="tab:blue")
-        for style, (name, found) in zip(("--", ":", "-."), references.items(), strict=False):
-            axis.axhline(spread(found, metric).mean, linestyle=style, color="0.3", linewidth=1, label=name)
+        axis.axhline(spread(references[UNTRAINED], metric).mean, linestyle="--", color="0.3", label=UNTRAINED)
         name, modality = metric.split("/")
         axis.set_title(f"{TITLES[name]}, {modality}")
-        axis.set_xticks(list(rungs), [RUNGS[rung] for rung in rungs], rotation=45, ha="right", fontsize="x-small")
+        axis.set_xticks(list(rungs), names, rotation=45, ha="right", fontsize="x-small")
     axes[0].legend(fontsize="x-small")
     out.parent.mkdir(parents=True, exist_ok=True)
     # Without the library's version in it, the same results write the same bytes.
