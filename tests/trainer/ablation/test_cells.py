@@ -1,8 +1,10 @@
 """One tiny cell from shards to its result."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from shard_cases import write_shards
@@ -46,6 +48,8 @@ def test_a_cell_is_trained_probed_and_not_trained_again(tmp_path: Path) -> None:
     shutil.rmtree(folder / "checkpoints")
     assert measure_cell(cell, tmp_path / "cells", scans) == result
     assert not (folder / "checkpoints").exists()
+    with pytest.raises(ValueError, match=r"measured with other settings.*choose another --out"):
+        measure_cell(replace(cell, config=tiny_config()), tmp_path / "cells", scans)
 
 
 def test_what_learns_nothing_is_probed_by_the_same_means() -> None:
