@@ -1,5 +1,7 @@
 """A run as a Slurm job through submitit; the job runs torchrun's environment itself, one task for each GPU."""
 
+import os
+import subprocess
 from pathlib import Path
 
 
@@ -31,5 +33,16 @@ class _Task:
 
         from trainer.pretraining.commands import run_here
 
-        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
-        return run_here(self.config, self.out)
+        environment = submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        code = run_here(self.config, self.out)
+        if environment.rank == 0:
+            queue_again_if_stopped(code)
+        return code
+
+
+def queue_again_if_stopped(code: int) -> None:
+    """Put this Slurm job back into the queue after a run that SIGTERM ended; submitit would, had it had the signal."""
+    from trainer.pretraining.commands import STOPPED
+
+    if code == STOPPED:
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True, timeout=60)
