@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from trainer.pretraining.commands import export_command, plot_command, pretrain_command
+from trainer.pretraining.commands import STOPPED, export_command, plot_command, pretrain_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
 
@@ -26,15 +27,22 @@ def main() -> None:
 def demo_model(
     data: Annotated[Path, typer.Option(help="Folder with the open data, laid out as trainer/datasets.py tells.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("app/demo_model"),
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for shards and runs; what is finished there is not made again.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Other pre-training settings, for a trial.")] = None,
 ) -> None:
-    """Fit the embedded demonstration model anew and print its figures; the same data gives the same figures."""
+    """Pre-train the embedded model's encoder, fit its heads, measure both on held-out patients."""
     # Reads DICOM and NIfTI; the others run where their readers are not installed.
-    from trainer.demo_model import DemoModelBuilder
+    from trainer.demo_model import CONFIG, DemoModelBuilder
+    from trainer.embedded_encoder import StoppedError
 
-    for head, measured in DemoModelBuilder(data, out).build().items():
-        typer.echo(head)
-        for name, value in measured.items():
-            typer.echo(f"  {name}: {value}")
+    with TemporaryDirectory() as temporary:
+        try:
+            DemoModelBuilder(data, out, work or Path(temporary), config or CONFIG).build()
+        except StoppedError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(STOPPED) from error
 
 
 @app.command("ingest")

@@ -17,6 +17,9 @@ STRENGTH = 1.0
 
 _NAMES = [label.name for label in REGIONS]
 
+Results = dict[tuple[str, str], list[bool]]
+"""By patient and region: for each of the series, whether the mean over its slices names the region."""
+
 
 def fit_body_region(scans: Sequence[EncodedScan]) -> Linear:
     features: list[NDArray[np.float32]] = []
@@ -30,19 +33,29 @@ def fit_body_region(scans: Sequence[EncodedScan]) -> Linear:
     )
 
 
-def measure_body_region(scans: Sequence[EncodedScan], unseen: Sequence[EncodedScan]) -> dict[str, float | int | str]:
-    """Leave one patient out, where other patients show each of the regions; and slices that are never fitted on."""
-    right: dict[tuple[str, str], list[bool]] = {}
-    for patient in sorted({encoded.scan.patient for encoded in scans}):
+def judge_regions(scans: Sequence[EncodedScan], held_out: frozenset[str]) -> Results:
+    """Leave one patient of *held_out* out at a time, where other patients show each of the regions."""
+    right: Results = {}
+    for patient in sorted({encoded.scan.patient for encoded in only(scans, held_out)}):
         rest = without(scans, frozenset({patient}))
         if _regions(rest) == set(_NAMES):
             right |= _patient_results(only(scans, frozenset({patient})), fit_body_region(rest))
-    outside = _patient_results(unseen, fit_body_region(scans))
+    return right
+
+
+def measure_body_region(right: Results, unseen: Sequence[EncodedScan], linear: Linear) -> dict[str, float | int | str]:
+    """Over all patients, and slices that are never trained or fitted on.
+
+    right : of `judge_regions`, for all patients
+    linear : fitted on all patients
+    """
+    outside = _patient_results(unseen, linear)
     shares = {key: float(np.mean(values)) for key, values in right.items()}
     measured: dict[str, float | int | str] = {
         "protocol": (
-            "leave one patient out, each patient's series of one region judged by the mean over its slices; the three "
-            "phantoms count as patients of 'other'; chest cannot be measured so, only one patient shows it"
+            "leave one patient out, also of the encoder's training; each patient's series of one region judged by the "
+            "mean over its slices; the three phantoms count as patients of 'other'; chest cannot be measured so, only "
+            "one patient shows it"
         ),
         "patients_and_regions": len(right),
         "accuracy": round(float(np.mean(list(shares.values()))), 3),
@@ -80,9 +93,8 @@ def _regions(scans: Sequence[EncodedScan]) -> set[str]:
     return {region for encoded in scans for region in encoded.scan.regions if region is not None}
 
 
-def _patient_results(scans: Sequence[EncodedScan], linear: Linear) -> dict[tuple[str, str], list[bool]]:
-    """By patient and region: for each of the series, whether the mean over its slices names the region."""
-    results: dict[tuple[str, str], list[bool]] = {}
+def _patient_results(scans: Sequence[EncodedScan], linear: Linear) -> Results:
+    results: Results = {}
     for encoded in scans:
         probabilities = softmax(linear(slice_features(encoded.features)), axis=1)
         for region in _regions([encoded]):

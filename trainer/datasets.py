@@ -1,4 +1,4 @@
-"""The open data that the embedded model's heads are fitted and measured on.
+"""The open data that the embedded model is trained, fitted and measured on.
 
 Expected below the data folder, with their origin:
 
@@ -37,8 +37,15 @@ from trainer.nifti import read_nifti
 
 ORGANS = ("lung", "liver", "bone")
 
+SARCOMA_PATIENTS = tuple(f"STS_{number:03d}" for number in range(1, 17))
+"""Named one by one, since later patients of the collection are reserved for a final evaluation."""
+
+FITTED_SLICES = 16
+"""At most about so many slices of a long scan are fitted on; neighbours look alike."""
+
 DEMO_STUDY_SLICES = (143, 175)
-"""Of LIDC-IDRI-0314, counted from the feet: the bundled demo study, which no head is fitted on."""
+"""Of LIDC-IDRI-0314, counted from the feet: the bundled demo study, which no head is fitted on and
+no encoder trained on."""
 
 CHEST_SLICES_FOR_ORGANS = (176, 236)
 """Of LIDC-IDRI-0314, counted from the feet: above liver, effusion and the slices of the bundled demo study."""
@@ -69,6 +76,11 @@ class Scan:
     organs: Volume | None = None
     mass: Volume | None = None
 
+    @property
+    def sparse_step(self) -> int:
+        """From one slice that is fitted on to the next."""
+        return max(1, self.volume.geometry.shape[0] // FITTED_SLICES)
+
     def thinned(self, step: int) -> "Scan":
         """Every *step*-th slice."""
         return replace(
@@ -82,11 +94,12 @@ class Scan:
 
 def read_sarcoma_scans(data: Path) -> Iterator[Scan]:
     """CT and T1-weighted MR of each soft-tissue sarcoma patient; the field of view ends 5 cm around the tumour."""
-    for folder in sorted((data / "sts").glob("STS_*")):
+    for patient in SARCOMA_PATIENTS:
+        folder = data / "sts" / patient
         for name, modality in (("CT", "CT"), ("MR_T1", "MR")):
             volume = _read_dicom(folder / name)
             mask = _on_grid(read_nifti(folder / f"{name}_mask.nii.gz"), volume.geometry)
-            scan = _uniform(volume, folder.name, modality, region="extremity")
+            scan = _uniform(volume, patient, modality, region="extremity")
             yield replace(scan, name=name, mass=Volume(mask.array > 0, volume.geometry))
 
 

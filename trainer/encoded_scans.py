@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.domain.features import EncoderInputSettings, FeatureVolume
-from operators.encoder.features import Encoder
+from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
+from operators.domain.geometry import Geometry
 from operators.imaging.encoder_input import make_encoder_input
 from trainer.datasets import Scan
+
+
+class Encodes(Protocol):
+    """An encoder, or what is compared with one."""
+
+    def encode(self, encoder_input: EncoderInput) -> FeatureVolume: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +29,21 @@ class EncodedScan:
         """(S * N, D)"""
         return np.asarray(self.features.tokens.reshape(-1, self.features.tokens.shape[-1]))
 
+    def sparse(self) -> "EncodedScan":
+        """What is fitted on; of a sparse scan all that there is."""
+        return self.thinned(self.scan.sparse_step)
 
-def encode_scans(scans: Iterable[Scan], encoder: Encoder, settings: EncoderInputSettings) -> Iterator[EncodedScan]:
+    def thinned(self, step: int) -> "EncodedScan":
+        """Every *step*-th slice, as if the others had not been encoded."""
+        scan, features = self.scan.thinned(step), self.features
+        slices, rows, columns = features.geometry.shape
+        affine = features.geometry.affine.copy()
+        affine[:3, 0] *= step
+        grid = Geometry(affine, (len(range(0, slices, step)), rows, columns), features.geometry.frame_of_reference_uid)
+        return EncodedScan(scan, FeatureVolume(features.cls[::step], features.tokens[::step], grid))
+
+
+def encode_scans(scans: Iterable[Scan], encoder: Encodes, settings: EncoderInputSettings) -> Iterator[EncodedScan]:
     for scan in scans:
         yield EncodedScan(scan, encoder.encode(make_encoder_input(scan.volume, settings)))
 

@@ -1,11 +1,14 @@
 """Figures on patients that a head did not see."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 NUM_RESAMPLES = 2000
+
+ByPatient = Mapping[str, float]
+"""One figure for each patient."""
 
 
 def patient_folds(patients: Sequence[str], num_folds: int) -> tuple[frozenset[str], ...]:
@@ -32,3 +35,29 @@ def bootstrap_interval(
     draws = rng.integers(0, len(array), (NUM_RESAMPLES, len(array)))
     low, high = np.percentile([statistic(array[draw]) for draw in draws], [2.5, 97.5])
     return float(low), float(high)
+
+
+def mean_with_interval(name: str, values: ByPatient, *, seed: int) -> dict[str, float | int]:
+    """The mean over patients as *name*, its interval, and of how many patients."""
+    low, high = bootstrap_interval([values[patient] for patient in sorted(values)], seed=seed)
+    return {
+        name: round(float(np.mean(list(values.values()))), 3),
+        f"{name}_95_low": round(low, 3),
+        f"{name}_95_high": round(high, 3),
+        f"{name}_patients": len(values),
+    }
+
+
+def paired_difference(first: ByPatient, second: ByPatient) -> dict[str, float]:
+    """First minus second, for each of the patients, who must be the same.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    if first.keys() != second.keys():
+        raise ValueError(
+            f"patients: expected the same on both sides, only one has {sorted(first.keys() ^ second.keys())}"
+        )
+    return {patient: first[patient] - second[patient] for patient in first}

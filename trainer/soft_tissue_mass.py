@@ -13,12 +13,12 @@ from operators.heads.head_files import Calibration, FindingRecord, Modality
 from operators.heads.linear import Linear
 from operators.heads.segmentation import above, cell_evidence
 from operators.heads.segments import without_specks
+from trainer.datasets import Scan
 from trainer.encoded_scans import EncodedScan, only, without
-from trainer.evaluation import bootstrap_interval, dice, patient_folds
+from trainer.evaluation import ByPatient, dice, mean_with_interval, paired_difference
 from trainer.head_training import fit_calibration, fit_presence
 from trainer.labels import token_fraction
 
-NUM_FOLDS = 4
 STRENGTH = 0.01
 TOKENS_FROM_EACH_SCAN = 2000
 TOP_TOKENS = 20
@@ -31,30 +31,35 @@ SMALLEST_STACK = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A scan with the evidence of a head that did not see its patient."""
+    """A scan with the evidence of a head, and of an encoder, that did not see its patient."""
 
-    encoded: EncodedScan
+    scan: Scan
     evidence: Volume
 
     @property
     def has_mass(self) -> NDArray[np.bool_]:
         """(S,): slices of which at least half a token is tumour."""
-        assert self.encoded.scan.mass is not None
-        return np.asarray(token_fraction(self.encoded.scan.mass, self.encoded.features).max(axis=1) >= 0.5)
+        assert self.scan.mass is not None
+        return np.asarray(token_fraction(self.scan.mass, self.evidence.geometry).max(axis=1) >= 0.5)
 
     def lesion_dice(self, threshold: float) -> float:
         """On the source grid."""
-        assert self.encoded.scan.mass is not None
-        source = self.encoded.scan.volume.geometry
+        assert self.scan.mass is not None
+        source = self.scan.volume.geometry
         mask = without_specks(above(self.evidence, threshold, source), MINIMUM_VOLUME_ML, source)
-        return dice(mask, self.encoded.scan.mass.array)
+        return dice(mask, self.scan.mass.array)
 
 
 @dataclass(frozen=True, slots=True)
 class MassFigures:
-    """What the cross-validation of one modality gives; the last three go into the head."""
+    """What the judged patients of one modality give.
+
+    by_patient : of each figure its value for each patient, so that two encoders can be compared patient by patient
+    slope, intercept, mask_threshold : what goes into the head
+    """
 
     measured: dict[str, float | int | str]
+    by_patient: Mapping[str, ByPatient]
     slope: float
     intercept: float
     mask_threshold: float
@@ -64,43 +69,68 @@ def fit_mass(scans: Sequence[EncodedScan], *, seed: int) -> Linear:
     """Tumour tokens against all others, the same number of tokens from each scan."""
     rng = np.random.default_rng(seed)
     features, present = [], []
-    for encoded in scans:
+    for encoded in (scan.sparse() for scan in scans):
         assert encoded.scan.mass is not None
-        covered = token_fraction(encoded.scan.mass, encoded.features).ravel() >= 0.5
+        covered = token_fraction(encoded.scan.mass, encoded.features.geometry).ravel() >= 0.5
         chosen = rng.choice(len(covered), min(len(covered), TOKENS_FROM_EACH_SCAN), replace=False)
         features.append(encoded.tokens[chosen])
         present.append(covered[chosen])
     return fit_presence(np.concatenate(features), np.concatenate(present), strength=STRENGTH)
 
 
-def cross_validate_mass(
-    scans: Sequence[EncodedScan], *, seed: int, transfer_to: Sequence[EncodedScan] = ()
-) -> MassFigures:
-    """Patients in folds; every figure is of patients that the head did not see.
+def judge_masses(
+    scans: Sequence[EncodedScan], held_out: frozenset[str], *, modality: str, judged_on: str, seed: int
+) -> list[Judged]:
+    """A head fitted on the scans of *modality* without the patients *held_out*, asked about theirs of *judged_on*."""
+    fitted = [encoded for encoded in without(scans, held_out) if encoded.scan.modality == modality]
+    asked = [encoded for encoded in only(scans, held_out) if encoded.scan.modality == judged_on]
+    linear = fit_mass(fitted, seed=seed)
+    return [Judged(encoded.scan, cell_evidence(encoded.features, linear, 1)[0]) for encoded in asked]
 
-    transfer_to : scans of another modality, judged by the heads that were fitted without their patient
+
+def measure_masses(
+    judged: Sequence[Judged],
+    folds: Sequence[frozenset[str]],
+    *,
+    protocol: str,
+    seed: int,
+    transferred: Sequence[Judged],
+) -> MassFigures:
+    """Every figure is of patients that neither head nor encoder saw.
+
+    transferred : scans of MR that a head for CT judged
     """
-    judged: list[Judged] = []
-    transferred: list[Judged] = []
-    for fold in patient_folds([encoded.scan.patient for encoded in scans], NUM_FOLDS):
-        linear = fit_mass(without(scans, fold), seed=seed)
-        judged += [_judge(encoded, linear) for encoded in only(scans, fold)]
-        transferred += [_judge(encoded, linear) for encoded in only(transfer_to, fold)]
-    overlaps = {threshold: [scan.lesion_dice(threshold) for scan in judged] for threshold in MASK_THRESHOLDS}
+    overlaps = {
+        threshold: {scan.scan.patient: scan.lesion_dice(threshold) for scan in judged} for threshold in MASK_THRESHOLDS
+    }
     scores, positive = _stacks(judged)
     slope, intercept = fit_calibration(scores, positive)
-    measured: dict[str, float | int | str] = {
-        "protocol": f"{NUM_FOLDS}-fold cross-validation over patients; intervals by bootstrap over patients",
-        "patients": len(judged),
-        **_with_interval("slice_auc", _slice_aucs(judged), seed=seed),
-        **_with_interval("lesion_dice", _nested_dice(overlaps, judged), seed=seed),
+    by_patient = {"slice_auc": _slice_aucs(judged), "lesion_dice": _nested_dice(overlaps, folds)}
+    if transferred:
+        by_patient["slice_auc_on_mr"] = _slice_aucs(transferred)
+    measured: dict[str, float | int | str] = {"protocol": protocol, "patients": len(judged)}
+    for name, values in by_patient.items():
+        measured |= mean_with_interval(name, values, seed=seed)
+    measured |= {
         "stack_auc": round(float(roc_auc_score(positive, scores)), 3),
         "stacks_with_mass": int(positive.sum()),
         "stacks_without_mass": int((~positive).sum()),
     }
-    if transferred:
-        measured |= _with_interval("slice_auc_on_mr", _slice_aucs(transferred), seed=seed)
-    return MassFigures(measured, slope, intercept, _best_threshold(overlaps, range(len(judged))))
+    return MassFigures(measured, by_patient, slope, intercept, _best_threshold(overlaps, frozenset()))
+
+
+def compare_masses(
+    trained: MassFigures, others: Mapping[str, MassFigures], *, seed: int
+) -> dict[str, dict[str, float | int]]:
+    """Of each other encoder its figures, and by how much the trained one is above it, patient by patient."""
+    table: dict[str, dict[str, float | int]] = {}
+    for name, figures in others.items():
+        table[name] = {}
+        for figure, values in figures.by_patient.items():
+            difference = paired_difference(trained.by_patient[figure], values)
+            table[name] |= mean_with_interval(figure, values, seed=seed)
+            table[name] |= mean_with_interval(f"trained_minus_this_{figure}", difference, seed=seed)
+    return table
 
 
 def mass_record(figures: MassFigures, *, modality: Modality, encoder_sha256: str, version: str) -> FindingRecord:
@@ -128,33 +158,30 @@ def mass_record(figures: MassFigures, *, modality: Modality, encoder_sha256: str
     )
 
 
-def _judge(encoded: EncodedScan, linear: Linear) -> Judged:
-    return Judged(encoded, cell_evidence(encoded.features, linear, 1)[0])
-
-
-def _slice_aucs(judged: Sequence[Judged]) -> list[float]:
-    """By patient, of those that have slices with and without tumour."""
-    aucs = []
+def _slice_aucs(judged: Sequence[Judged]) -> dict[str, float]:
+    """Of patients that have slices with and without tumour."""
+    aucs = {}
     for scan in judged:
         has_mass = scan.has_mass
         if has_mass.any() and not has_mass.all():
-            aucs.append(float(roc_auc_score(has_mass, slice_scores(scan.evidence, TOP_TOKENS))))
+            aucs[scan.scan.patient] = float(roc_auc_score(has_mass, slice_scores(scan.evidence, TOP_TOKENS)))
     return aucs
 
 
-def _nested_dice(overlaps: Mapping[float, list[float]], judged: Sequence[Judged]) -> list[float]:
-    """By patient, the mask threshold chosen on the patients of the other folds."""
-    patients = [scan.encoded.scan.patient for scan in judged]
-    values = []
-    for fold in patient_folds(patients, NUM_FOLDS):
-        others = [k for k, patient in enumerate(patients) if patient not in fold]
-        threshold = _best_threshold(overlaps, others)
-        values += [overlaps[threshold][k] for k, patient in enumerate(patients) if patient in fold]
+def _nested_dice(overlaps: Mapping[float, ByPatient], folds: Sequence[frozenset[str]]) -> dict[str, float]:
+    """The mask threshold is chosen on the patients of the other folds."""
+    values: dict[str, float] = {}
+    for fold in folds:
+        chosen = overlaps[_best_threshold(overlaps, fold)]
+        values |= {patient: value for patient, value in chosen.items() if patient in fold}
     return values
 
 
-def _best_threshold(overlaps: Mapping[float, list[float]], chosen: Sequence[int]) -> float:
-    return max(overlaps, key=lambda threshold: float(np.mean([overlaps[threshold][k] for k in chosen])))
+def _best_threshold(overlaps: Mapping[float, ByPatient], left_out: frozenset[str]) -> float:
+    def mean(threshold: float) -> float:
+        return float(np.mean([value for patient, value in overlaps[threshold].items() if patient not in left_out]))
+
+    return max(overlaps, key=mean)
 
 
 def _stacks(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -167,13 +194,3 @@ def _stacks(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.b
                 scores.append(float(by_slice[chosen].max()))
                 positive.append(label)
     return np.array(scores), np.array(positive)
-
-
-def _with_interval(name: str, values: Sequence[float], *, seed: int) -> dict[str, float | int | str]:
-    low, high = bootstrap_interval(values, seed=seed)
-    return {
-        name: round(float(np.mean(values)), 3),
-        f"{name}_95_low": round(low, 3),
-        f"{name}_95_high": round(high, 3),
-        f"{name}_patients": len(values),
-    }

@@ -48,7 +48,7 @@ def run_here(config: Path, out: Path) -> int:
 
     with join_processes() as processes:
         try:
-            ending = _run(read_config(config), out, processes)
+            ending = train_and_tell(read_config(config), out, processes)
         except (ValueError, FileNotFoundError) as error:
             return _complain(error, SETTINGS)
         except DamagedShardError as error:
@@ -84,7 +84,8 @@ def plot_command(
     draw_runs(runs, out)
 
 
-def _run(config: PretrainingConfig, out: Path, processes: Processes) -> Ending:
+def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -> Ending:
+    """Train on the shards that *config* names, with metrics.jsonl, TensorBoard and a bar on the terminal."""
     # Other commands run where TensorBoard is not installed.
     from trainer.pretraining.dashboards import progress_bar, tensorboard
     from trainer.pretraining.shard_data import open_shards
