@@ -25,7 +25,7 @@ from trainer.encoded_scans import EncodedScan, Encodes, encode_scans
 from trainer.evaluation import patient_folds
 from trainer.export import write_digests, write_head, write_model_file, write_snapshot
 from trainer.organs import fit_organs, judge_organs, measure_organs, organs_record
-from trainer.pixel_statistics import PixelStatistics, WithPlace
+from trainer.pixel_statistics import PixelStatistics, Place, SideBySide
 from trainer.pretraining.config import read_config
 from trainer.random_encoder import RandomEncoderSettings, random_state
 from trainer.soft_tissue_mass import (
@@ -62,8 +62,8 @@ PROTOCOL = (
 COMPARISON = (
     "the same folds, grid and fit of the head on other features; random-features: the same architecture with seeded "
     "random weights; pixel-statistics: mean, standard deviation and percentiles of each patch of the encoder's input; "
-    "and-place: beside them row and column with their squares and product; trained_minus_this: differences patient by "
-    "patient, intervals by bootstrap over patients"
+    "place: row and column of each patch with their squares and product, nothing of the image; trained_minus_this: "
+    "differences patient by patient, intervals by bootstrap over patients"
 )
 
 Measured = dict[str, float | int | str]
@@ -175,11 +175,12 @@ class DemoModelBuilder:
         folder = self.work / "snapshots/random-features"
         state = random_state(snapshot.config, RandomEncoderSettings(seed=SEED))
         write_snapshot(state, snapshot.config, snapshot.input_settings, folder)
-        pixels = PixelStatistics(snapshot.config.patch_size)
+        pixels, place = PixelStatistics(snapshot.config.patch_size), Place(snapshot.config.patch_size)
         return {
             "random-features": Encoder(read_snapshot(folder)),
             "pixel-statistics": pixels,
-            "pixel-statistics-and-place": WithPlace(pixels),
+            "place": place,
+            "pixel-statistics-and-place": SideBySide(pixels, place),
         }
 
     def _record(
@@ -206,6 +207,7 @@ class DemoModelBuilder:
                 "slices": counts["slices"]["train"],
                 "slices_by_modality": counts["modality"],
                 "volumes": counts["volumes"]["train"],
+                "at_the_end": trained.signs,
             },
             "data": list(COLLECTIONS),
             "reproduce": {"command": "python -m trainer demo-model --data DIR --out app/demo_model"},

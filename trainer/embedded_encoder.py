@@ -32,12 +32,14 @@ class TrainedEncoder:
     """snapshot : folder
     steps, slices_seen : in all stages; a slice that was seen twice counts twice
     seconds : that its steps took
+    signs : losses and what else the run told at its last step, by name
     """
 
     snapshot: Path
     steps: int
     slices_seen: int
     seconds: float
+    signs: dict[str, float]
 
 
 def ingest_parts(stacks: Sequence[Stack], parts: Sequence[frozenset[str]], work: Path) -> Counts:
@@ -70,9 +72,14 @@ def train_encoder(config: PretrainingConfig, work: Path, *, without: int | None 
         if train_and_tell(config, run, processes) is Ending.STOPPED:
             raise StoppedError(f"{run}: stopped after a checkpoint; the same command with the same --work goes on")
         export_teacher(run, snapshot)
-    steps = sum(stage.steps for stage in config.stages)
-    batch_size = config.data.batch_size
-    return TrainedEncoder(snapshot, steps, steps * batch_size, training_seconds(read_metrics(run), batch_size))
+    steps, rows = sum(stage.steps for stage in config.stages), read_metrics(run)
+    return TrainedEncoder(
+        snapshot=snapshot,
+        steps=steps,
+        slices_seen=steps * config.data.batch_size,
+        seconds=training_seconds(rows, config.data.batch_size),
+        signs=_last_signs(rows),
+    )
 
 
 def training_seconds(rows: Sequence[dict[str, float]], batch_size: int) -> float:
@@ -86,6 +93,12 @@ def training_seconds(rows: Sequence[dict[str, float]], batch_size: int) -> float
             seconds += (row["step"] - done) * batch_size / row["images_per_second"]
             done = row["step"]
     return seconds
+
+
+def _last_signs(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    last = next(row for row in reversed(rows) if "images_per_second" in row)
+    topics = ("loss/", "divergence/", "target_flatness/", "cls_cosine")
+    return {name: round(value, 3) for name, value in last.items() if name.startswith(topics)}
 
 
 def _ingest(tree: Path, out: Path) -> Counts:

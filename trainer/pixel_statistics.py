@@ -28,16 +28,29 @@ class PixelStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class WithPlace:
-    """The tokens of another, and beside them where in the image each lies."""
+class Place:
+    """Tells of each patch only where in the image it lies."""
 
-    encoder: Encodes
+    patch_size: int
 
     def encode(self, encoder_input: EncoderInput) -> FeatureVolume:
-        features = self.encoder.encode(encoder_input)
-        slices, rows, columns = features.geometry.shape
-        place = np.broadcast_to(places(rows, columns), (slices, rows * columns, 5))
-        return FeatureVolume(features.cls, np.concatenate([features.tokens, place], axis=2), features.geometry)
+        side = encoder_input.settings.image_size // self.patch_size
+        tokens = np.tile(places(side, side), (len(encoder_input), 1, 1))
+        grid = encoder_input.geometry.rescaled((len(tokens), side, side))
+        return FeatureVolume(tokens.mean(axis=1), tokens, grid)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """The features of two, on one grid."""
+
+    first: Encodes
+    second: Encodes
+
+    def encode(self, encoder_input: EncoderInput) -> FeatureVolume:
+        first, second = self.first.encode(encoder_input), self.second.encode(encoder_input)
+        cls = np.concatenate([first.cls, second.cls], axis=1)
+        return FeatureVolume(cls, np.concatenate([first.tokens, second.tokens], axis=2), first.geometry)
 
 
 def patch_statistics(slices: NDArray[np.float32], patch_size: int) -> NDArray[np.float32]:
