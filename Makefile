@@ -80,8 +80,8 @@ newer-orthanc: $(INSTALLED) ## The arrival tests on Debian's newer Orthancs: REL
 	    docker/newer-orthanc.sh $$release build/orthanc-$$release && \
 	    PATH=$(CURDIR)/build/orthanc-$$release/bin:$$PATH $(BIN)/pytest tests/integration/test_arrival.py || exit 1; done
 
-demo-model: $(INSTALLED) ## Fit the embedded model again: make demo-model DATA=<folder with the public data sets>
-	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model
+demo-model: $(INSTALLED) ## Train and measure the embedded model again: DATA=<folder with the public data sets>; WORK=<folder> can be resumed
+	$(BIN)/python -m trainer demo-model --data $(DATA) --out app/demo_model $(if $(WORK),--work $(WORK))
 
 clean: ## Remove .venv and caches
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
