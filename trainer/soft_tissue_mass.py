@@ -1,12 +1,13 @@
 """Fitting and measuring the soft-tissue mass heads, one for CT and one for MR."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.finding_head import slice_scores
 from operators.heads.head_files import Calibration, FindingRecord, Modality
@@ -31,16 +32,19 @@ SMALLEST_STACK = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A scan with the evidence of a head, and of an encoder, that did not see its patient."""
+    """A scan with the evidence of heads, and of an encoder, that did not see its patient.
+
+    evidence : of each token, from the token
+    slice_evidence : (S,) of each slice, from CLS; a second opinion that is only measured
+    """
 
     scan: Scan
     evidence: Volume
+    slice_evidence: NDArray[np.float32]
 
     @property
     def has_mass(self) -> NDArray[np.bool_]:
-        """(S,): slices of which at least half a token is tumour."""
-        assert self.scan.mass is not None
-        return np.asarray(token_fraction(self.scan.mass, self.evidence.geometry).max(axis=1) >= 0.5)
+        return slices_with_mass(self.scan, self.evidence.geometry)
 
     def lesion_dice(self, threshold: float) -> float:
         """On the source grid."""
@@ -78,14 +82,31 @@ def fit_mass(scans: Sequence[EncodedScan], *, seed: int) -> Linear:
     return fit_presence(np.concatenate(features), np.concatenate(present), strength=STRENGTH)
 
 
+def fit_slices_with_mass(scans: Sequence[EncodedScan]) -> Linear:
+    """Slices with tumour against those without it, from CLS."""
+    sparse = [scan.sparse() for scan in scans]
+    present = [slices_with_mass(encoded.scan, encoded.features.geometry) for encoded in sparse]
+    cls = np.concatenate([encoded.features.cls for encoded in sparse])
+    return fit_presence(cls, np.concatenate(present), strength=STRENGTH)
+
+
+def slices_with_mass(scan: Scan, tokens: Geometry) -> NDArray[np.bool_]:
+    """(S,): slices of which at least half a token is tumour."""
+    assert scan.mass is not None
+    return np.asarray(token_fraction(scan.mass, tokens).max(axis=1) >= 0.5)
+
+
 def judge_masses(
     scans: Sequence[EncodedScan], held_out: frozenset[str], *, modality: str, judged_on: str, seed: int
 ) -> list[Judged]:
-    """A head fitted on the scans of *modality* without the patients *held_out*, asked about theirs of *judged_on*."""
+    """Heads fitted on the scans of *modality* without the patients *held_out*, asked about theirs of *judged_on*."""
     fitted = [encoded for encoded in without(scans, held_out) if encoded.scan.modality == modality]
     asked = [encoded for encoded in only(scans, held_out) if encoded.scan.modality == judged_on]
-    linear = fit_mass(fitted, seed=seed)
-    return [Judged(encoded.scan, cell_evidence(encoded.features, linear, 1)[0]) for encoded in asked]
+    linear, of_slices = fit_mass(fitted, seed=seed), fit_slices_with_mass(fitted)
+    return [
+        Judged(encoded.scan, cell_evidence(encoded.features, linear, 1)[0], of_slices(encoded.features.cls)[:, 0])
+        for encoded in asked
+    ]
 
 
 def measure_masses(
@@ -105,9 +126,13 @@ def measure_masses(
     }
     scores, positive = _stacks(judged)
     slope, intercept = fit_calibration(scores, positive)
-    by_patient = {"slice_auc": _slice_aucs(judged), "lesion_dice": _nested_dice(overlaps, folds)}
+    by_patient = {
+        "slice_auc": _slice_aucs(judged, _token_scores),
+        "lesion_dice": _nested_dice(overlaps, folds),
+        "slice_auc_from_cls": _slice_aucs(judged, _cls_scores),
+    }
     if transferred:
-        by_patient["slice_auc_on_mr"] = _slice_aucs(transferred)
+        by_patient["slice_auc_on_mr"] = _slice_aucs(transferred, _token_scores)
     measured: dict[str, float | int | str] = {"protocol": protocol, "patients": len(judged)}
     for name, values in by_patient.items():
         measured |= mean_with_interval(name, values, seed=seed)
@@ -158,13 +183,21 @@ def mass_record(figures: MassFigures, *, modality: Modality, encoder_sha256: str
     )
 
 
-def _slice_aucs(judged: Sequence[Judged]) -> dict[str, float]:
+def _token_scores(scan: Judged) -> NDArray[np.float32]:
+    return slice_scores(scan.evidence, TOP_TOKENS)
+
+
+def _cls_scores(scan: Judged) -> NDArray[np.float32]:
+    return scan.slice_evidence
+
+
+def _slice_aucs(judged: Sequence[Judged], scores: Callable[[Judged], NDArray[np.float32]]) -> dict[str, float]:
     """Of patients that have slices with and without tumour."""
     aucs = {}
     for scan in judged:
         has_mass = scan.has_mass
         if has_mass.any() and not has_mass.all():
-            aucs[scan.scan.patient] = float(roc_auc_score(has_mass, slice_scores(scan.evidence, TOP_TOKENS)))
+            aucs[scan.scan.patient] = float(roc_auc_score(has_mass, scores(scan)))
     return aucs
 
 
@@ -188,7 +221,7 @@ def _stacks(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.b
     """Each scan's slices with tumour, and its slices without, as if each were a series: best slice's score."""
     scores, positive = [], []
     for scan in judged:
-        by_slice, has_mass = slice_scores(scan.evidence, TOP_TOKENS), scan.has_mass
+        by_slice, has_mass = _token_scores(scan), scan.has_mass
         for chosen, label in ((has_mass, True), (~has_mass, False)):
             if chosen.sum() >= SMALLEST_STACK:
                 scores.append(float(by_slice[chosen].max()))

@@ -53,14 +53,16 @@ def test_features_that_tell_the_mass_find_it(scans: list[EncodedScan]) -> None:
 
 
 def test_the_judged_patients_own_mask_changes_nothing_of_the_judgement(scans: list[EncodedScan]) -> None:
-    shifted = [
-        EncodedScan(replace(s.scan, mass=Volume(~s.scan.mass.array, GRID)), s.features) if s.scan.patient in "ac" else s
-        for s in scans
-    ]
+    def with_another_mask(encoded: EncodedScan) -> EncodedScan:
+        mass = Volume(np.roll(encoded.scan.mass.array, (2, 20), (0, 2)), GRID)
+        return EncodedScan(replace(encoded.scan, mass=mass), encoded.features)
+
+    shifted = [with_another_mask(scan) if scan.scan.patient in FOLDS[0] else scan for scan in scans]
     for before, after in zip(
         *(judge_masses(part, FOLDS[0], modality="CT", judged_on="CT", seed=0) for part in (scans, shifted)), strict=True
     ):
         np.testing.assert_array_equal(before.evidence.array, after.evidence.array)
+        np.testing.assert_array_equal(before.slice_evidence, after.slice_evidence)
     assert figures(shifted).measured != figures(scans).measured
 
 
