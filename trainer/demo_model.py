@@ -68,7 +68,7 @@ COMPARISON = (
 )
 
 Measured = dict[str, float | int | str]
-Table = dict[str, dict[str, float | int]]
+Table = dict[str, dict[str, float | int | str]]
 log = get_logger()
 
 _PAIRS: tuple[tuple[Modality, Modality], ...] = (("CT", "CT"), ("MR", "MR"), ("CT", "MR"))

@@ -146,15 +146,18 @@ def measure_masses(
 
 def compare_masses(
     trained: MassFigures, others: Mapping[str, MassFigures], *, seed: int
-) -> dict[str, dict[str, float | int]]:
-    """Of each other encoder its figures, and by how much the trained one is above it, patient by patient."""
-    table: dict[str, dict[str, float | int]] = {}
+) -> dict[str, dict[str, float | int | str]]:
+    """Of each other encoder its figures, by how much the trained one is above it, patient by patient, and what to make
+    of that: "above" and "below" only where the interval leaves out 0.
+    """
+    table: dict[str, dict[str, float | int | str]] = {}
     for name, figures in others.items():
         table[name] = {}
         for figure, values in figures.by_patient.items():
             difference = paired_difference(trained.by_patient[figure], values)
             table[name] |= mean_with_interval(figure, values, seed=seed)
-            table[name] |= mean_with_interval(f"trained_minus_this_{figure}", difference, seed=seed)
+            apart = mean_with_interval(f"trained_minus_this_{figure}", difference, seed=seed)
+            table[name] |= apart | {f"trained_{figure}_is": _verdict(apart, f"trained_minus_this_{figure}")}
     return table
 
 
@@ -181,6 +184,12 @@ def mass_record(figures: MassFigures, *, modality: Modality, encoder_sha256: str
         ),
         measured=figures.measured,
     )
+
+
+def _verdict(difference: Mapping[str, float], name: str) -> str:
+    if difference[f"{name}_95_low"] > 0:
+        return "above"
+    return "below" if difference[f"{name}_95_high"] < 0 else "neither above nor below"
 
 
 def _token_scores(scan: Judged) -> NDArray[np.float32]:

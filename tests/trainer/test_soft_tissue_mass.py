@@ -73,6 +73,8 @@ def test_a_comparison_goes_patient_by_patient(scans: list[EncodedScan]) -> None:
     for name, difference in (("same", 0.0), ("worse", 0.25)):
         for end in ("", "_95_low", "_95_high"):
             assert table[name][f"trained_minus_this_lesion_dice{end}"] == pytest.approx(difference)
+    assert table["same"]["trained_lesion_dice_is"] == "neither above nor below"
+    assert table["worse"]["trained_lesion_dice_is"] == "above"
 
 
 def test_a_thinned_scan_keeps_each_slice_at_its_place(scans: list[EncodedScan]) -> None:
