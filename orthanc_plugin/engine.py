@@ -96,13 +96,6 @@ class DurableEngine:
             del self._idle_since[work_id]
             DBOS.resume_workflow(work_id, queue_name=QUEUE)
 
-    def _is_abandoned(self, work_id: str, status: tuple[str, str | None]) -> bool:
-        """Whether nobody has been at work that counts as begun here for longer than it takes to begin it."""
-        if status != ("PENDING", self._executor_id) or self._under_way[work_id]:
-            self._idle_since.pop(work_id, None)
-            return False
-        return time.monotonic() - self._idle_since.setdefault(work_id, time.monotonic()) >= BEGIN_SECONDS
-
     def is_lost(self, work_id: str) -> bool:
         """Whether the work ended in a way that the steps did not foresee."""
         status = DBOS.get_workflow_status(work_id)
@@ -117,6 +110,13 @@ class DurableEngine:
 
     def stop(self) -> None:
         DBOS.destroy()
+
+    def _is_abandoned(self, work_id: str, status: tuple[str, str | None]) -> bool:
+        """Whether nobody has been at work that counts as begun here for longer than it takes to begin it."""
+        if status != ("PENDING", self._executor_id) or self._under_way[work_id]:
+            self._idle_since.pop(work_id, None)
+            return False
+        return time.monotonic() - self._idle_since.setdefault(work_id, time.monotonic()) >= BEGIN_SECONDS
 
     @contextmanager
     def _counted(self, work_id: str) -> Iterator[None]:

@@ -39,16 +39,16 @@ class Job:
     source_digest: str
     pipeline_digest: str
     state: State
-    reason_code: str | None
-    reason_message: str | None
-    crashes: int
     stable_at: float
     queued_at: float
-    started_at: float | None
-    finished_at: float | None
-    timings: dict[str, float]
-    result: dict[str, Any] | None
-    objects: list[dict[str, Any]]
+    reason_code: str | None = None
+    reason_message: str | None = None
+    crashes: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+    objects: list[dict[str, Any]] = field(default_factory=list)
     planned: dict[str, list[str]] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     rule: str | None = None

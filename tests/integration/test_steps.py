@@ -73,8 +73,7 @@ class Bench:
         now = float(len(self.ledger.jobs_of(orthanc_id)))
         job = Job(
             work_id=work_id, orthanc_id=orthanc_id, study_instance_uid=study.study_instance_uid, **digests,
-            state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=now, queued_at=now,
-            started_at=None, finished_at=None, timings={}, result=None, objects=[],
+            state=State.QUEUED, stable_at=now, queued_at=now,
         )  # fmt: skip
         assert self.ledger.add_job(study, job)
         return job

@@ -2,15 +2,32 @@
 
 import threading
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 from dbos import DBOS
 
-from orthanc_plugin.engine import DurableEngine
+from orthanc_plugin.engine import DurableEngine, Step
 from orthanc_plugin.errors import WorkTakenAway
 from orthanc_plugin.states import State
+
+
+@contextmanager
+def running_engine(folder: Path, step: Step) -> Iterator[DurableEngine]:
+    engine = DurableEngine(
+        database_url=f"sqlite:///{folder / 'engine.sqlite'}",
+        executor_id="here",
+        attempt=lambda _work_id: nullcontext(1),
+        steps=[("step", step)],
+        concurrency=1,
+    )
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
 
 
 def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
@@ -25,15 +42,7 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
             done.set()
         return State.STORED.value
 
-    engine = DurableEngine(
-        database_url=f"sqlite:///{tmp_path / 'engine.sqlite'}",
-        executor_id="here",
-        attempt=lambda _work_id: nullcontext(1),
-        steps=[("step", step)],
-        concurrency=1,
-    )
-    engine.start()
-    try:
+    with running_engine(tmp_path, step) as engine:
         engine.ensure("first", priority=100)
         assert begun.wait(20)
         engine.ensure("ordinary", priority=100)
@@ -41,8 +50,6 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
         engine.ensure("emergency", priority=1)
         released.set()
         assert done.wait(20)
-    finally:
-        engine.stop()
     assert order == ["first", "emergency", "ordinary", "later"]
 
 
@@ -61,15 +68,7 @@ def test_work_that_was_taken_away_from_its_rightful_host_is_put_back(
             raise WorkTakenAway(work_id)
         return State.STORED.value
 
-    engine = DurableEngine(
-        database_url=f"sqlite:///{tmp_path / 'engine.sqlite'}",
-        executor_id="here",
-        attempt=lambda _work_id: nullcontext(1),
-        steps=[("step", step)],
-        concurrency=1,
-    )
-    engine.start()
-    try:
+    with running_engine(tmp_path, step) as engine:
         engine.ensure("work", priority=100)
         assert taken_away.wait(20)
         deadline = time.monotonic() + 20
@@ -78,6 +77,4 @@ def test_work_that_was_taken_away_from_its_rightful_host_is_put_back(
             engine.ensure("work", priority=100)
             time.sleep(0.2)
         DBOS.retrieve_workflow("work").get_result()
-    finally:
-        engine.stop()
     assert goes == [0, 1]

@@ -12,8 +12,7 @@ from orthanc_plugin.states import State
 STUDY = StudyFacts("o1", "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
 JOB = Job(
     work_id="w1", orthanc_id="o1", study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
-    state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=100.0, queued_at=101.0,
-    started_at=None, finished_at=None, timings={}, objects=[], result=None,
+    state=State.QUEUED, stable_at=100.0, queued_at=101.0,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from trainer.ablation.cells import read_teacher, train_cell, untrained
 from trainer.ablation.labelled import LabelledScan, read_labelled
 from trainer.ablation.plan import Cell, plan_cells
 from trainer.ablation.probe import Encode, probe
-from trainer.ablation.references import pixel_statistics, places
+from trainer.ablation.references import pixel_tokens, place_tokens
 from trainer.ablation.report import UNTRAINED, References, draw, make_table, put_into
 from trainer.ablation.results import CellResult, read_result, write_result
 from trainer.pretraining.config import PretrainingConfig, read_config
@@ -83,8 +83,8 @@ def probe_references(cells: Sequence[Cell], scans: Sequence[LabelledScan]) -> Re
         return CellResult(0, seed, "", 0.0, probe(encode, scans), {})
 
     return {
-        "place alone": [result(partial(places, patch_size=patch_size), 0)],
-        "pixel statistics": [result(partial(pixel_statistics, patch_size=patch_size), 0)],
+        "place alone": [result(partial(place_tokens, patch_size=patch_size), 0)],
+        "pixel statistics": [result(partial(pixel_tokens, patch_size=patch_size), 0)],
         UNTRAINED: [result(untrained(cell.config, image_size=image_size), cell.seed) for cell in cells],
     }
 

@@ -42,8 +42,8 @@ OBJECT = {
 }
 JOB = Job(
     work_id="w1", orthanc_id=STUDY_ID, study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
-    state=State.QUEUED, reason_code=None, reason_message=None, crashes=0, stable_at=100.0, queued_at=101.0,
-    started_at=103.0, finished_at=None, timings={"fetch": 0.5}, objects=[OBJECT], result={"findings": [FINDING]},
+    state=State.QUEUED, stable_at=100.0, queued_at=101.0, started_at=103.0,
+    timings={"fetch": 0.5}, objects=[OBJECT], result={"findings": [FINDING]},
 )  # fmt: skip
 TOKEN = {"Authorization": "Bearer t0ken"}
 SETTINGS = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")

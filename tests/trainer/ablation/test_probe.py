@@ -9,7 +9,7 @@ from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from trainer.ablation.labelled import LabelledScan, label_scan
 from trainer.ablation.probe import probe
-from trainer.ablation.references import places
+from trainer.ablation.references import place_tokens
 from trainer.datasets import Scan
 
 GRID = 8
@@ -42,7 +42,7 @@ def test_features_that_hold_the_answer_get_full_marks_on_the_held_out_patient() 
 
 
 def test_features_of_the_place_alone_know_nothing_of_tumours_anywhere() -> None:
-    found = probe(lambda images: places(images, patch_size=4), scans())["P0"]
+    found = probe(lambda images: place_tokens(images, patch_size=4), scans())["P0"]
     assert found["knn/CT"] == 0.5
     assert abs(found["auc/CT"] - 0.5) < 0.15
 
