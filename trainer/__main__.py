@@ -35,14 +35,17 @@ def demo_model(
     """Pre-train the embedded model's encoder, fit its heads, measure both on held-out patients."""
     # Reads DICOM and NIfTI; the others run where their readers are not installed.
     from trainer.demo_model import CONFIG, DemoModelBuilder
-    from trainer.embedded_encoder import StoppedError
+    from trainer.training_processes import FailedError, StoppedError
 
     with TemporaryDirectory() as temporary:
         try:
             DemoModelBuilder(data, out, work or Path(temporary), config or CONFIG).build()
         except StoppedError as error:
-            typer.echo(error, err=True)
+            typer.echo(f"{error}; the same command with the same --work goes on", err=True)
             raise typer.Exit(STOPPED) from error
+        except FailedError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from error
 
 
 @app.command("ingest")

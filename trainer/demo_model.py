@@ -7,10 +7,10 @@ trained without it, by the settings and for the time of the one that is shipped.
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from structlog import get_logger
 
 from operators.encoder.features import Encoder
@@ -19,7 +19,7 @@ from operators.heads.head_files import HeadRecord, Label, Modality
 from operators.heads.linear import Linear
 from trainer.body_region import Results, body_region_record, fit_body_region, judge_regions, measure_body_region
 from trainer.concepts import MASS, ORGANS, REGIONS
-from trainer.embedded_encoder import Counts, TrainedEncoder, ingest_parts, train_encoder
+from trainer.embedded_encoder import Counts, TrainedEncoder, ingest_parts, train_encoders
 from trainer.encoded_data import EncodedData, encode_data, read_source_data
 from trainer.encoded_scans import EncodedScan, Encodes, encode_scans
 from trainer.evaluation import patient_folds
@@ -27,6 +27,7 @@ from trainer.export import write_digests, write_head, write_model_file, write_sn
 from trainer.organs import fit_organs, judge_organs, measure_organs, organs_record
 from trainer.pixel_statistics import PixelStatistics, Place, SideBySide
 from trainer.pretraining.config import read_config
+from trainer.pretraining.student_teacher import StudentTeacher
 from trainer.random_encoder import RandomEncoderSettings, random_state
 from trainer.soft_tissue_mass import (
     Judged,
@@ -60,11 +61,12 @@ PROTOCOL = (
 )
 
 COMPARISON = (
-    "the same folds, grid and fit of the head on other features; random-features: the same architecture with seeded "
-    "random weights; pixel-statistics: mean, standard deviation and percentiles of each patch of the encoder's input; "
-    "place: row and column of each patch with their squares and product, nothing of the image; slice_auc: by the head, "
-    "from patch tokens; slice_auc_from_cls: by a linear map of CLS (its stand-in: the mean of the patches); "
-    "trained_minus_this: differences patient by patient, intervals by bootstrap over patients"
+    "the same folds, grid and fit of the head on other features; before-training: the weights that the training begins "
+    "with; random-features: the same architecture with seeded random weights; pixel-statistics: mean, standard "
+    "deviation and percentiles of each patch of the encoder's input; place: row and column of each patch with their "
+    "squares and product, nothing of the image; slice_auc: by the head, from patch tokens; slice_auc_from_cls: by a "
+    "linear map of CLS (its stand-in: the mean of the patches); trained_minus_this: differences patient by patient, "
+    "intervals by bootstrap over patients"
 )
 
 Measured = dict[str, float | int | str]
@@ -110,14 +112,15 @@ class DemoModelBuilder:
         """Write the whole model folder; the measured figures of each head."""
         counts = ingest_parts(self.stacks, self.parts, self.work)
         verdicts, seconds = _Verdicts(), []
-        for number, held_out in enumerate(self.parts):
-            trained = self._train(without=number)
-            seconds.append(round(trained.seconds))
-            encoded = self._encode(read_snapshot(trained.snapshot), judged=held_out)
-            verdicts.add_masses(encoded.sarcomas, held_out)
-            verdicts.organs |= judge_organs(encoded.organs, encoded.framed, held_out)
-            verdicts.regions |= judge_regions(encoded.regions, held_out)
-        trained = self._train(without=None)
+        with closing(train_encoders(self.config, self.work, len(self.parts))) as trainings:
+            for held_out in self.parts:
+                trained = next(trainings)
+                seconds.append(round(trained.seconds))
+                encoded = self._encode(read_snapshot(trained.snapshot), judged=held_out)
+                verdicts.add_masses(encoded.sarcomas, held_out)
+                verdicts.organs |= judge_organs(encoded.organs, encoded.framed, held_out)
+                verdicts.regions |= judge_regions(encoded.regions, held_out)
+            trained = next(trainings)
         snapshot = read_snapshot(trained.snapshot)
         masses = verdicts.measure_masses(self.parts)
         measured = self._write_heads(snapshot, verdicts, masses)
@@ -127,11 +130,6 @@ class DemoModelBuilder:
         write_model_file(_model_record(encoder, measured, compared), self.out)
         write_digests(self.out)
         return measured
-
-    def _train(self, *, without: int | None) -> TrainedEncoder:
-        trained = train_encoder(self.config, self.work, without=without)
-        log.info("encoder trained", without_part=without, steps=trained.steps, seconds=round(trained.seconds))
-        return trained
 
     def _encode(self, snapshot: Snapshot, *, judged: frozenset[str]) -> EncodedData:
         return encode_data(self.source, Encoder(snapshot), snapshot.input_settings, judged=judged)
@@ -175,12 +173,19 @@ class DemoModelBuilder:
         }
 
     def _untrained(self, snapshot: Snapshot) -> dict[str, Encodes]:
-        folder = self.work / "snapshots/random-features"
-        state = random_state(snapshot.config, RandomEncoderSettings(seed=SEED))
-        write_snapshot(state, snapshot.config, snapshot.input_settings, folder)
+        first = self.config.at_stage(self.config.stages[0])
+        states = {
+            "before-training": (StudentTeacher(first).teacher_encoder_state(), first.encoder_config),
+            "random-features": (random_state(snapshot.config, RandomEncoderSettings(seed=SEED)), snapshot.config),
+        }
+        encoders = {}
+        for name, (state, config) in states.items():
+            folder = self.work / "snapshots" / name
+            write_snapshot(state, config, snapshot.input_settings, folder)
+            encoders[name] = Encoder(read_snapshot(folder))
         pixels, place = PixelStatistics(snapshot.config.patch_size), Place(snapshot.config.patch_size)
         return {
-            "random-features": Encoder(read_snapshot(folder)),
+            **encoders,
             "pixel-statistics": pixels,
             "place": place,
             "pixel-statistics-and-place": SideBySide(pixels, place),
@@ -203,7 +208,7 @@ class DemoModelBuilder:
             "steps": trained.steps,
             "slices_seen": trained.slices_seen,
             "seconds": round(trained.seconds),
-            "threads": torch.get_num_threads(),
+            "threads": 1,
             "slices": counts["slices"]["train"],
             "slices_by_modality": counts["modality"],
             "volumes": counts["volumes"]["train"],

@@ -1,30 +1,25 @@
 """Pre-training the embedded encoder: shards by part of the patients, a run without each part and a run with all."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from trainer.pretraining.commands import train_and_tell
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.engine import Ending
 from trainer.pretraining.ingest.batch import IngestSettings
 from trainer.pretraining.ingest.ingestion import open_ingestion
 from trainer.pretraining.ingest.pseudonyms import KEY_FILE
 from trainer.pretraining.metrics_log import read_metrics
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.teacher_export import export_teacher
+from trainer.training_processes import training_processes
 from trainer.unlabelled_stacks import NIFTI_RULES, Stack, lay_out
 
 Counts = dict[str, dict[str, int]]
 
 _WHOLE = 2**40
 """Bytes: a part is one batch of work and one shard, so that the order of its slices is the same everywhere."""
-
-
-class StoppedError(Exception):
-    """A run was stopped by SIGTERM; the same command goes on from its checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +50,38 @@ def ingest_parts(stacks: Sequence[Stack], parts: Sequence[frozenset[str]], work:
     return total
 
 
-def train_encoder(config: PretrainingConfig, work: Path, *, without: int | None = None) -> TrainedEncoder:
-    """Train on the shards of all parts, or of all but one; a run that is finished is only read.
+def train_encoders(config: PretrainingConfig, work: Path, num_parts: int) -> Generator[TrainedEncoder]:
+    """Trained on the shards of all parts but each in turn, then on all; while one is looked at, the others go on.
+
+    A run that is finished is only read.
 
     Raises
     ------
     StoppedError
-        SIGTERM came.
+        SIGTERM came; the same call goes on.
+    FailedError
+        A training failed; its log tells why.
     """
-    name, parts = ("all", "part-*") if without is None else (f"without-part-{without}", f"part-[!{without}]")
-    run, snapshot = work / "runs" / name, work / "snapshots" / name
-    shards = f"{escape(str(work))}/shards/{parts}/train/*.tar"
+    runs = {f"without-part-{number}": f"part-[!{number}]" for number in range(num_parts)} | {"all": "part-*"}
+    with training_processes() as trainings:
+        endings = {
+            name: trainings.start(
+                _with_shards(config, f"{escape(str(work))}/shards/{parts}/train/*.tar"), work / "runs" / name
+            )
+            for name, parts in runs.items()
+        }
+        for name, ending in endings.items():
+            ending.result()
+            yield _finished(config, work / "runs" / name, work / "snapshots" / name)
+
+
+def _with_shards(config: PretrainingConfig, shards: str) -> PretrainingConfig:
     data = config.data.model_copy(update={"shards": shards, "validation_shards": None})
-    config = config.model_copy(update={"data": data})
-    with join_processes() as processes:
-        if train_and_tell(config, run, processes) is Ending.STOPPED:
-            raise StoppedError(f"{run}: stopped after a checkpoint; the same command with the same --work goes on")
+    return config.model_copy(update={"data": data})
+
+
+def _finished(config: PretrainingConfig, run: Path, snapshot: Path) -> TrainedEncoder:
+    with join_processes():
         export_teacher(run, snapshot)
     steps, rows = sum(stage.steps for stage in config.stages), read_metrics(run)
     return TrainedEncoder(

@@ -8,7 +8,7 @@ import pytest
 from operators.encoder.snapshot import read_snapshot
 from phantoms import SeriesSpec, build_datasets, save_series
 from slice_cases import tiny_config
-from trainer.embedded_encoder import ingest_parts, train_encoder, training_seconds
+from trainer.embedded_encoder import TrainedEncoder, ingest_parts, train_encoders, training_seconds
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.shards import read_shards
 from trainer.unlabelled_stacks import Stack
@@ -50,24 +50,29 @@ def test_a_part_holds_the_slices_of_its_patients(work: Path) -> None:
     assert rows == [{40, 42}, {41}]
 
 
-def test_a_run_without_a_part_never_opens_it(stacks: list[Stack], work: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(work: Path) -> list[TrainedEncoder]:
+    return list(train_encoders(run_config(), work, len(PARTS)))
+
+
+def test_a_run_without_a_part_never_opens_it(
+    trained: list[TrainedEncoder], stacks: list[Stack], tmp_path: Path
+) -> None:
     """Ingested alone, the other part gives the same weights to the byte: in another folder, at another time."""
-    trained = train_encoder(run_config(), work, without=0)
-    assert (trained.steps, trained.slices_seen) == (3, 12)
+    assert {(encoder.steps, encoder.slices_seen) for encoder in trained} == {(3, 12)}
     ingest_parts(stacks, [PARTS[1]], tmp_path)
-    alone = train_encoder(run_config(), tmp_path)
-    assert read_snapshot(alone.snapshot).sha256 == read_snapshot(trained.snapshot).sha256
-    assert read_snapshot(train_encoder(run_config(), work).snapshot).sha256 != read_snapshot(alone.snapshot).sha256
+    (alone,) = train_encoders(run_config(), tmp_path, 0)
+    without_first, _, of_all = (read_snapshot(encoder.snapshot).sha256 for encoder in trained)
+    assert read_snapshot(alone.snapshot).sha256 == without_first != of_all
 
 
-def test_what_is_done_is_not_done_again(stacks: list[Stack], work: Path) -> None:
-    first = train_encoder(run_config(), work, without=0)
+def test_what_is_done_is_not_done_again(trained: list[TrainedEncoder], stacks: list[Stack], work: Path) -> None:
     log = work / "runs/without-part-0/metrics.jsonl"
     written = log.read_text()
     for shard in work.glob("shards/*/train/*.tar"):
         shard.chmod(0o444)
     ingest_parts(stacks, PARTS, work)
-    assert train_encoder(run_config(), work, without=0) == first
+    assert list(train_encoders(run_config(), work, len(PARTS))) == trained
     assert log.read_text() == written
 
 
