@@ -6,6 +6,7 @@ trained without it, by the settings and for the time of the one that is shipped.
 
 import hashlib
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from trainer.body_region import Results, body_region_record, fit_body_region, ju
 from trainer.concepts import MASS, ORGANS, REGIONS
 from trainer.embedded_encoder import Counts, TrainedEncoder, ingest_parts, train_encoders
 from trainer.encoded_data import EncodedData, encode_data, read_source_data
-from trainer.encoded_scans import EncodedScan, Encodes, encode_scans
+from trainer.encoded_scans import EncodedScan, Encodes, encode_scans, only, without
 from trainer.evaluation import patient_folds
 from trainer.export import write_digests, write_head, write_model_file, write_snapshot
 from trainer.organs import fit_organs, judge_organs, measure_organs, organs_record
@@ -34,7 +35,7 @@ from trainer.soft_tissue_mass import (
     MassFigures,
     compare_masses,
     fit_mass,
-    judge_masses,
+    fit_read_out,
     mass_record,
     measure_masses,
 )
@@ -65,36 +66,48 @@ COMPARISON = (
     "with; random-features: the same architecture with seeded random weights; pixel-statistics: mean, standard "
     "deviation and percentiles of each patch of the encoder's input; place: row and column of each patch with their "
     "squares and product, nothing of the image; slice_auc: by the head, from patch tokens; slice_auc_from_cls: by a "
-    "linear map of CLS (its stand-in: the mean of the patches); trained_minus_this: differences patient by patient, "
-    "intervals by bootstrap over patients"
+    "linear map of CLS (its stand-in: the mean of the patches); lesion_dice_of_the_fitted: of the patients that the "
+    "head was fitted on; trained_minus_this: differences patient by patient, intervals by bootstrap over patients"
 )
 
 Measured = dict[str, float | int | str]
 Table = dict[str, dict[str, float | int | str]]
 log = get_logger()
 
-_PAIRS: tuple[tuple[Modality, Modality], ...] = (("CT", "CT"), ("MR", "MR"), ("CT", "MR"))
-"""The modality that a head is fitted on, and the one that it judges."""
+_JUDGED: dict[Modality, tuple[Modality, ...]] = {"CT": ("CT", "MR"), "MR": ("MR",)}
+"""What a head that was fitted on a modality is asked about."""
 
 
 @dataclass(slots=True)
 class _Verdicts:
     """Of one kind of encoder, part after part."""
 
-    masses: dict[tuple[Modality, Modality], list[Judged]] = field(default_factory=lambda: {pair: [] for pair in _PAIRS})
+    masses: dict[tuple[Modality, Modality], list[Judged]] = field(default_factory=lambda: defaultdict(list))
+    fitted: dict[Modality, list[Judged]] = field(default_factory=lambda: defaultdict(list))
     organs: dict[str, dict[str, float]] = field(default_factory=dict)
     regions: Results = field(default_factory=dict)
 
     def add_masses(self, sarcomas: Sequence[EncodedScan], held_out: frozenset[str]) -> None:
-        for (modality, judged_on), judged in self.masses.items():
-            judged += judge_masses(sarcomas, held_out, modality=modality, judged_on=judged_on, seed=SEED)
+        shown, asked = without(sarcomas, held_out), only(sarcomas, held_out)
+        for modality, judged_on in _JUDGED.items():
+            scans = [scan.sparse() for scan in shown if scan.scan.modality == modality]
+            read_out = fit_read_out(scans, seed=SEED)
+            self.fitted[modality] += map(read_out.judge, scans)
+            for other in judged_on:
+                self.masses[modality, other] += [read_out.judge(scan) for scan in asked if scan.scan.modality == other]
 
     def measure_masses(self, parts: Sequence[frozenset[str]]) -> dict[Modality, MassFigures]:
-        def measured(modality: Modality, transferred: Sequence[Judged]) -> MassFigures:
-            judged = self.masses[modality, modality]
-            return measure_masses(judged, parts, protocol=PROTOCOL, seed=SEED, transferred=transferred)
-
-        return {"CT": measured("CT", self.masses["CT", "MR"]), "MR": measured("MR", [])}
+        return {
+            modality: measure_masses(
+                self.masses[modality, modality],
+                parts,
+                protocol=PROTOCOL,
+                seed=SEED,
+                fitted=self.fitted[modality],
+                transferred=self.masses["CT", "MR"] if modality == "CT" else (),
+            )
+            for modality in _JUDGED
+        }
 
 
 class DemoModelBuilder:

@@ -15,7 +15,7 @@ from operators.heads.linear import Linear
 from operators.heads.segmentation import above, cell_evidence
 from operators.heads.segments import without_specks
 from trainer.datasets import Scan
-from trainer.encoded_scans import EncodedScan, only, without
+from trainer.encoded_scans import EncodedScan
 from trainer.evaluation import ByPatient, dice, mean_with_interval, paired_difference
 from trainer.head_training import fit_calibration, fit_presence
 from trainer.labels import token_fraction
@@ -96,17 +96,20 @@ def slices_with_mass(scan: Scan, tokens: Geometry) -> NDArray[np.bool_]:
     return np.asarray(token_fraction(scan.mass, tokens).max(axis=1) >= 0.5)
 
 
-def judge_masses(
-    scans: Sequence[EncodedScan], held_out: frozenset[str], *, modality: str, judged_on: str, seed: int
-) -> list[Judged]:
-    """Heads fitted on the scans of *modality* without the patients *held_out*, asked about theirs of *judged_on*."""
-    fitted = [encoded for encoded in without(scans, held_out) if encoded.scan.modality == modality]
-    asked = [encoded for encoded in only(scans, held_out) if encoded.scan.modality == judged_on]
-    linear, of_slices = fit_mass(fitted, seed=seed), fit_slices_with_mass(fitted)
-    return [
-        Judged(encoded.scan, cell_evidence(encoded.features, linear, 1)[0], of_slices(encoded.features.cls)[:, 0])
-        for encoded in asked
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadOut:
+    """The heads of one modality."""
+
+    of_tokens: Linear
+    of_slices: Linear
+
+    def judge(self, encoded: EncodedScan) -> Judged:
+        features = encoded.features
+        return Judged(encoded.scan, cell_evidence(features, self.of_tokens, 1)[0], self.of_slices(features.cls)[:, 0])
+
+
+def fit_read_out(scans: Sequence[EncodedScan], *, seed: int) -> ReadOut:
+    return ReadOut(fit_mass(scans, seed=seed), fit_slices_with_mass(scans))
 
 
 def measure_masses(
@@ -115,10 +118,12 @@ def measure_masses(
     *,
     protocol: str,
     seed: int,
+    fitted: Sequence[Judged],
     transferred: Sequence[Judged],
 ) -> MassFigures:
-    """Every figure is of patients that neither head nor encoder saw.
+    """Every figure is of patients that neither head nor encoder saw, but for the one of those that they were fitted on.
 
+    fitted : by the heads that were fitted on them
     transferred : scans of MR that a head for CT judged
     """
     overlaps = {
@@ -130,6 +135,7 @@ def measure_masses(
         "slice_auc": _slice_aucs(judged, _token_scores),
         "lesion_dice": _nested_dice(overlaps, folds),
         "slice_auc_from_cls": _slice_aucs(judged, _cls_scores),
+        "lesion_dice_of_the_fitted": _dice_by_patient(fitted, _best_threshold(overlaps, frozenset())),
     }
     if transferred:
         by_patient["slice_auc_on_mr"] = _slice_aucs(transferred, _token_scores)
@@ -217,6 +223,14 @@ def _nested_dice(overlaps: Mapping[float, ByPatient], folds: Sequence[frozenset[
         chosen = overlaps[_best_threshold(overlaps, fold)]
         values |= {patient: value for patient, value in chosen.items() if patient in fold}
     return values
+
+
+def _dice_by_patient(judged: Sequence[Judged], threshold: float) -> dict[str, float]:
+    """A patient that several heads were fitted on counts with the mean."""
+    values: dict[str, list[float]] = {}
+    for scan in judged:
+        values.setdefault(scan.scan.patient, []).append(scan.lesion_dice(threshold))
+    return {patient: float(np.mean(found)) for patient, found in values.items()}
 
 
 def _best_threshold(overlaps: Mapping[float, ByPatient], left_out: frozenset[str]) -> float:

@@ -9,8 +9,8 @@ from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from trainer.datasets import Scan
-from trainer.encoded_scans import EncodedScan
-from trainer.soft_tissue_mass import MassFigures, compare_masses, judge_masses, measure_masses
+from trainer.encoded_scans import EncodedScan, only, without
+from trainer.soft_tissue_mass import Judged, MassFigures, compare_masses, fit_read_out, measure_masses
 
 GRID = Geometry(np.diag([5.0, 1.0, 1.0, 1.0]), (10, 64, 64))
 FOLDS = (frozenset({"a", "c"}), frozenset({"b", "d"}))
@@ -30,11 +30,21 @@ def encoded(patient: str, *, modality: str = "CT", contrast: float = 1.0) -> Enc
     return EncodedScan(scan, FeatureVolume(tokens[:, 0], tokens, GRID.rescaled((10, 16, 16))))
 
 
-def figures(scans: list[EncodedScan]) -> MassFigures:
-    def judged(on: str) -> list:
-        return [j for f in FOLDS for j in judge_masses(scans, f, modality="CT", judged_on=on, seed=0)]
+def judge(
+    scans: list[EncodedScan], fold: frozenset[str], *, judged_on: str = "CT", fitted: bool = False
+) -> list[Judged]:
+    """By heads for CT that were fitted without the patients of *fold*."""
+    shown = [scan for scan in without(scans, fold) if scan.scan.modality == "CT"]
+    asked = shown if fitted else [scan for scan in only(scans, fold) if scan.scan.modality == judged_on]
+    return [*map(fit_read_out(shown, seed=0).judge, asked)]
 
-    return measure_masses(judged("CT"), FOLDS, protocol="p", seed=0, transferred=judged("MR"))
+
+def figures(scans: list[EncodedScan]) -> MassFigures:
+    judged, fitted, transferred = (
+        [found for fold in FOLDS for found in judge(scans, fold, **how)]
+        for how in ({}, {"fitted": True}, {"judged_on": "MR"})
+    )
+    return measure_masses(judged, FOLDS, protocol="p", seed=0, fitted=fitted, transferred=transferred)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +62,29 @@ def test_features_that_tell_the_mass_find_it(scans: list[EncodedScan]) -> None:
     assert min(found.by_patient["lesion_dice"].values()) > 0.85
 
 
+def test_what_a_head_learned_by_heart_shows_in_those_it_was_fitted_on_only(scans: list[EncodedScan]) -> None:
+    """Features that are noise but for a patient's own code can be told apart where they were shown, nowhere else."""
+    rng = np.random.default_rng(0)
+
+    def coded(encoded: EncodedScan) -> EncodedScan:
+        codes = rng.normal(size=(16, 1))
+        covered = encoded.features.tokens[..., 1:2] > 2.5
+        tokens = np.where(covered, 5.0 * codes.T, 0.0) + rng.normal(size=(*covered.shape[:2], 16))
+        features = encoded.features
+        return EncodedScan(encoded.scan, FeatureVolume(features.cls, tokens.astype(np.float32), features.geometry))
+
+    found = figures([coded(scan) for scan in scans])
+    assert min(found.by_patient["lesion_dice_of_the_fitted"].values()) > 0.8
+    assert np.mean(list(found.by_patient["lesion_dice"].values())) < 0.6
+
+
 def test_the_judged_patients_own_mask_changes_nothing_of_the_judgement(scans: list[EncodedScan]) -> None:
     def with_another_mask(encoded: EncodedScan) -> EncodedScan:
         mass = Volume(np.roll(encoded.scan.mass.array, (2, 20), (0, 2)), GRID)
         return EncodedScan(replace(encoded.scan, mass=mass), encoded.features)
 
     shifted = [with_another_mask(scan) if scan.scan.patient in FOLDS[0] else scan for scan in scans]
-    for before, after in zip(
-        *(judge_masses(part, FOLDS[0], modality="CT", judged_on="CT", seed=0) for part in (scans, shifted)), strict=True
-    ):
+    for before, after in zip(*(judge(part, FOLDS[0]) for part in (scans, shifted)), strict=True):
         np.testing.assert_array_equal(before.evidence.array, after.evidence.array)
         np.testing.assert_array_equal(before.slice_evidence, after.slice_evidence)
     assert figures(shifted).measured != figures(scans).measured
