@@ -176,7 +176,8 @@ class _Run:
                     tell(self.listeners, before + done, stage.name, figures | {"crops_rejected": rejected})
                 if done % run.probe_every == 0 or done == stage.steps:
                     tell(self.listeners, before + done, stage.name, self._probe(learner, config))
-                stopping = bool(sum_over_ranks(torch.tensor(float(self.stop.is_set()), device=processes.device)))
+                # On the host: to ask a GPU would be to wait until the step is done.
+                stopping = bool(sum_over_ranks(torch.tensor(float(self.stop.is_set()))))
                 if result.finite and (stopping or done == stage.steps or done % run.checkpoint_every == 0):
                     place = CheckpointRecord(
                         stage=index, step=done, total=before + done, world=processes.world, config=self.config
