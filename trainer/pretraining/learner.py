@@ -71,9 +71,11 @@ class Learner:
 
     def _clip(self) -> Tensor:
         """Encoder and heads are clipped each by itself, as in DINOv2; their joined norm."""
-        norms = [
-            nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip) for part in self.model.student.children()
+        # A head whose loss has no weight has no gradients; torch would tell their norm on the CPU.
+        learning = [
+            part for part in self.model.student.children() if any(p.grad is not None for p in part.parameters())
         ]
+        norms = [nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip) for part in learning]
         whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(whole))
         return norm
