@@ -51,6 +51,7 @@ class Batches:
         device: torch.device,
         augment: Augmentation | None = None,
     ) -> None:
+        self._device = device
         self._make = partial(make_crops, config=config, augment=augment, device=device)
         self._samples, self._seed, self._step = samples, seed, first_step
         self._ready: queue.Queue[Batch | Exception] = queue.Queue(AHEAD)
@@ -76,6 +77,9 @@ class Batches:
 
     def _work(self) -> None:
         try:
+            if self._device.type == "cuda":
+                # A new thread begins at GPU 0, and would open it in every process to pin memory.
+                torch.cuda.set_device(self._device)
             while not self._closed.is_set():
                 crops = self._make(next(self._samples), generator=np.random.default_rng((*self._seed, self._step)))
                 self._ready.put(Batch(crops, self._samples.state()))

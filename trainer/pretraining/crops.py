@@ -18,6 +18,7 @@ from trainer.pretraining.crop_boxes import CropBox, draw_filled_box, flip_someti
 from trainer.pretraining.masking import BlockPrior, UniformPrior, anatomy_prior, draw_masks
 from trainer.pretraining.resampling import resample_each, resample_together, stack_slices
 from trainer.pretraining.samples import SliceSample
+from trainer.pretraining.transfer import to_device
 
 NUM_GLOBAL = 2
 STD_EPS = 1e-6
@@ -67,11 +68,11 @@ class CropBatch:
     def to(self, device: torch.device) -> "CropBatch":
         return replace(
             self,
-            global_crops=self.global_crops.to(device, non_blocking=True),
-            local_crops=self.local_crops.to(device, non_blocking=True),
-            masks=self.masks.to(device, non_blocking=True),
-            mask_indices=self.mask_indices.to(device, non_blocking=True),
-            mask_weights=self.mask_weights.to(device, non_blocking=True),
+            global_crops=to_device(self.global_crops, device),
+            local_crops=to_device(self.local_crops, device),
+            masks=to_device(self.masks, device),
+            mask_indices=to_device(self.mask_indices, device),
+            mask_weights=to_device(self.mask_weights, device),
         )
 
 
@@ -121,7 +122,7 @@ def render_crops(
     """The planned crops; *augment* comes before the z-score, which takes each crop as an image of its own."""
     device = device or torch.device("cpu")
     slices = [torch.from_numpy(sample.pixels) for sample in samples]
-    stacked = None if device.type == "cpu" else stack_slices(slices).to(device, non_blocking=True)
+    stacked = None if device.type == "cpu" else to_device(stack_slices(slices), device)
 
     def render(views: tuple[tuple[CropBox, ...], ...], size: int) -> Tensor:
         crops = torch.empty(len(views), len(samples), 1, size, size, device=device)
@@ -135,9 +136,9 @@ def render_crops(
     return CropBatch(
         render(plan.global_boxes, settings.global_size),
         render(plan.local_boxes, settings.local_size),
-        masks.to(device, non_blocking=True),
-        masks.flatten().nonzero().flatten().to(device, non_blocking=True),
-        weights[:, None].expand_as(masks)[masks].to(device, non_blocking=True),
+        to_device(masks, device),
+        to_device(masks.flatten().nonzero().flatten(), device),
+        to_device(weights[:, None].expand_as(masks)[masks], device),
         plan.tried,
         plan.rejected,
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.pretraining.crop_boxes import CropBox
+from trainer.pretraining.transfer import to_device
 
 
 def resample_each(slices: Sequence[Tensor], boxes: Sequence[CropBox], size: int) -> Tensor:
@@ -28,7 +29,7 @@ def resample_together(slices: Tensor, boxes: Sequence[CropBox], size: int) -> Te
     _, height, width = slices.shape
     places = torch.tensor([[box.top, box.height, box.left, box.width] for box in boxes], dtype=torch.float32)
     flipped = torch.tensor([box.flipped for box in boxes])
-    places, flipped = (host.to(slices.device, non_blocking=True) for host in (places, flipped))
+    places, flipped = (to_device(host, slices.device) for host in (places, flipped))
     rows = _weights(places[:, 0], places[:, 1], size=size, extent=height)
     columns = _weights(places[:, 2], places[:, 3], size=size, extent=width)
     columns = torch.where(flipped[:, None, None], columns.flip(1), columns)

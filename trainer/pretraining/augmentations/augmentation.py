@@ -21,6 +21,7 @@ from trainer.pretraining.augmentations.resolution import coarsen
 from trainer.pretraining.augmentations.windows import clamp_to_windows
 from trainer.pretraining.config import AugmentationSettings
 from trainer.pretraining.samples import SliceSample
+from trainer.pretraining.transfer import to_device
 
 Change = Callable[[Tensor], Tensor]
 
@@ -73,7 +74,7 @@ class _Draw:
         return self.on_device(torch.from_numpy(values.astype(np.float32)))
 
     def on_device(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._device, non_blocking=True)
+        return to_device(tensor, self._device)
 
 
 def _place(draw: _Draw, settings: AugmentationSettings, crops: Tensor) -> Tensor:
