@@ -46,17 +46,17 @@ def run_here(config: Path, out: Path) -> int:
     """Its exit code."""
     from trainer.pretraining.shards import DamagedShardError
 
-    with join_processes() as processes:
-        try:
+    try:
+        with join_processes() as processes:
             ending = train_and_tell(read_config(config), out, processes)
-        except (ValueError, FileNotFoundError) as error:
-            return _complain(error, SETTINGS)
-        except DamagedShardError as error:
-            return _complain(error, DATA)
-        except CheckpointError as error:
-            return _complain(error, RESOURCES)
-        except DivergedError as error:
-            return _complain(error, DIVERGED)
+    except (ValueError, FileNotFoundError) as error:
+        return _complain(error, SETTINGS)
+    except DamagedShardError as error:
+        return _complain(error, DATA)
+    except CheckpointError as error:
+        return _complain(error, RESOURCES)
+    except DivergedError as error:
+        return _complain(error, DIVERGED)
     return STOPPED if ending is Ending.STOPPED else 0
 
 

@@ -28,12 +28,14 @@ class Processes:
 
 
 @contextmanager
-def join_processes() -> Iterator[Processes]:
+def join_processes(*, on_gpu: bool | None = None) -> Iterator[Processes]:
     """Those that torchrun started, one for each GPU or on the CPU; this one alone where torchrun did not start it.
 
     A single process is a group of one: checkpoints and losses need no second way to work.
+
+    on_gpu : None takes a GPU where there is one
     """
-    on_gpu = torch.cuda.is_available()
+    on_gpu = torch.cuda.is_available() if on_gpu is None else on_gpu
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)
@@ -42,10 +44,16 @@ def join_processes() -> Iterator[Processes]:
         distributed.init_process_group(backend)
     else:
         distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+    world = distributed.get_world_size()
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), device)
-    finally:
-        distributed.destroy_process_group()
+        yield Processes(distributed.get_rank(), world, device)
+    except BaseException:
+        # NCCL takes a group apart together with the others. They may be waiting for this process elsewhere, and go on
+        # waiting until it has ended and torchrun ends them.
+        if world == 1:
+            distributed.destroy_process_group()
+        raise
+    distributed.destroy_process_group()
 
 
 def shard(model: StudentTeacher, processes: Processes, *, half_precision: bool) -> None:

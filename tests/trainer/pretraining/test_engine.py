@@ -25,7 +25,7 @@ from trainer.pretraining.samples import SliceSample
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Processes]:
     torch.set_num_threads(1)
-    with join_processes() as processes:
+    with join_processes(on_gpu=False) as processes:
         yield processes
 
 

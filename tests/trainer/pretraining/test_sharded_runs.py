@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed
 import torch.multiprocessing
 from torch.distributed.tensor import DTensor
 from torch.multiprocessing.spawn import ProcessExitedException
@@ -54,9 +55,16 @@ def join(rank: int, port: int) -> None:
     os.environ.update({name: str(value) for name, value in given.items()})
 
 
+def fail(rank: int, port: int) -> None:
+    join(rank, port)
+    with pytest.raises(ZeroDivisionError), join_processes(on_gpu=False):
+        raise ZeroDivisionError
+    assert torch.distributed.is_initialized()
+
+
 def work(rank: int, port: int, out: str) -> None:
     join(rank, port)
-    with join_processes() as processes:
+    with join_processes(on_gpu=False) as processes:
         state, norms = three_steps(processes)
         if processes.leads:
             np.savez(Path(out) / "state.npz", norms=norms, **state)
@@ -73,7 +81,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Processes]:
     torch.set_num_threads(1)
-    with join_processes() as processes:
+    with join_processes(on_gpu=False) as processes:
         yield processes
 
 
@@ -118,3 +126,7 @@ def test_a_process_that_dies_ends_the_run_and_leaves_a_whole_checkpoint(sharded:
     assert record is not None
     assert record.total == 6
     assert pretrain(run_config(), sharded / "cut", memory_data(), alone) is Ending.FINISHED
+
+
+def test_a_process_that_fails_does_not_wait_for_the_others_to_take_the_group_apart() -> None:
+    torch.multiprocessing.spawn(fail, args=(free_port(),), nprocs=RANKS)

@@ -23,7 +23,7 @@ from trainer.pretraining.teacher_export import export_teacher
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     out = tmp_path_factory.mktemp("run")
-    with join_processes() as processes:
+    with join_processes(on_gpu=False) as processes:
         data = memory_data(validation=labelled_slices())
         pretrain(run_config(), out, data, processes, [JsonLines(out, last_step=0)])
         yield out
