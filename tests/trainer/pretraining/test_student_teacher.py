@@ -1,9 +1,12 @@
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.snapshot import read_snapshot
@@ -180,3 +183,33 @@ def test_the_teacher_becomes_a_snapshot_that_the_application_reads(tmp_path: Pat
     with torch.inference_mode():
         expected = model.teacher.encoder(images)
         torch.testing.assert_close(read.forward_features(images), expected, atol=0.02, rtol=0)  # type: ignore[operator]
+
+
+class Waits(TorchDispatchMode):
+    """Names what a GPU would have to answer before the host goes on."""
+
+    ASKING = ("_local_scalar_dense", "nonzero", "masked_select", "equal")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        by_mask = name in ("index", "index_put", "index_put_") and any(
+            isinstance(index, Tensor) and index.dtype is torch.bool for index in args[1]
+        )
+        if by_mask or name in self.ASKING:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_losses_and_gradients_ask_a_device_for_nothing() -> None:
+    config = tiny_config(run={"drop_path": 0.3})
+    model, batch, step = StudentTeacher(config), batch_for(config), step_of(config)
+    with Waits() as waits:
+        model.judge(batch, step).losses["total"].backward()  # type: ignore[no-untyped-call]
+    assert waits.found == []
+    with waits:
+        batch.masks[batch.masks]
+    assert waits.found != []
