@@ -4,13 +4,16 @@
 
 The rival states DINOv2's step again, plainly: one forward pass for each crop, drop path that computes what it drops,
 scores of every patch, an optimiser and a teacher that go parameter by parameter. Ours and the rival's take turns on the
-same batch and the same weights. The rows of a GPU need one.
+same batch and the same weights. The rows of a GPU need one, and are of whole steps: shards are read and crops made.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -20,19 +23,27 @@ from torch.nn import functional
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
-from benchmarks.side_by_side import Row, compare, row, seconds, write_rows  # noqa: E402
+from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from slice_cases import body_slice  # noqa: E402
 from trainer.pretraining.config import PretrainingConfig, read_config  # noqa: E402
 from trainer.pretraining.crops import CropBatch, make_crops  # noqa: E402
+from trainer.pretraining.engine import pretrain  # noqa: E402
+from trainer.pretraining.ingest.shard_writer import PART, ShardWriter  # noqa: E402
 from trainer.pretraining.learner import Learner  # noqa: E402
+from trainer.pretraining.metrics_log import Metrics  # noqa: E402
 from trainer.pretraining.processes import Processes, join_processes  # noqa: E402
 from trainer.pretraining.schedules import StepSettings, build_schedules  # noqa: E402
+from trainer.pretraining.shard_data import open_shards  # noqa: E402
 from trainer.pretraining.stochastic_depth import StochasticDepthBlock  # noqa: E402
 from trainer.pretraining.throughput import peak_operations, step_operations  # noqa: E402
 
 CONFIGS = TESTS.parent / "trainer" / "pretraining" / "configs"
 STEP = 50
 GPU_STEPS = 20
+FOR_EVER = 1_000_000
+SHARDS, SHARD_SLICES = 4, 128
+LEAST_SHARE = 1e-4
+"""What the bench file can hold."""
 
 
 def main() -> None:
@@ -145,33 +156,71 @@ def _koleo(cls: Tensor) -> Tensor:
     return -functional.pairwise_distance(rows, rows[nearest]).add(1e-8).log().mean()
 
 
+class _Measured(Exception):
+    """Ends a run that has told what was asked of it."""
+
+
+class _SecondReport:
+    """The figures after the first GPU_STEPS steps, which set up what a run sets up once; ends the run with them."""
+
+    def __init__(self) -> None:
+        self.reports: list[Metrics] = []
+
+    def hear(self, step: int, stage: str, metrics: Metrics) -> None:
+        self.reports.append(metrics)
+        if len(self.reports) == 2:
+            raise _Measured
+
+
+def _whole_steps(config: PretrainingConfig, processes: Processes) -> Metrics:
+    """What a run tells of its steps, shards read and crops made beside them, nothing saved or probed.
+
+    config : with one stage
+    """
+    report = _SecondReport()
+    with TemporaryDirectory() as folder:
+        _write_shards(Path(folder))
+        told = config.model_dump()
+        told["data"] |= {"shards": f"{folder}/train/*.tar", "validation_shards": None}
+        told["run"] |= {"log_every": GPU_STEPS, "probe_every": FOR_EVER, "checkpoint_every": FOR_EVER}
+        config = PretrainingConfig.model_validate(told)
+        with suppress(_Measured):
+            pretrain(config, Path(folder) / "run", open_shards(config), processes, [report])
+    return report.reports[1]
+
+
+def _write_shards(folder: Path) -> None:
+    for shard in range(SHARDS):
+        with ShardWriter(folder, "train", f"s{shard}", shard_bytes=2**30) as writer:
+            for number in range(SHARD_SLICES):
+                body = body_slice((512, 512), centre=(256, 256), radii=(160, 200), seed=number)
+                writer.write(replace(body, key=f"{shard}-{number}"))
+        name = writer.records[0].name
+        (folder / f"{name}{PART}").rename(folder / name)
+
+
 def _gpu_rows(processes: Processes) -> Iterator[Row]:
     """ViT-L at both stages: seconds of a step beside those that the GPU's peak allows, so the ratio is the MFU."""
     config = read_config(CONFIGS / "curia2_l.toml")
-    peak = peak_operations(processes.device)
+    device, peak = torch.cuda.get_device_name(processes.device), peak_operations(processes.device)
     for stage in config.stages:
-        at_stage = config.at_stage(stage)
-        learner = Learner(at_stage, processes)
-        settings = build_schedules(at_stage, stage, global_batch_size=config.data.batch_size).at(STEP)
-        batch = _batch(at_stage, processes.device)
-        step = _ours(learner, batch, settings)
-        step(), step()
-
-        def steps(step: Callable[[], object] = step) -> None:
-            for _ in range(GPU_STEPS):
-                step()
-            torch.cuda.synchronize()
-
-        spent = seconds(steps) / GPU_STEPS
+        torch.cuda.reset_peak_memory_stats(processes.device)
+        figures = _whole_steps(config.model_copy(update={"stages": (stage,)}), processes)
+        size, slices = stage.global_size, config.data.batch_size
+        memory = torch.cuda.max_memory_allocated(processes.device) / 2**30
+        detail = f"mean of {GPU_STEPS} steps of a run, reading and multi-crop included, {memory:.0f} GiB at most"
         if peak is not None:
             yield row(
-                f"pre-training step, ViT-L, {at_stage.crops.global_size} px, {config.data.batch_size} slices",
-                spent,
+                f"pre-training step, ViT-L, {size} px, {slices} slices",
+                slices / figures["images_per_second"],
                 "the GPU's bf16 peak",
-                step_operations(at_stage) * config.data.batch_size / peak,
-                detail=f"mean of {GPU_STEPS} steps, crops made before; the ratio is the MFU",
-                device=torch.cuda.get_device_name(processes.device),
+                step_operations(config.at_stage(stage)) * slices / peak,
+                detail=f"{detail}; the ratio is the MFU",
+                device=device,
             )
+        waited = max(figures["data_wait"], LEAST_SHARE)
+        name = f"share of time spent waiting for crops, ViT-L, {size} px"
+        yield row(name, waited, "the goal", 0.05, detail=detail, unit="of the time", device=device)
 
 
 if __name__ == "__main__":
