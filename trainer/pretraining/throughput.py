@@ -47,7 +47,13 @@ def peak_operations(device: torch.device) -> float | None:
     """Per second; None where the device is not in the table."""
     if device.type != "cuda":
         return None
-    name = torch.cuda.get_device_name(device)
+    return named_peak(torch.cuda.get_device_name(device))
+
+
+def named_peak(name: str) -> float | None:
+    """By the name that CUDA tells. The PCIe and NVL parts of the same numbers are slower, and not in the table."""
+    if "PCIe" in name or "NVL" in name:
+        return None
     return next((peak for part, peak in PEAK_BF16.items() if part in name), None)
 
 

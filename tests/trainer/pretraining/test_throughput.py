@@ -10,7 +10,7 @@ from slice_cases import tiny_config
 from trainer.pretraining.crops import make_crops
 from trainer.pretraining.schedules import build_schedules
 from trainer.pretraining.student_teacher import StudentTeacher
-from trainer.pretraining.throughput import Stopwatch, encoder_operations, step_operations
+from trainer.pretraining.throughput import Stopwatch, encoder_operations, named_peak, step_operations
 
 
 def test_an_image_costs_what_torch_counts() -> None:
@@ -44,3 +44,10 @@ def test_waiting_is_told_as_a_share() -> None:
     assert 0.0 < report["data_wait"] <= 1.0
     assert "mfu" not in report
     assert watch.report(world=2)["images_per_second"] == 0.0
+
+
+def test_the_peak_is_known_of_sxm_parts_alone() -> None:
+    assert named_peak("NVIDIA H100 80GB HBM3") == 989e12
+    assert named_peak("NVIDIA A100-SXM4-80GB") == 312e12
+    for other in ("NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA L4"):
+        assert named_peak(other) is None
