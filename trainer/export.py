@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def write_snapshot(
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     _write_json(folder / "config.json", _config_record(config, dtype))
     _write_json(folder / "preprocessor_config.json", _processor_record(settings))
+    # safetensors makes files for their owner alone; Orthanc's user has to read them too.
+    shutil.copymode(folder / "config.json", folder / WEIGHTS)
     return _sha256(folder / WEIGHTS)
 
 
@@ -49,6 +52,7 @@ def write_head(record: BaseModel, labels: Sequence[Label], linear: Linear, folde
     # safetensors writes memory as it lies; scikit-learn hands out Fortran order at times.
     arrays = {"weight": np.ascontiguousarray(linear.weight), "bias": np.ascontiguousarray(linear.bias)}
     save_arrays(arrays, folder / "model.safetensors")
+    shutil.copymode(folder / "head.toml", folder / "model.safetensors")
 
 
 def write_model_file(record: Mapping[str, object], folder: Path) -> None:
