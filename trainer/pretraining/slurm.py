@@ -1,15 +1,27 @@
 """A run as a Slurm job through submitit; the job runs torchrun's environment itself, one task for each GPU."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 
 def submit(config: Path, out: Path, *, nodes: int, gpus: int, hours: int) -> str:
-    """The job's number. A job that is preempted or out of time is queued again and goes on from its checkpoint."""
+    """The job's number. A job that is preempted or out of time is queued again and goes on from its checkpoint.
+
+    Raises
+    ------
+    ValueError
+        Without Slurm's commands; submitit would start the processes here instead, and say nothing.
+    """
     import submitit
 
-    executor = submitit.AutoExecutor(folder=out / "slurm")
+    missing = [command for command in ("sbatch", "srun") if shutil.which(command) is None]
+    if missing:
+        raise ValueError(
+            f"--slurm: found no {' and no '.join(missing)}; submit where Slurm is, or start it by torchrun"
+        )
+    executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
     executor.update_parameters(
         nodes=nodes,
         tasks_per_node=gpus,
