@@ -13,16 +13,16 @@ from trainer.pretraining.samples import SliceSample
 
 SLICES = 16
 
+LOW = {"name": "low", "steps": 6, "global_size": 16, "local_size": 8}
+HIGH = {"name": "high", "steps": 4, "global_size": 32, "local_size": 16, "lr_factor": 0.5}
+
 
 def run_config(**tables: Any) -> PretrainingConfig:
     """Two stages of 6 and 4 steps, the second at twice the resolution."""
     small: dict[str, Any] = {
         "data": {"shards": "none", "batch_size": 4},
         "crops": {"num_local": 1},
-        "stages": [
-            {"name": "low", "steps": 6, "global_size": 16, "local_size": 8},
-            {"name": "high", "steps": 4, "global_size": 32, "local_size": 16, "lr_factor": 0.5},
-        ],
+        "stages": [LOW, HIGH],
         "run": {"precision": "fp32", "checkpoint_every": 2, "log_every": 1, "drop_path": 0.2},
         "optimiser": {"warmup": 0.0, "lr": 1e-2},
     }

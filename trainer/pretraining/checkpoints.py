@@ -58,6 +58,9 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
         self._rank = distributed.get_rank()
+        if self._rank == 0:
+            for left in folder.glob(f"step-*{PARTIAL}"):
+                shutil.rmtree(left)
         # Of its own: in the training's group, what the writing thread sends would be taken for the training's.
         self._group = distributed.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")

@@ -253,6 +253,8 @@ def _check_same(kept: PretrainingConfig, given: PretrainingConfig) -> None:
 def _flat(record: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in record.items():
+        if name == "stages" and isinstance(value, tuple):
+            value = {str(number): stage for number, stage in enumerate(value, start=1)}
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
 

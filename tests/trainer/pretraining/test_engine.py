@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pretraining_runs import MemoryBatches, labelled_slices, memory_data, run_config
+from pretraining_runs import HIGH, LOW, MemoryBatches, labelled_slices, memory_data, run_config
 from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_model
@@ -114,6 +114,10 @@ def test_the_next_stage_begins_with_the_interpolated_position_table(alone: Proce
 def test_other_settings_are_refused(whole_run: Path, alone: Processes) -> None:
     with pytest.raises(ValueError, match=r"optimiser.lr was 0.01, is 0.02"):
         train(run_config(optimiser={"lr": 2e-2}), whole_run, alone)
+    with pytest.raises(ValueError, match=r"other settings: stages.1.steps was 6, is 7. Choose"):
+        train(run_config(stages=[{**LOW, "steps": 7}, HIGH]), whole_run, alone)
+    with pytest.raises(ValueError, match=r"stages.1.name was low, is high; .*stages.2.name was high, is low"):
+        train(run_config(stages=[HIGH, LOW]), whole_run, alone)
 
 
 def poison(crops: Tensor, samples: Sequence[SliceSample], rng: np.random.Generator) -> Tensor:
@@ -150,7 +154,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(alone: Pr
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "checkpoints").glob("*.partial"))
+    (tmp_path / "checkpoints/step-000000007.partial").mkdir()  # As a run leaves it that is killed.
     assert train(config, tmp_path, alone) is Ending.FINISHED
+    assert not list((tmp_path / "checkpoints").glob("*.partial"))
 
 
 def test_data_that_ends_is_an_error(alone: Processes, tmp_path: Path) -> None:
