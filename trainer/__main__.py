@@ -97,7 +97,7 @@ def ablate(
 
     try:
         run_cells(config, shards=shards, data=data, out=out, docs=docs, budget=budget, seeds=seeds, tell=typer.echo)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
 
@@ -112,6 +112,7 @@ def masks(
     from trainer.pretraining.mask_picture import draw_mask_picture
 
     draw_mask_picture(out, num_draws=draws)
+    typer.echo(out)
 
 
 if __name__ == "__main__":

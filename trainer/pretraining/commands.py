@@ -1,9 +1,10 @@
 """``python -m trainer pretrain``, ``export`` and ``plot``.
 
-Exit codes of a run: 0 finished, 2 settings, 4 too many damaged shards, 6 a checkpoint could not be written or read,
-7 diverged, 75 stopped by SIGTERM after a checkpoint (the same command goes on).
+Exit codes of a run: 0 finished, 2 settings, 4 too many damaged shards, 6 a checkpoint could not be written or read, or
+the disk took nothing more, 7 diverged, 75 stopped by SIGTERM after a checkpoint (the same command goes on).
 """
 
+import logging
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Annotated
 import torch
 import typer
 
-from trainer.pretraining.checkpoints import CheckpointError
+from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig, read_config
-from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
-from trainer.pretraining.metrics_log import JsonLines, Listener
+from trainer.pretraining.engine import CHECKPOINTS, DivergedError, Ending, last_record, pretrain
+from trainer.pretraining.metrics_log import METRICS, JsonLines, Listener
+from trainer.pretraining.probes import split_by_patient
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.slurm import submit
 from trainer.pretraining.teacher_export import export_teacher
 
 SETTINGS, DATA, RESOURCES, DIVERGED, STOPPED = 2, 4, 6, 7, 75
+
+_log = logging.getLogger(__name__)
 
 Run = Annotated[Path, typer.Argument(help="Folder of a run.", exists=True, file_okay=False)]
 
@@ -37,7 +41,11 @@ def pretrain_command(
 ) -> None:
     """Train the encoder on slices without labels: one process, or started by torchrun."""
     if slurm:
-        typer.echo(submit(config, out, nodes=nodes, gpus=gpus, hours=hours))
+        try:
+            read_config(config)
+            typer.echo(submit(config, out, nodes=nodes, gpus=gpus, hours=hours))
+        except (ValueError, FileNotFoundError) as error:
+            raise typer.Exit(_complain(error, SETTINGS)) from error
         return
     raise typer.Exit(run_here(config, out))
 
@@ -57,6 +65,8 @@ def run_here(config: Path, out: Path) -> int:
         return _complain(error, RESOURCES)
     except DivergedError as error:
         return _complain(error, DIVERGED)
+    except OSError as error:
+        return _complain(OSError(_disk_trouble(error, out)), RESOURCES)
     return STOPPED if ending is Ending.STOPPED else 0
 
 
@@ -81,7 +91,15 @@ def plot_command(
     # Only this command draws; the others run where matplotlib is not installed.
     from trainer.pretraining.plot import draw_runs
 
-    draw_runs(runs, out)
+    for run in runs:
+        if not (run / METRICS).exists():
+            reason = f"{run}: expected a run's {METRICS}, found none; name the folder that `pretrain --out` was given"
+            raise typer.Exit(_complain(ValueError(reason), SETTINGS))
+    try:
+        draw_runs(runs, out)
+    except (ValueError, OSError) as error:
+        raise typer.Exit(_complain(ValueError(f"--out {out}: {error}"), SETTINGS)) from error
+    typer.echo(out)
 
 
 def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -> Ending:
@@ -102,7 +120,24 @@ def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -
                 stack.enter_context(tensorboard(out, last_step=last_step)),
                 stack.enter_context(progress_bar(steps, last_step=last_step)),
             ]
-        return pretrain(config, out, open_shards(config), processes, listeners)
+        data = open_shards(config)
+        if processes.leads and config.data.validation_shards is not None and not split_by_patient(data.validation):
+            _log.warning(
+                "data.validation_shards: %s holds %d slices, but not two body regions or two modalities of several "
+                "patients; k-NN and linear probe are left out",
+                config.data.validation_shards,
+                len(data.validation),
+            )
+        return pretrain(config, out, data, processes, listeners)
+
+
+def _disk_trouble(error: OSError, out: Path) -> str:
+    found = find_checkpoints(out / CHECKPOINTS)
+    return (
+        f"{out}: the run cannot go on ({error}); "
+        f"{f'the last whole checkpoint is {found[-1].name}' if found else 'there is no checkpoint yet'}. "
+        "Where the disk is full, make room; then start the same command again"
+    )
 
 
 def _complain(error: Exception, code: int) -> int:

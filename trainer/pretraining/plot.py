@@ -27,8 +27,7 @@ def draw_runs(runs: Sequence[Path], out: Path) -> None:
         for run in runs:
             _draw_curves(axis, run, prefixes, named=len(runs) > 1)
         axis.set(title=title, xlabel="step")
-        if axis.has_data():
-            axis.legend(fontsize="x-small")
+        _name_curves(axis)
     if len(runs) > 1:
         _draw_scaling(axes[-1], runs)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -51,5 +50,11 @@ def _draw_scaling(axis: Any, runs: Sequence[Path]) -> None:
             size = 12 * encoder.num_hidden_layers * encoder.hidden_size**2
             axis.plot(size / 1e6, probed[-1], "o", label=run.name)
     axis.set(title="Scaling", xlabel="million parameters in blocks", ylabel="knn/region", xscale="log")
+    _name_curves(axis)
+
+
+def _name_curves(axis: Any) -> None:
     if axis.has_data():
         axis.legend(fontsize="x-small")
+    else:
+        axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center")
