@@ -9,7 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from trainer.pretraining.ingest.batch import IngestSettings
-from trainer.pretraining.ingest.estimate import Estimate, Survey, estimate, survey_folders
+from trainer.pretraining.ingest.estimate import Estimate, Survey, estimate_apart, survey_folders
 from trainer.pretraining.ingest.found_volumes import NiftiRule
 from trainer.pretraining.ingest.ingestion import Batch, Ingestion, open_ingestion
 from trainer.pretraining.ingest.journal import MANIFEST_FILE, STATISTICS_FILE, BatchResult
@@ -41,10 +41,19 @@ def ingest(
     with open_ingestion(settings) as ingestion:
         survey = survey_folders(ingestion.folders_to_do(trees))
         _print_survey(survey, console)
-        _print_estimate(survey, estimate(survey, settings, ingestion.pseudonyms), settings, workers, console)
+        if survey.num_files:
+            expected = estimate_apart(survey, settings, ingestion.pseudonyms)
+            _print_estimate(survey, expected, settings, workers, console)
         counts = _run(ingestion, trees, survey, workers, console)
     _print_counts(counts, console)
     console.print(f"{out / MANIFEST_FILE} lists the shards, {out / STATISTICS_FILE} what they hold.", soft_wrap=True)
+    if "train" not in counts.get("slices", {}):
+        why = (
+            "all patients fell into the validation part; begin another --out with --validation-share 0 if they are few"
+            if "slices" in counts
+            else "no slice was taken, for the reasons above"
+        )
+        console.print(f"There is nothing to train on: {why}.", style="bold red", soft_wrap=True)
 
 
 def parse_nifti_rule(words: str) -> NiftiRule:
@@ -88,12 +97,12 @@ def _print_survey(survey: Survey, console: Console) -> None:
 
 
 def _print_estimate(
-    survey: Survey, expected: Estimate | None, settings: IngestSettings, workers: int, console: Console
+    survey: Survey, expected: Estimate, settings: IngestSettings, workers: int, console: Console
 ) -> None:
-    if expected is None:
-        return
     free = shutil.disk_usage(settings.out).free
     least = "about" if survey.is_whole else "for what was counted, about"
+    if not expected.is_tried:
+        least += ", by the number of files alone,"
     console.print(
         f"Expected: {least} {expected.num_slices:,.0f} slices, {_bytes(expected.num_bytes)} of shards "
         f"({_bytes(free)} are free), {_duration(expected.seconds / workers)} with {workers} workers."

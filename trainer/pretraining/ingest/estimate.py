@@ -3,12 +3,16 @@
 import random
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from operators.errors import UnsupportedPixelDataError
 from trainer.pretraining.ingest.batch import IngestSettings
 from trainer.pretraining.ingest.found_volumes import Refused, find_volumes
 from trainer.pretraining.ingest.pseudonyms import Pseudonyms
+from trainer.pretraining.ingest.reader_messages import silence_readers
 from trainer.pretraining.ingest.shard_writer import encode_pixels
 from trainer.pretraining.ingest.slicing import slices_of_volume
 from trainer.pretraining.ingest.sources import Folder
@@ -19,6 +23,9 @@ SURVEY_SECONDS = 20.0
 TRIAL_SECONDS = 10.0
 TRIAL_BYTES = 128 * 2**20
 """Larger folders are counted, but not tried."""
+
+FILE_BYTES, FILE_SECONDS = 280e3, 0.02
+"""Of a slice of 512 x 512 (docs/pre-training.md), for the files of folders that were not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,15 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of shards: slices and bytes; seconds for one worker."""
+    """Of shards: slices and bytes; seconds for one worker.
+
+    is_tried : whether some of the input was read for it
+    """
 
     num_slices: float
     num_bytes: float
     seconds: float
+    is_tried: bool = True
 
 
 def survey_folders(folders: Iterable[Folder], *, seconds: float = SURVEY_SECONDS) -> Survey:
@@ -67,6 +78,19 @@ def survey_folders(folders: Iterable[Folder], *, seconds: float = SURVEY_SECONDS
             elif place < NUM_SAMPLES:
                 samples[place] = folder
     return Survey(num_folders, num_files, num_bytes, True, tuple(samples))
+
+
+def estimate_apart(survey: Survey, settings: IngestSettings, pseudonyms: Pseudonyms) -> Estimate:
+    """`estimate` in a process of its own, since a decoder may crash on what it tries; else by the number of files."""
+    tried = None
+    if survey.samples:
+        with ProcessPoolExecutor(1, get_context("spawn"), initializer=silence_readers) as pool:
+            try:
+                tried = pool.submit(estimate, survey, settings, pseudonyms).result()
+            except BrokenProcessPool:
+                pass
+    count = survey.num_files
+    return tried or Estimate(count, count * FILE_BYTES, count * FILE_SECONDS, is_tried=False)
 
 
 def estimate(survey: Survey, settings: IngestSettings, pseudonyms: Pseudonyms) -> Estimate | None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -73,8 +74,12 @@ class Ingestion:
                         tell(claimed.pop(running.pop(future)), result)
             except BrokenProcessPool:
                 return list(claimed.values())
-            except OSError as error:
-                if error.errno == ENOSPC:
+            except (OSError, sqlite3.OperationalError) as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    is_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+                else:
+                    is_full = error.errno == ENOSPC
+                if is_full:
                     message = f"{self.settings.out}: the disk is full; free some and begin again, it goes on from here"
                     raise OSError(message) from error
                 raise

@@ -27,6 +27,24 @@ def test_a_tree_becomes_shards_and_the_command_tells_what_it_takes_and_what_came
     assert len(list((tmp_path / "out").glob("*/*.tar"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("share", "files", "words"),
+    [
+        (1.0, True, "all patients fell into the validation part; begin another --out with --validation-share 0"),
+        (0.0, False, "no slice was taken, for the reasons above"),
+    ],
+)
+def test_shards_that_nothing_can_be_trained_on_are_told(tmp_path: Path, share: float, files: bool, words: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/notes.txt").write_text("no image")
+    if files:
+        save_series(build_datasets(SeriesSpec(shape=(4, 12, 16), slice_spacing=9.0)), tmp_path / "in")
+    folders = ["--input", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["ingest", *folders, "--workers", "1", "--validation-share", str(share)])
+    assert result.exit_code == 0
+    assert f"There is nothing to train on: {words}" in result.output.replace("\n", " ")
+
+
 def test_a_missing_tree_ends_with_its_name(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["ingest", "--input", str(tmp_path / "missing"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1

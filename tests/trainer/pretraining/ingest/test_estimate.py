@@ -5,7 +5,14 @@ import pytest
 
 from phantoms import SeriesSpec, build_datasets, save_series
 from trainer.pretraining.ingest.batch import IngestSettings
-from trainer.pretraining.ingest.estimate import NUM_SAMPLES, estimate, survey_folders
+from trainer.pretraining.ingest.estimate import (
+    FILE_BYTES,
+    NUM_SAMPLES,
+    Estimate,
+    estimate,
+    estimate_apart,
+    survey_folders,
+)
 from trainer.pretraining.ingest.pseudonyms import Pseudonyms
 from trainer.pretraining.ingest.sources import Folder, walk
 
@@ -43,3 +50,25 @@ def test_equal_folders_are_told_exactly(tmp_path: Path) -> None:
 
 def test_nothing_to_try_gives_no_estimate(tmp_path: Path) -> None:
     assert estimate(survey_folders([]), IngestSettings(tmp_path, 0.1, (), 2**20), Pseudonyms(b"k" * 32)) is None
+
+
+def test_a_decoder_that_crashes_leaves_the_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_series(build_datasets(SPEC), tmp_path / "in")
+    settings, pseudonyms = IngestSettings(tmp_path, 0.1, (), 2**20), Pseudonyms(b"k" * 32)
+    survey = survey_folders(walk([tmp_path / "in"]))
+    assert estimate_apart(survey, settings, pseudonyms).is_tried
+    # A new interpreter imports this at its start; what it does there stands for a crash.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and str(args[0]).endswith('.dcm') and os._exit(9))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[4]}")
+    expected = estimate_apart(survey, settings, pseudonyms)
+    assert expected == Estimate(4, 4 * FILE_BYTES, expected.seconds, is_tried=False)
+
+
+def test_folders_too_large_to_try_are_told_by_their_files() -> None:
+    survey = survey_folders(_folders(3, num_bytes=2**30))
+    assert survey.samples == ()
+    expected = estimate_apart(survey, IngestSettings(Path(), 0.1, (), 2**20), Pseudonyms(b"k" * 32))
+    assert (expected.num_slices, expected.is_tried) == (3, False)

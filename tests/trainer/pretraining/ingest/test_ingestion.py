@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pytest
 from phantoms import SeriesSpec, build_datasets, grid_positions, phantom_value, save_series
 from trainer.pretraining.ingest.batch import IngestSettings
 from trainer.pretraining.ingest.ingestion import open_ingestion
-from trainer.pretraining.ingest.journal import JOURNAL_FILE
+from trainer.pretraining.ingest.journal import JOURNAL_FILE, BatchResult, Journal
 from trainer.pretraining.ingest.pseudonyms import KEY_FILE, read_or_make_key
 from trainer.pretraining.samples import SliceSample
 from trainer.pretraining.shards import read_shards
@@ -237,6 +239,29 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
         _ingest(tree, full, batch_bytes=1)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert len(list(full.glob("*/*.tar"))) == 3
+
+    _ingest(tree, full)
+
+    assert _content(full) == _content(out)
+
+
+def test_a_disk_too_full_for_the_journal_is_told_alike(
+    tree: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / KEY_FILE).write_bytes((out / KEY_FILE).read_bytes())
+
+    def record_on_a_full_disk(journal: Journal, result: BatchResult) -> None:
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("CREATE TABLE t (x)")
+            database.execute("PRAGMA max_page_count = 2")
+            database.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "record", record_on_a_full_disk)
+        with pytest.raises(OSError, match="the disk is full; free some and begin again"):
+            _ingest(tree, full, batch_bytes=1)
 
     _ingest(tree, full)
 
