@@ -13,9 +13,9 @@ from typing import Annotated
 import torch
 import typer
 
-from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
+from trainer.pretraining.checkpoints import CheckpointError
 from trainer.pretraining.config import PretrainingConfig, read_config
-from trainer.pretraining.engine import CHECKPOINTS, DivergedError, Ending, last_record, pretrain
+from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
 from trainer.pretraining.metrics_log import METRICS, JsonLines, Listener
 from trainer.pretraining.probes import split_by_patient
 from trainer.pretraining.processes import Processes, join_processes
@@ -66,7 +66,8 @@ def run_here(config: Path, out: Path) -> int:
     except DivergedError as error:
         return _complain(error, DIVERGED)
     except OSError as error:
-        return _complain(OSError(_disk_trouble(error, out)), RESOURCES)
+        message = f"{out}: {error}; make room where the disk is full, and start the same command again: it goes on"
+        return _complain(OSError(message), RESOURCES)
     return STOPPED if ending is Ending.STOPPED else 0
 
 
@@ -129,15 +130,6 @@ def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -
                 len(data.validation),
             )
         return pretrain(config, out, data, processes, listeners)
-
-
-def _disk_trouble(error: OSError, out: Path) -> str:
-    found = find_checkpoints(out / CHECKPOINTS)
-    return (
-        f"{out}: the run cannot go on ({error}); "
-        f"{f'the last whole checkpoint is {found[-1].name}' if found else 'there is no checkpoint yet'}. "
-        "Where the disk is full, make room; then start the same command again"
-    )
 
 
 def _complain(error: Exception, code: int) -> int:

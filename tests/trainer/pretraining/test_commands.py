@@ -1,9 +1,12 @@
 """The commands as one starts them, on shards on disk; what they say when something is amiss."""
 
 import errno
+import shutil
+import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from pretraining_runs import labelled_slices
@@ -59,6 +62,45 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def start(config: Path, out: Path) -> str:
+    """What the run has printed."""
+    result = CliRunner().invoke(app, ["pretrain", "--config", str(config), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def losses(out: Path) -> list[float]:
+    return [row["loss/total"] for row in read_metrics(out) if "loss/total" in row]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_on_shards_goes_on_to_the_bit(config: Path, tmp_path: Path, precision: str) -> None:
+    """With threads that decode, augmentations and drop path; the cut is a lost checkpoint."""
+    config.write_text(config.read_text().replace('"fp32"', f'"{precision}"'))
+    start(config, tmp_path / "run")
+    whole = losses(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints/step-000000004")
+    start(config, tmp_path / "run")
+    assert len(whole) == 4
+    assert losses(tmp_path / "run") == whole
+
+
+def test_half_precision_computes_what_full_precision_does(config: Path, tmp_path: Path) -> None:
+    start(config, tmp_path / "full")
+    config.write_text(config.read_text().replace('"fp32"', '"bf16"'))
+    start(config, tmp_path / "half")
+    assert losses(tmp_path / "half") != losses(tmp_path / "full")
+    assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "full"), rel=0.02)
+
+
+def test_tensorboard_and_the_bar_show_what_the_log_holds(config: Path, tmp_path: Path) -> None:
+    assert "4/4" in start(config, tmp_path / "run")
+    board = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss/total")] == [1, 2, 3, 4]
+    assert [event.value for event in board.Scalars("loss/total")] == pytest.approx(losses(tmp_path / "run"))
+    assert {"images_per_second", "data_wait", "crops_rejected"} <= set(board.Tags()["scalars"])
+
+
 def test_without_validation_patients_a_run_goes_without_probes_and_says_so(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -83,10 +125,13 @@ def test_validation_patients_are_probed_and_nothing_is_said(
 def test_a_disk_that_takes_no_line_of_the_log_ends_the_run_as_a_full_one(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hear = JsonLines.hear
+    hear, first = JsonLines.hear, tmp_path / "run/checkpoints/step-000000002"
 
     def full(log: JsonLines, step: int, stage: str, metrics: dict[str, float]) -> None:
         if step == 4:
+            until = time.monotonic() + 60
+            while not first.exists() and time.monotonic() < until:
+                time.sleep(0.01)
             raise OSError(errno.ENOSPC, "No space left on device")
         hear(log, step, stage, metrics)
 
@@ -95,7 +140,7 @@ def test_a_disk_that_takes_no_line_of_the_log_ends_the_run_as_a_full_one(
         patched.setattr(JsonLines, "hear", full)
         result = CliRunner().invoke(app, arguments)
     assert result.exit_code == RESOURCES
-    assert "No space left on device); the last whole checkpoint is step-000000002. " in result.output
+    assert f"{tmp_path / 'run'}: [Errno 28] No space left on device; make room" in result.output
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert [row["step"] for row in read_metrics(tmp_path / "run") if "lr" in row] == [1, 2, 3, 4]
 

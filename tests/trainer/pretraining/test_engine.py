@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pretraining_runs import HIGH, LOW, MemoryBatches, labelled_slices, memory_data, run_config
-from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
+from trainer.pretraining.checkpoints import CheckpointError, Checkpoints, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_model
 from trainer.pretraining.metrics_log import JsonLines, read_metrics
@@ -157,6 +158,25 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(alone: Pr
     (tmp_path / "checkpoints/step-000000007.partial").mkdir()  # As a run leaves it that is killed.
     assert train(config, tmp_path, alone) is Ending.FINISHED
     assert not list((tmp_path / "checkpoints").glob("*.partial"))
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(
+    alone: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one, of step 2, gets its name only when step 3 is told."""
+    third, publish = threading.Event(), Checkpoints._publish
+
+    class Hears:
+        def hear(self, step: int, stage: str, metrics: Mapping[str, float]) -> None:
+            if step == 3:
+                third.set()
+
+    def publish_after_the_third(checkpoints: Checkpoints, name: str) -> None:
+        assert third.wait(timeout=60)
+        publish(checkpoints, name)
+
+    monkeypatch.setattr(Checkpoints, "_publish", publish_after_the_third)
+    assert pretrain(run_config(), tmp_path, memory_data(), alone, [Hears()]) is Ending.FINISHED
 
 
 def test_data_that_ends_is_an_error(alone: Processes, tmp_path: Path) -> None:
