@@ -2,9 +2,10 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from operators.encoder.vision_transformer import EncoderConfig
 
@@ -294,5 +295,27 @@ def read_config(path: Path) -> PretrainingConfig:
     """
     try:
         return PretrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: {error}") from error
+    except ValidationError as error:
+        complaints = [_complaint(details) for details in error.errors(include_url=False)]
+        raise ValueError(f"{path}: {'; '.join(complaints)}") from error
+
+
+def _complaint(details: ErrorDetails) -> str:
+    """Which setting is wrong, what was expected, what came."""
+    place, given = ".".join(map(str, details["loc"])), details["input"]
+    if details["type"] == "extra_forbidden":
+        return f"{place}: no such setting; there are {', '.join(_table_of(details['loc']).model_fields)}"
+    message = details["msg"].removeprefix("Value error, ")
+    return f"{f'{place}: ' if place else ''}{message}{'' if isinstance(given, dict) else f', got {given!r}'}"
+
+
+def _table_of(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table that a setting was written into."""
+    table: Any = PretrainingConfig
+    for name in (part for part in place[:-1] if isinstance(part, str)):
+        kind = table.model_fields[name].annotation
+        # [[stages]] is a tuple of tables.
+        table = next(iter(get_args(kind)), kind)
+    return table  # type: ignore[no-any-return]

@@ -47,7 +47,13 @@ def test_a_field_wins_over_the_size() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[crops]\nsize = 3\n", r"crops\.size\n.*Extra inputs"),
+        ("[crops]\nsize = 3\n", r"crops\.size: no such setting; there are global_size, global_scale,"),
+        ("[crops.content]\nenable = 3\n", r"crops\.content\.enable: no such setting; there are enabled, min_content"),
+        (
+            '[[stages]]\nname = "a"\nstep = 1\n',
+            r"stages\.0\.steps: Field required; stages.0.step: no such .* name, steps",
+        ),
+        ("[crops]\nflip = 2\n", r"crops\.flip: Input should be less than or equal to 1, got 2"),
         ('[[stages]]\nname = "a"\nsteps = 1\nglobal_size = 100\n', "'a': global_size 100 does not divide by .* 16"),
         ("[masking]\nratio = [0.5, 0.1]\n", r"masking.ratio: expected the smaller one first, got 0.5 and 0.1"),
         ("[losses]\nstudent_temperature = 0.001\n", "student_temperature"),
