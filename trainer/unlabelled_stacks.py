@@ -1,8 +1,8 @@
 """Which of the open data the embedded encoder learns from without labels, laid out for ``trainer.pretraining.ingest``.
 
 Left out are the slices of the bundled demo study, ``dev/ct_prior_current_2d``, on which figures are measured,
-``dev/ct_abdomen_totalseg``, whose files do not say what they are (no SOP Class UID), so that ingest refuses them, and the
-readers' test files in ``dev/edge``.
+``dev/ct_abdomen_totalseg``, whose files do not say what they are (no SOP Class UID), so that ingest refuses them, and
+the readers' test files in ``dev/edge``.
 """
 
 from collections.abc import Iterable, Iterator
