@@ -16,6 +16,7 @@ import typer
 from trainer.pretraining.checkpoints import CheckpointError
 from trainer.pretraining.config import PretrainingConfig, read_config
 from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
+from trainer.pretraining.folder_lock import only_writer
 from trainer.pretraining.metrics_log import METRICS, JsonLines, Listener
 from trainer.pretraining.probes import split_by_patient
 from trainer.pretraining.processes import Processes, join_processes
@@ -114,7 +115,7 @@ def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -
     with ExitStack() as stack:
         listeners: list[Listener] = []
         if processes.leads:
-            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_writer(out))
             steps = sum(stage.steps for stage in config.stages)
             listeners = [
                 JsonLines(out, last_step=last_step),

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from pretraining_runs import labelled_slices
 from trainer.__main__ import app
 from trainer.pretraining.commands import RESOURCES, SETTINGS
+from trainer.pretraining.folder_lock import only_writer
 from trainer.pretraining.ingest.shard_writer import PART, ShardWriter
 from trainer.pretraining.metrics_log import JsonLines, read_metrics
 
@@ -83,6 +84,15 @@ def test_a_run_on_shards_goes_on_to_the_bit(config: Path, tmp_path: Path, precis
     start(config, tmp_path / "run")
     assert len(whole) == 4
     assert losses(tmp_path / "run") == whole
+
+
+def test_a_folder_that_another_process_trains_into_is_left_alone(config: Path, tmp_path: Path) -> None:
+    with only_writer(tmp_path / "run"):
+        result = CliRunner().invoke(app, ["pretrain", "--config", str(config), "--out", str(tmp_path / "run")])
+    assert result.exit_code == SETTINGS
+    assert "another process writes to it" in result.output
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
+    start(config, tmp_path / "run")
 
 
 def test_half_precision_computes_what_full_precision_does(config: Path, tmp_path: Path) -> None:

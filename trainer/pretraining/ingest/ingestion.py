@@ -1,6 +1,5 @@
 """Input trees to shards: batches of folders to worker processes, their results to the journal."""
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from trainer.pretraining.folder_lock import only_writer
 from trainer.pretraining.ingest.batch import IngestSettings, ingest_batch
 from trainer.pretraining.ingest.journal import BatchResult, Journal
 from trainer.pretraining.ingest.pseudonyms import Pseudonyms, read_or_make_key
@@ -100,15 +100,9 @@ def open_ingestion(settings: IngestSettings) -> Iterator[Ingestion]:
     ValueError
         When another process works on it, or when it was begun with other settings.
     """
-    settings.out.mkdir(parents=True, exist_ok=True)
-    with (settings.out / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"{settings.out}: another process writes to it; wait for it, or end it") from error
-        with Journal(settings.out) as journal:
-            journal.keep_setting("validation share", settings.validation_share)
-            yield Ingestion(settings, journal, read_or_make_key(settings.out))
+    with only_writer(settings.out), Journal(settings.out) as journal:
+        journal.keep_setting("validation share", settings.validation_share)
+        yield Ingestion(settings, journal, read_or_make_key(settings.out))
 
 
 def _begin_worker() -> None:

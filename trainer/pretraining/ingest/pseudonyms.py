@@ -43,11 +43,14 @@ def read_or_make_key(folder: Path) -> Pseudonyms:
     """
     path = folder / KEY_FILE
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # On a full disk no key is better than half of one, which would have to be restored.
+        partial = path.with_suffix(".partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(_KEY_BYTES))
             file.flush()
             os.fsync(descriptor)
+        os.replace(partial, path)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except ValueError as error:

@@ -1,3 +1,5 @@
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -15,6 +17,18 @@ def test_the_key_is_random_kept_and_its_owners_alone(tmp_path: Path) -> None:
     assert read_or_make_key(tmp_path) == made
     assert read_or_make_key(tmp_path / "other") != made
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_a_disk_too_full_for_a_key_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            read_or_make_key(tmp_path)
+    assert not (tmp_path / KEY_FILE).exists()
+    assert len(read_or_make_key(tmp_path).key) == 32
 
 
 def test_a_damaged_key_is_refused(tmp_path: Path) -> None:
