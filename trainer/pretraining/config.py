@@ -204,6 +204,7 @@ class StageSettings(_Table):
     """A part of the training at one resolution; its schedules run over its own steps.
 
     global_size, local_size : pixels; [crops] tells them where they are left out
+    activation_checkpointing : slower, in less memory; [run] tells it where it is left out
     lr_factor : on the optimiser's learning rate
     """
 
@@ -212,6 +213,7 @@ class StageSettings(_Table):
     global_size: int | None = Field(None, gt=0)
     local_size: int | None = Field(None, gt=0)
     lr_factor: float = Field(1.0, gt=0)
+    activation_checkpointing: bool | None = None
 
 
 class RunSettings(_Table):
@@ -272,12 +274,15 @@ class PretrainingConfig(_Table):
                 raise ValueError(f"stage {stage.name!r}: {name} {size} does not divide by patch_size {patch}")
 
     def at_stage(self, stage: StageSettings) -> "PretrainingConfig":
-        """The same run with the stage's sizes in [crops]."""
+        """The same run with the stage's sizes in [crops], its own way with activations in [run]."""
         sizes = {
             "global_size": stage.global_size or self.crops.global_size,
             "local_size": stage.local_size or self.crops.local_size,
         }
-        return self.model_copy(update={"crops": self.crops.model_copy(update=sizes)})
+        crops, run = self.crops.model_copy(update=sizes), self.run
+        if stage.activation_checkpointing is not None:
+            run = run.model_copy(update={"activation_checkpointing": stage.activation_checkpointing})
+        return self.model_copy(update={"crops": crops, "run": run})
 
     @property
     def encoder_config(self) -> EncoderConfig:

@@ -21,11 +21,12 @@ def test_stages_come_in_their_order_with_sizes_of_their_own(tmp_path: Path) -> N
     path.write_text(
         MINIMAL
         + '[crops]\nglobal_size = 64\nlocal_size = 32\n[[stages]]\nname = "one"\nsteps = 5\n'
-        + '[[stages]]\nname = "two"\nsteps = 3\nglobal_size = 128\n'
+        + '[[stages]]\nname = "two"\nsteps = 3\nglobal_size = 128\nactivation_checkpointing = true\n'
     )
     config = read_config(path)
     sizes = [(c.crops.global_size, c.crops.local_size) for c in map(config.at_stage, config.stages)]
     assert sizes == [(64, 32), (128, 32)]
+    assert [config.at_stage(stage).run.activation_checkpointing for stage in config.stages] == [False, True]
     assert config.at_stage(config.stages[1]).encoder_config.grid_size == 8
 
 
