@@ -125,8 +125,8 @@ def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -
         data = open_shards(config)
         if processes.leads and config.data.validation_shards is not None and not split_by_patient(data.validation):
             _log.warning(
-                "data.validation_shards: %s holds %d slices, but not two body regions or two modalities of several "
-                "patients; k-NN and linear probe are left out",
+                "data.validation_shards: %s holds %d slices; k-NN and linear probe need two body regions or two "
+                "modalities, of several patients, and are left out",
                 config.data.validation_shards,
                 len(data.validation),
             )
