@@ -39,6 +39,7 @@ from trainer.soft_tissue_mass import (
     mass_record,
     measure_masses,
 )
+from trainer.training_processes import THREADS
 from trainer.unlabelled_stacks import unlabelled_stacks
 
 VERSION = "0.3.0"
@@ -221,7 +222,7 @@ class DemoModelBuilder:
             "steps": trained.steps,
             "slices_seen": trained.slices_seen,
             "seconds": round(trained.seconds),
-            "threads": 1,
+            "threads": THREADS,
             "slices": counts["slices"]["train"],
             "slices_by_modality": counts["modality"],
             "volumes": counts["volumes"]["train"],

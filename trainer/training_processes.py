@@ -23,6 +23,8 @@ SETTINGS, LOG = "settings.toml", "log.txt"
 LAST_WORDS = 2000
 """Characters of a failed training's log that are told."""
 
+THREADS = 1
+
 
 class StoppedError(Exception):
     """SIGTERM came; every training saved where it was."""
@@ -37,7 +39,8 @@ class TrainingProcesses:
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._lock = threading.Lock()
+        # Re-entrant: SIGTERM's handler may come while the same thread is stopping already.
+        self._lock = threading.RLock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopping = False
 
@@ -60,7 +63,7 @@ class TrainingProcesses:
 
     def _train(self, run: Path) -> None:
         command = [sys.executable, "-m", "trainer", "pretrain", "--config", str(run / SETTINGS), "--out", str(run)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
         with (run / LOG).open("ab") as log:
             with self._lock:
                 if self._stopping:

@@ -36,7 +36,7 @@ class Content:
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self.shape: tuple[int, int] = (mask.shape[0], mask.shape[1])
-        # Along the rows first: a seventh of the time of the other order.
+        # Along the rows first: the other order strides through memory, and one thread plans all crops.
         self._sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
         np.cumsum(np.cumsum(mask, axis=1, dtype=np.int32), axis=0, out=self._sums[1:, 1:])
 

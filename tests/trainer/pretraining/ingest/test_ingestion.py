@@ -227,12 +227,18 @@ sys.addaudithook(watch)
 """
 
 
+@pytest.fixture
+def full(out: Path, tmp_path: Path) -> Path:
+    """A folder on a disk that will be full, with the key of *out*."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    (folder / KEY_FILE).write_bytes((out / KEY_FILE).read_bytes())
+    return folder
+
+
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
-    tree: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path, out: Path, full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-    (full / KEY_FILE).write_bytes((out / KEY_FILE).read_bytes())
     (tmp_path / "sitecustomize.py").write_text(FULL_AT_ITS_FOURTH_SHARD)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     with pytest.raises(OSError, match="the disk is full; free some and begin again"):
@@ -246,12 +252,8 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
 
 
 def test_a_disk_too_full_for_the_journal_is_told_alike(
-    tree: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path, out: Path, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-    (full / KEY_FILE).write_bytes((out / KEY_FILE).read_bytes())
-
     def record_on_a_full_disk(journal: Journal, result: BatchResult) -> None:
         with closing(sqlite3.connect(":memory:")) as database:
             database.execute("CREATE TABLE t (x)")
