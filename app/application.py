@@ -7,7 +7,6 @@ from typing import Literal
 
 from app.pipeline import Pipeline
 from operators.companion_writer_operator import CompanionWriterOperator
-from operators.domain.journal import Journal
 from operators.encoder_input_operator import EncoderInputOperator
 from operators.encoder_operator import EncoderOperator
 from operators.features_writer_operator import FeaturesWriterOperator
@@ -15,11 +14,12 @@ from operators.findings_operator import FindingsOperator
 from operators.framework import Application, CountCondition, silence_framework
 from operators.report_writer_operator import ReportWriterOperator
 from operators.result_manifest_operator import ResultManifestOperator
-from operators.result_objects import ResultWriter
 from operators.segmentation_operator import SegmentationOperator
 from operators.segmentation_writer_operator import SegmentationWriterOperator
 from operators.series_selection_operator import SeriesSelectionOperator
 from operators.study_index_operator import StudyIndexOperator
+from operators.study_run.journal import Journal
+from operators.study_run.result_writer import ResultWriter
 from operators.volume_reader_operator import VolumeReaderOperator
 
 

@@ -17,9 +17,9 @@ from rich.console import Console
 from app import __version__
 from app.logs import configure_logs
 from app.settings import DEMO_MODEL, Settings
-from operators.domain.journal import BEFORE, Journal, Stage
-from operators.domain.result_manifest import FILE_NAME, ResultManifest
 from operators.errors import CuriaError
+from operators.study_run.journal import BEFORE, Journal, Stage
+from operators.study_run.manifest import FILE_NAME, ResultManifest
 
 PIPE_WIDTH = 160
 

@@ -6,7 +6,6 @@ from typing import Self
 
 from app import __version__
 from app.settings import Settings
-from operators.deployment import Deployment
 from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.study.read_limits import ReadLimits
 from operators.domain.features import EncoderInputSettings
@@ -15,7 +14,8 @@ from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
 from operators.heads.model_folder import read_model
 from operators.imaging.array_module import ArrayModule, select_array_module
-from operators.region_probe import RegionProbe
+from operators.study_run.deployment import Deployment
+from operators.study_run.region_probe import RegionProbe
 
 
 @dataclass(frozen=True, slots=True, eq=False)

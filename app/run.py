@@ -10,11 +10,12 @@ from pathlib import Path
 
 from app.application import CuriaApplication, StudyRequest
 from app.pipeline import Pipeline
-from operators.deployment import Deployment
-from operators.domain.journal import Journal
-from operators.domain.result_manifest import FILE_NAME, write_result_manifest
 from operators.errors import CuriaError, OutputError, ResourceError
-from operators.run_record import clear_previous, failed_manifest
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.manifest import FILE_NAME
+from operators.study_run.manifest_entries import failed_manifest
+from operators.study_run.output_folder import clear_previous, write_result_manifest
 
 
 def run_study(pipeline: Pipeline, request: StudyRequest, journal: Journal) -> None:

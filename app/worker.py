@@ -22,8 +22,8 @@ from app.logs import configure_logs
 from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
-from operators.domain.journal import Journal
 from operators.errors import CuriaError
+from operators.study_run.journal import Journal
 
 INTERNAL_ERROR = 1
 """Exit code in a reply for a defect of ours: no result.json was written."""

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from operators.domain.features import EncoderInput, EncoderInputSettings
-from operators.domain.journal import Journal
 from operators.domain.volume import Volume
 from operators.framework import Operator, OperatorSpec
 from operators.imaging.array_module import ArrayModule
 from operators.imaging.encoder_input import make_encoder_input
+from operators.study_run.journal import Journal
 
 
 class EncoderInputOperator(Operator):

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from operators.domain.features import EncoderInput, FeatureVolume
-from operators.domain.journal import Journal
 from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
 from operators.framework import Operator, OperatorSpec
+from operators.study_run.journal import Journal
 
 
 class EncoderOperator(Operator):

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from operators.domain.journal import Journal
 from operators.encoder.feature_file import write_features
 from operators.framework import Operator, OperatorSpec
+from operators.study_run.journal import Journal
 
 
 class FeaturesWriterOperator(Operator):

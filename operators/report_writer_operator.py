@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
-from operators.result_objects import ResultWriter
+from operators.study_run.journal import Journal
+from operators.study_run.result_writer import ResultWriter
 
 
 class ReportWriterOperator(Operator):

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from operators.deployment import Deployment
-from operators.domain.journal import Journal
-from operators.domain.result_manifest import write_result_manifest
 from operators.framework import Operator, OperatorSpec
-from operators.run_record import completed_manifest, publish
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.manifest_entries import completed_manifest
+from operators.study_run.output_folder import publish, write_result_manifest
 
 
 class ResultManifestOperator(Operator):

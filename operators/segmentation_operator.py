@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from operators.deployment import Deployment
-from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
-from operators.study_readout import read_out_study
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.readout import read_out_study
 
 
 class SegmentationOperator(Operator):

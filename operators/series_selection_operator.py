@@ -6,9 +6,9 @@ from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.selection.series_selection import select_series, selected_series
 from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import check_one_study
-from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
-from operators.region_probe import RegionProbe, look_again
+from operators.study_run.journal import Journal
+from operators.study_run.region_probe import RegionProbe, look_again
 
 
 class SeriesSelectionOperator(Operator):

@@ -5,8 +5,8 @@ from typing import Any
 
 from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import index_study
-from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
+from operators.study_run.journal import Journal
 
 
 class StudyIndexOperator(Operator):

@@ -6,8 +6,8 @@ from typing import Any
 from operators.dicom.results.source_headers import padded_headers
 from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.volumes.volume_reader import read_volume
-from operators.domain.journal import Journal
 from operators.framework import Operator, OperatorSpec
+from operators.study_run.journal import Journal
 
 
 class VolumeReaderOperator(Operator):

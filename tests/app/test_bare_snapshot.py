@@ -12,8 +12,8 @@ from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
 from encoder_cases import TINY, write_random_snapshot
-from operators.domain.journal import Journal
 from operators.encoder import features as features_module
+from operators.study_run.journal import Journal
 
 CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
 SLICES = 32

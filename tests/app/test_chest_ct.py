@@ -20,8 +20,8 @@ from app.settings import DEMO_MODEL, Settings
 from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
-from operators.domain.journal import Journal
-from operators.domain.result_manifest import ResultManifest
+from operators.study_run.journal import Journal
+from operators.study_run.manifest import ResultManifest
 from result_cases import dciodvfy, dsrdump
 
 ROOT = Path(__file__).parents[2]

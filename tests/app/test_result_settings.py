@@ -10,8 +10,8 @@ from app.application import StudyRequest
 from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
-from operators.domain.journal import Journal
 from operators.errors import InputError, ModelError
+from operators.study_run.journal import Journal
 from phantoms import SeriesSpec, build_datasets, save_series
 
 SITE = """

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from operators.domain.journal import Journal
+from operators.study_run.journal import Journal
 
 
 def test_work_within_another_stage_counts_where_it_belongs() -> None:

@@ -1,20 +1,17 @@
-"""What a run leaves behind: the manifest of a good one and of a failed one, and the folder they go to."""
+"""What a run tells about itself: the manifest of a good one and of a failed one."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from operators.deployment import Deployment
-from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
 from operators.dicom.results.output_file import OutputFile
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Finding, Measurement, StudyReadout
-from operators.domain.journal import Journal
-from operators.domain.result_manifest import (
-    FILE_NAME,
+from operators.errors import CuriaError, NoMatchingSeriesError
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.manifest import (
     CodeRecord,
     FindingRecord,
     HeadRecord,
@@ -29,7 +26,6 @@ from operators.domain.result_manifest import (
     Status,
     WarningRecord,
 )
-from operators.errors import CuriaError, NoMatchingSeriesError
 
 
 def completed_manifest(
@@ -65,25 +61,6 @@ def failed_manifest(journal: Journal, deployment: Deployment | None, error: Curi
     return ResultManifest(
         status=status, reason=Reason(code=error.code, message=str(error)), **_common(journal, deployment)
     )
-
-
-def clear_previous(folder: Path) -> None:
-    """Take away an earlier run's ``result.json``, the files it lists and its preview, lest they pass for ours."""
-    manifest = folder / FILE_NAME
-    if not manifest.is_file():
-        return
-    names = [entry["path"] for entry in json.loads(manifest.read_text(encoding="utf-8")).get("outputs", ())]
-    manifest.unlink()
-    (folder / PREVIEW).unlink(missing_ok=True)
-    for name in names:
-        if Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
-
-
-def publish(drafts: Path, folder: Path) -> None:
-    """Move every file of a good run to where its user looks."""
-    for path in sorted(drafts.iterdir()):
-        path.replace(folder / path.name)
 
 
 def _common(journal: Journal, deployment: Deployment | None) -> dict[str, Any]:

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,30 +5,16 @@ import pytest
 
 from app.settings import DEMO_MODEL
 from companion_cases import study_readout
-from operators.deployment import Deployment
 from operators.dicom.results.output_file import OutputFile
 from operators.dicom.results.result_settings import ResultSettings
-from operators.domain.journal import Journal
-from operators.domain.result_manifest import FILE_NAME
 from operators.heads.model_folder import read_model
-from operators.run_record import clear_previous, completed_manifest
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.manifest_entries import completed_manifest
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
 SEG = OutputFile(Path("a.dcm"), "SEG", "1.2", "1.3", "1.4", "0" * 64, 1)
-
-
-def test_nothing_outside_the_folder_is_cleared_with_an_earlier_run(tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    listed = [tmp_path / "outside.dcm", folder / "SEG_1.dcm"]
-    for path in (*listed, folder / "other.dcm", folder / "preview.html"):
-        path.touch()
-    names = ["../outside.dcm", str(listed[0]), "SEG_1.dcm", "absent.dcm"]
-    (folder / FILE_NAME).write_text(json.dumps({"outputs": [{"path": name} for name in names]}))
-    clear_previous(folder)
-    assert [path.name for path in folder.iterdir()] == ["other.dcm"]
-    assert listed[0].exists()
 
 
 @pytest.mark.parametrize(("outputs", "number"), [([SEG], 3), ([replace(SEG, kind="SR")], None), ([], None)])

@@ -7,12 +7,12 @@ import pytest
 
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of, study_readout
-from operators.deployment import Deployment
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
 from operators.domain.finding import StudyReadout
-from operators.domain.journal import Journal
 from operators.heads.model_folder import read_model
-from operators.result_objects import ResultWriter
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
+from operators.study_run.result_writer import ResultWriter
 from phantoms import SeriesSpec, build_source_series
 from result_cases import NOW, build_case, negative
 

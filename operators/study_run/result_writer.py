@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from operators.deployment import Deployment
 from operators.dicom.results.earlier_reports import earlier_reports
 from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
 from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
@@ -25,7 +24,8 @@ from operators.dicom.results.segment_report import build_segment_report
 from operators.dicom.results.segmentation import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import SeriesSegments, StudyReadout
-from operators.domain.journal import Journal
+from operators.study_run.deployment import Deployment
+from operators.study_run.journal import Journal
 
 
 @dataclass(frozen=True, slots=True, eq=False)

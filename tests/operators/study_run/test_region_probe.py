@@ -12,10 +12,10 @@ from operators.dicom.selection.rules import Role, SelectionRules, default_rules
 from operators.dicom.selection.series_selection import select_series
 from operators.dicom.study.study_index import Instance, StudyIndex, index_study
 from operators.dicom.volumes.slices import VolumeCandidate, slices_of
-from operators.region_probe import NUM_SLICES, RegionProbe, look_again, middle_slices
+from operators.study_run.region_probe import NUM_SLICES, RegionProbe, look_again, middle_slices
 from phantoms import SAGITTAL, SeriesSpec, build_datasets, save_series
 
-CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
+CHEST_CT = Path(__file__).parents[2] / "data" / "ct_chest_lidc0314"
 
 
 @pytest.fixture(scope="module")

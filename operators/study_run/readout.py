@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-from operators.deployment import Deployment
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.features import FeatureVolume
@@ -11,6 +10,7 @@ from operators.domain.finding import Evidence, SeriesSegments, StudyReadout
 from operators.heads.measurements import measure
 from operators.heads.readout import FindingsReadout
 from operators.heads.segments import localise, predict_segments
+from operators.study_run.deployment import Deployment
 
 
 def read_out_study(

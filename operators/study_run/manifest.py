@@ -4,7 +4,6 @@ The field names and words are a published contract (`python -m app --print-schem
 id, birth date or free header text.
 """
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,12 +132,3 @@ class ResultManifest(_Record):
     registration: RegistrationRecord | None = None
     outputs: tuple[OutputRecord, ...] = ()
     warnings: tuple[WarningRecord, ...] = ()
-
-
-def write_result_manifest(manifest: ResultManifest, folder: Path) -> Path:
-    """Write ``result.json`` in one step: it is whole or it is not there."""
-    path = folder / FILE_NAME
-    draft = folder / f".{FILE_NAME}.part"
-    draft.write_text(manifest.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
-    return path
