@@ -52,7 +52,7 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 
 conformance: $(INSTALLED) ## Every kind of result from every kind of source, judged by other people's validators
 	@docker/debian-packages.sh $(TEST_PACKAGES)
-	@$(BIN)/python tests/conformance.py
+	@$(BIN)/python tests/conformance/conformance_matrix.py
 
 # MONAI itself is a rival to the reader only; beside the SDK it would cost the application seconds at its start.
 build/rivals/monai: $(INSTALLED)

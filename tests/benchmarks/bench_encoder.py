@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from encoder_cases import CURIA_2_B, CURIA_2_G, CURIA_2_L, random_input  # noqa: E402

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from slice_cases import body_slice  # noqa: E402

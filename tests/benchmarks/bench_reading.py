@@ -25,7 +25,7 @@ import SimpleITK
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import REPEATS, Row, compare, row, seconds, write_rows  # noqa: E402
 from operators.dicom.study.study_index import index_study  # noqa: E402

@@ -17,7 +17,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from operators.dicom.results.measurement_groups import GroupContext, finding_group  # noqa: E402

@@ -22,7 +22,7 @@ import scipy.ndimage
 import torch
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import REPEATS, Row, compare, row, seconds, write_rows  # noqa: E402
 from operators.domain.features import EncoderInputSettings  # noqa: E402

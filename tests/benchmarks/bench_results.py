@@ -26,7 +26,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, seconds, write_rows  # noqa: E402
 from operators.dicom.results.coded_concepts import SEGMENTS, coded_concept  # noqa: E402

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from integration.running_site import FAST, Site, build_small_study, running_site  # noqa: E402
 

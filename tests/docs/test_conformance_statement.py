@@ -11,7 +11,7 @@ from pydicom.uid import (
 )
 
 from companion_cases import results_of
-from conformance import ACCEPTED_WARNINGS, KINDS, case_of
+from conformance_matrix import ACCEPTED_WARNINGS, KINDS, case_of
 from operators.dicom.pixels import pixel_decoding
 from operators.dicom.results import coded_concepts
 from operators.dicom.results.output_file import SOP_CLASSES

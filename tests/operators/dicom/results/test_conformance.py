@@ -3,7 +3,7 @@
 import pydicom
 import pytest
 
-from conformance import KINDS, SOURCES, case_of, judge
+from conformance_matrix import KINDS, SOURCES, case_of, judge
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from companion_cases import case_key_images
-from conformance import SOURCES
+from conformance_matrix import SOURCES
 from phantoms import BODIES, SeriesSpec, build_source_series, phantom_mask
 from result_cases import GEOMETRIES, build_case, negative
 

@@ -3,7 +3,7 @@ import pydicom
 import pytest
 
 from companion_cases import key_objects, results_of
-from conformance import case_of
+from conformance_matrix import case_of
 from operators.dicom.results.key_objects import build_key_objects
 from phantoms import BODIES
 from result_cases import PROVENANCE, RUN, dsrdump, save

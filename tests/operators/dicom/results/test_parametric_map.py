@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from companion_cases import evidence_of, parametric_map
-from conformance import case_of
+from conformance_matrix import case_of
 from result_cases import save
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from companion_cases import encapsulated_pdf, report_page, results_of
-from conformance import case_of
+from conformance_matrix import case_of
 from operators.dicom.results.html_preview import render_html
 from operators.dicom.results.pdf_report import render_pdf
 from phantoms import SeriesSpec, build_source_series

@@ -6,7 +6,7 @@ import highdicom as hd
 import pytest
 from pydicom import Dataset
 
-from conformance import pixelmed
+from conformance_matrix import pixelmed
 from operators.dicom.results.report import build_report
 from phantoms import SeriesSpec, build_source_series
 from result_cases import PROVENANCE, RUN, build_case, joined_readout, negative, save, tid1500reader

@@ -3,7 +3,7 @@ import pydicom
 import pytest
 
 from companion_cases import case_key_images, secondary_capture
-from conformance import case_of
+from conformance_matrix import case_of
 from operators.dicom.results.key_image_picture import draw_key_image
 from result_cases import PROVENANCE, save
 

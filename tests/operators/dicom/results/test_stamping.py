@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 
 from companion_cases import encapsulated_pdf, key_objects, parametric_map, secondary_capture
-from conformance import KINDS
+from conformance_matrix import KINDS
 from phantoms import SeriesSpec, build_source_series
 from result_cases import IDENTITY, NOW, RUN, build_case
 

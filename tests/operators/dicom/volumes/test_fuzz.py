@@ -22,7 +22,7 @@ def _read_damaged(seed: int, first: int, count: int, folder: Path) -> None:
     """In a process of its own, where a decoder that crashes or hangs is seen as well."""
     child = subprocess.run(
         [sys.executable, TESTS / "fuzz" / "reading.py", *map(str, (seed, first, count)), folder],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS)))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "support")))},
         capture_output=True,
         timeout=SECONDS_A_PROCESS,
         check=False,
