@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from orthanc_plugin.database import try_database
-from orthanc_plugin.errors import ArchiveError, ArchiveUnavailableError, SettingsError
-from orthanc_plugin.orthanc_client import OrthancClient
-from orthanc_plugin.rules import describe
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.domain.errors import ArchiveError, ArchiveUnavailableError, SettingsError
+from orthanc_plugin.ledger.database import try_database
 from orthanc_plugin.service import serve
 from orthanc_plugin.service_log import configure_logging
-from orthanc_plugin.settings import ServiceSettings, prepare_data_folder, read_settings
+from orthanc_plugin.site.rules import describe
+from orthanc_plugin.site.settings import ServiceSettings, prepare_data_folder, read_settings
 
 
 def run(

@@ -11,24 +11,24 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from orthanc_plugin.alarms import Alarms
-from orthanc_plugin.attempts import Attempts
-from orthanc_plugin.engine import DurableEngine
-from orthanc_plugin.errors import ServiceStopping, WorkerStartError
-from orthanc_plugin.hosts import Heartbeats, Watchdog
-from orthanc_plugin.intake import Intake, Wish
-from orthanc_plugin.ledger import Ledger
-from orthanc_plugin.local_trouble import FreeSpace, Patience
-from orthanc_plugin.orthanc_client import OrthancClient
-from orthanc_plugin.outbox import Dispatcher, Outbox
-from orthanc_plugin.retention import Retention
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.copies.outbox import Dispatcher, Outbox
+from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
+from orthanc_plugin.intake.intake import Intake, Wish
+from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.ledger.local_faults import FreeSpace, Patience
+from orthanc_plugin.pipeline.worker import Worker
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
-from orthanc_plugin.settings import GIB, ServiceSettings
-from orthanc_plugin.stage_metrics import StageMetrics
+from orthanc_plugin.site.settings import GIB, ServiceSettings
+from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.upkeep.retention import Retention
+from orthanc_plugin.upkeep.stage_metrics import StageMetrics
 from orthanc_plugin.web.application import build_application
-from orthanc_plugin.worker import Worker
-from orthanc_plugin.worker_pool import WorkerPool
-from orthanc_plugin.workflow import StudyWorkflow
+from orthanc_plugin.work.attempts import Attempts
+from orthanc_plugin.work.engine import DurableEngine
+from orthanc_plugin.work.hosts import Heartbeats, Watchdog
+from orthanc_plugin.work.workflow import StudyWorkflow
 
 WARM_UP_SECONDS = 1.0
 INTAKE_PATIENCE_SECONDS = 5.0

@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from orthanc_plugin.assembly import assemble
-from orthanc_plugin.errors import SettingsError
-from orthanc_plugin.settings import ServiceSettings
+from orthanc_plugin.domain.errors import SettingsError
+from orthanc_plugin.site.settings import ServiceSettings
 
 # A predecessor that was told to stop may still be ending its worker.
 LOCK_SECONDS = 20.0

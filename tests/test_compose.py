@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from orthanc_plugin.settings import read_settings
+from orthanc_plugin.site.settings import read_settings
 
 DOCKER = Path(__file__).parents[1] / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from orthanc_plugin.demo.local_orthanc import LocalOrthanc, OrthancMissingError
 from orthanc_plugin.demo.sender import send_study
 from orthanc_plugin.demo.tables import print_result, print_urls
-from orthanc_plugin.errors import ServiceError
-from orthanc_plugin.states import State
+from orthanc_plugin.domain.errors import ServiceError
+from orthanc_plugin.domain.states import State
 
 STUDY = Path(__file__).parents[2] / "tests" / "data" / "ct_chest_lidc0314"
 WAIT_SECONDS = 300.0

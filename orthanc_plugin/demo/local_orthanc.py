@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx
 
-from orthanc_plugin.errors import ServiceError
+from orthanc_plugin.domain.errors import ServiceError
 
 PLUGIN_SCRIPT = Path(__file__).parents[1] / "plugin.py"
 PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/local/share/orthanc/plugins"))

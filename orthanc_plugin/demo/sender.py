@@ -9,7 +9,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET
-from orthanc_plugin.errors import ServiceError
+from orthanc_plugin.domain.errors import ServiceError
 
 
 def send_study(paths: Iterable[Path], *, port: int) -> Iterator[int]:

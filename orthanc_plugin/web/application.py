@@ -11,18 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
 
-from orthanc_plugin.alarms import Alarms
-from orthanc_plugin.hosts import Watchdog
-from orthanc_plugin.intake import Intake
-from orthanc_plugin.ledger import Ledger, StudyRow
-from orthanc_plugin.local_trouble import FreeSpace
-from orthanc_plugin.settings import ServiceSettings
-from orthanc_plugin.states import State
-from orthanc_plugin.web.metrics import ServiceMetrics
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.intake.intake import Intake
+from orthanc_plugin.ledger.ledger import Ledger, StudyRow
+from orthanc_plugin.ledger.local_faults import FreeSpace, is_local_fault
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.upkeep.metrics import ServiceMetrics
 from orthanc_plugin.web.views import View, study_view, work_list_view
-from orthanc_plugin.worker_pool import WorkerPool
+from orthanc_plugin.work.hosts import Watchdog
 
 # Orthanc's ids: five groups of eight hex digits.
 ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
@@ -121,7 +120,9 @@ class _Health:
     def _alarms_of_studies(self) -> dict[str, bool]:
         try:
             return self._alarms.states()
-        except OperationalError:
+        except Exception as error:
+            if not is_local_fault(error):
+                raise
             # It need not have missed a heartbeat yet.
             return {DATABASE_OUT_OF_REACH: True}
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orthanc_plugin.eligibility import why_not_read
-from orthanc_plugin.ledger import Job, StudyRow
+from orthanc_plugin.domain.source import why_not_read
+from orthanc_plugin.ledger.ledger import Job, StudyRow
 
 SCHEMA = "curia-pacs/worklist/1"
 

@@ -23,7 +23,7 @@ from integration import stand_in_pipeline
 from integration.cutting_proxy import cutting_proxy
 from integration.running_postgres import dump, new_database, restore, running_postgres
 from integration.running_site import Site, build_small_study, changed, own_service, running_site
-from orthanc_plugin.attempts import MAX_HOST_CRASHES
+from orthanc_plugin.work.attempts import MAX_HOST_CRASHES
 
 pytestmark = pytest.mark.integration
 fault = pytest.mark.fault

@@ -12,13 +12,13 @@ from pydicom import dcmread
 
 from integration.running_site import Site, changed, running_site
 from integration.warm_stand_in import warm_pool
+from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.demo.local_orthanc import USER
-from orthanc_plugin.engine import DurableEngine
-from orthanc_plugin.intake import FORCED_PRIORITY, Intake
-from orthanc_plugin.ledger import Ledger, StudyRow
-from orthanc_plugin.orthanc_client import OrthancClient
-from orthanc_plugin.settings import ServiceSettings
-from orthanc_plugin.states import State
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.intake.intake import FORCED_PRIORITY, Intake
+from orthanc_plugin.ledger.ledger import Ledger, StudyRow
+from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.work.engine import DurableEngine
 
 pytestmark = pytest.mark.integration
 

@@ -14,17 +14,17 @@ from pydicom.uid import generate_uid
 
 from integration.running_site import Site, changed, running_site
 from integration.warm_stand_in import warm_pool
-from orthanc_plugin.delivery import sha256_of
+from orthanc_plugin.archive.delivery import sha256_of
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
-from orthanc_plugin.destinations import Destination
-from orthanc_plugin.eligibility import missing_instances, select_source, work_identity
-from orthanc_plugin.ledger import Job, Ledger
-from orthanc_plugin.orthanc_client import OrthancClient
-from orthanc_plugin.outbox import Dispatcher, Outbox
+from orthanc_plugin.domain.source import missing_instances, select_source, work_identity
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.ledger.ledger import Job, Ledger
 from orthanc_plugin.service_log import StudyNames
-from orthanc_plugin.settings import ServiceSettings
-from orthanc_plugin.states import State
-from orthanc_plugin.workflow import StudyWorkflow
+from orthanc_plugin.site.destinations import Destination
+from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.work.workflow import StudyWorkflow
 
 pytestmark = pytest.mark.integration
 

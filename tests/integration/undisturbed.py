@@ -11,8 +11,8 @@ from pathlib import Path
 from pydicom import dcmread
 
 from integration.running_site import Site
-from orthanc_plugin.delivery import undated
-from orthanc_plugin.worker import Worker
+from orthanc_plugin.archive.delivery import undated
+from orthanc_plugin.pipeline.worker import Worker
 
 EXIT_DONE = 0
 

@@ -4,8 +4,8 @@ import sys
 import threading
 
 from integration import stand_in_pipeline
-from orthanc_plugin.worker import Worker
-from orthanc_plugin.worker_pool import WorkerPool
+from orthanc_plugin.pipeline.worker import Worker
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
 
 
 def warm_pool(stop: threading.Event) -> WorkerPool:

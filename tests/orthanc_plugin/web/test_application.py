@@ -15,19 +15,19 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from orthanc_plugin.alarms import Alarms
-from orthanc_plugin.eligibility import SeriesFacts, StudyFacts
-from orthanc_plugin.hosts import Heartbeats, Watchdog
-from orthanc_plugin.intake import Intake
-from orthanc_plugin.ledger import Job, Ledger
-from orthanc_plugin.local_trouble import FreeSpace
-from orthanc_plugin.orthanc_client import OrthancClient
-from orthanc_plugin.settings import ServiceSettings
-from orthanc_plugin.stage_metrics import StageMetrics
-from orthanc_plugin.states import State
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.intake.intake import Intake
+from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.ledger.local_faults import FreeSpace
+from orthanc_plugin.pipeline.worker import Worker
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.upkeep.stage_metrics import StageMetrics
 from orthanc_plugin.web.application import build_application
-from orthanc_plugin.worker import Worker
-from orthanc_plugin.worker_pool import WorkerPool
+from orthanc_plugin.work.hosts import Heartbeats, Watchdog
 
 STUDY_ID = "-".join(["0123abcd"] * 5)
 STUDY = StudyFacts(STUDY_ID, "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))

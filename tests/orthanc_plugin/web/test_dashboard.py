@@ -10,12 +10,12 @@ import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
-from orthanc_plugin.alarms import Alarms
-from orthanc_plugin.ledger import Ledger
-from orthanc_plugin.local_trouble import FreeSpace
-from orthanc_plugin.stage_metrics import StageMetrics
-from orthanc_plugin.web.metrics import ServiceMetrics
-from orthanc_plugin.worker_pool import WorkerPool
+from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.ledger.local_faults import FreeSpace
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.upkeep.metrics import ServiceMetrics
+from orthanc_plugin.upkeep.stage_metrics import StageMetrics
 
 DASHBOARD = Path(__file__).parents[3] / "docker" / "grafana-dashboard.json"
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}

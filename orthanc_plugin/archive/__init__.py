@@ -1,0 +1,1 @@
+"""Orthanc as the service sees it: reading studies, storing results."""

@@ -1,0 +1,119 @@
+"""Putting results into the archive, and making sure that they are there as they were written."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.domain.errors import DeliveryError, ResourceGoneError
+
+MANIFEST = "result.json"
+_DATES = frozenset({"DA", "TM", "DT"})
+STORED_STATUSES = frozenset({"Success", "AlreadyStored"})
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, or None when the run did not finish."""
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def check_outputs(folder: Path, manifest: dict[str, Any]) -> None:
+    """Every output that the manifest names lies in *folder* with the bytes that it names."""
+    for output in manifest["outputs"]:
+        path = folder / output["path"]
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise DeliveryError(f"{output['kind']}: result.json names a file that is not in the result folder")
+        if sha256_of(path.read_bytes()) != output["sha256"]:
+            raise DeliveryError(f"{output['kind']}: the file on disk differs from its SHA-256 in result.json")
+
+
+def deliver(client: OrthancClient, path: Path, output: dict[str, Any], *, study_id: str) -> dict[str, Any]:
+    """Store one output, read it back, and describe the object that now lies in the archive.
+
+    Orthanc keeps the first bytes that came under a UID: those of an earlier run, which differ in their dates only.
+    """
+    ours = path.read_bytes()
+    stored = client.store_instance(ours)
+    if stored.status not in STORED_STATUSES:
+        raise DeliveryError(f"{output['kind']}: expected Success or AlreadyStored, Orthanc said {stored.status}")
+    if stored.study_id != study_id:
+        raise DeliveryError(f"{output['kind']}: Orthanc filed it under another study than its source's")
+    kept = client.instance_file(stored.instance_id)
+    if kept != ours and not _is_same_but_for_dates(kept, ours):
+        raise DeliveryError(
+            f"{output['kind']}: read back other bytes than were stored ({stored.status}); does Orthanc change what "
+            "it receives (IngestTranscoding, a received-instance script)?"
+        )
+    return {
+        "kind": output["kind"],
+        "sop_class_uid": output["sop_class_uid"],
+        "series_instance_uid": output["series_instance_uid"],
+        "sop_instance_uid": output["sop_instance_uid"],
+        "bytes": output["bytes"],
+        "sha256": sha256_of(kept),
+        "orthanc_instance_id": stored.instance_id,
+        "orthanc_series_id": stored.series_id,
+    }
+
+
+def are_in_archive(client: OrthancClient, objects: Iterable[dict[str, Any]]) -> bool:
+    """Whether every object, as the ledger knows it, can be read back unchanged."""
+    try:
+        return all(
+            sha256_of(client.instance_file(entry["orthanc_instance_id"])) == entry["sha256"] for entry in objects
+        )
+    except ResourceGoneError:
+        return False
+
+
+def remove_abandoned(client: OrthancClient, planned: Mapping[str, Collection[str]], kept: Collection[str]) -> int:
+    """Take back what cut-off attempts stored under other UIDs than the result has; gives the number of objects.
+
+    Only what is, byte for byte, what an attempt meant to store: arithmetic that differs between two hosts gives
+    other contents, and so other UIDs, which would stand in the study as a second result.
+
+    planned : SHA-256 by SOP Instance UID of all attempts; kept : UIDs of the result
+    """
+    removed = 0
+    for sop_instance_uid in set(planned) - set(kept):
+        for instance_id in client.instances_named(sop_instance_uid):
+            if sha256_of(client.instance_file(instance_id)) in planned[sop_instance_uid]:
+                client.delete_instance(instance_id)
+                removed += 1
+    return removed
+
+
+def _is_same_but_for_dates(one: bytes, other: bytes) -> bool:
+    try:
+        return undated(one) == undated(other)
+    except InvalidDicomError:
+        return False
+
+
+def undated(dicom: bytes) -> bytes:
+    """The object without the values of its dates and times (DA, TM, DT; PS3.5 6.2), at every depth."""
+
+    def blank(_: Dataset, element: DataElement) -> None:
+        if element.VR in _DATES:
+            element.value = ""
+
+    dataset = dcmread(BytesIO(dicom))
+    dataset.walk(blank)
+    stream = BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,1 @@
+"""Copies of the results for other archives."""

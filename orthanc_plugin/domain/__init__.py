@@ -1,0 +1,1 @@
+"""What a study, its work and its objects are; pure functions on what Orthanc says of them."""

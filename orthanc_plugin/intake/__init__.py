@@ -1,0 +1,1 @@
+"""Which studies become work, and when."""

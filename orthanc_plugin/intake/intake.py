@@ -1,0 +1,283 @@
+"""What wakes the service up, and what it decides about a study.
+
+Three sources, all idempotent: the plugin's nudge (fast), Orthanc's change log (catches a lost nudge), and a sweep
+over all studies at the start and now and then (catches what neither had). Each only says "look at this study".
+"""
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.domain.errors import (
+    ArchiveError,
+    ArchiveUnavailableError,
+    ResourceGoneError,
+    ServiceStopping,
+    StudyCollisionError,
+    WorkTakenAway,
+)
+from orthanc_plugin.domain.facts import StudyFacts
+from orthanc_plugin.domain.source import (
+    Source,
+    is_backlog,
+    missing_instances,
+    remaining_quiet_seconds,
+    select_source,
+    work_identity,
+)
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.intake.changes import ChangeLog
+from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.ledger.local_faults import is_local_fault
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.site.rules import Candidate, Verdict, judge
+from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.work.engine import DurableEngine
+
+_log = structlog.get_logger("curia.intake")
+
+
+# Somebody asked and waits.
+FORCED_PRIORITY = 1
+# What the archive's keepers may mend without our being told.
+PASSING_FAILURES = frozenset({ArchiveUnavailableError.code, StudyCollisionError.code})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """To look at a study, or (None) at the change log only. forced : run it whatever was done before."""
+
+    study_id: str | None
+    forced: bool = False
+
+
+class Intake:
+    """One thread that looks at studies when they are due and turns them into work."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        client: OrthancClient,
+        ledger: Ledger,
+        engine: DurableEngine,
+        worker: WorkerPool,
+        wishes: "queue.SimpleQueue[Wish]",
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._ledger = ledger
+        self._engine = engine
+        self._worker = worker
+        self._stop = stop
+        self._changes = ChangeLog(client, ledger, reader=settings.resolved_executor_id)
+        self._wishes = wishes
+        self._due: dict[str, float] = {}
+        self._forced: set[str] = set()
+        self._next_sweep = 0.0
+        self.last_contact: float | None = None
+
+    def nudge(self, study_id: str | None = None) -> None:
+        self._wishes.put(Wish(study_id))
+
+    def force(self, study_id: str) -> None:
+        """Have the study run, or its results verified and restored, though nothing changed."""
+        self._wishes.put(Wish(study_id, forced=True))
+
+    def run(self) -> None:
+        """Until the service stops."""
+        while not self._stop.is_set():
+            try:
+                self._look_around()
+            except ServiceStopping:
+                return
+            except ArchiveError as error:
+                _log.warning("Orthanc out of reach", reason=str(error))
+                self._next_sweep = 0.0
+            except Exception as error:
+                if not is_local_fault(error):
+                    raise
+                _log.error("disk or database out of reach", reason=type(error).__name__)
+                # The study that was being looked at is found again.
+                self._next_sweep = 0.0
+                self._stop.wait(1.0)
+            self._await_wish()
+
+    def _look_around(self) -> None:
+        self._read_changes()
+        if time.monotonic() >= self._next_sweep:
+            self._sweep()
+            self._next_sweep = time.monotonic() + self._settings.sweep_seconds
+        self.last_contact = time.time()
+        for study_id in [study_id for study_id, due in self._due.items() if due <= time.monotonic()]:
+            self._look_at(study_id)
+
+    def _await_wish(self) -> None:
+        """Sleep until somebody nudges, a study is due or the change log is to be read again."""
+        until = min([time.monotonic() + self._settings.poll_seconds, *self._due.values()])
+        try:
+            self._take(self._wishes.get(timeout=max(0.05, until - time.monotonic())))
+            while True:
+                self._take(self._wishes.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, wish: Wish) -> None:
+        if wish.study_id is None:
+            return
+        self._due[wish.study_id] = 0.0
+        if wish.forced:
+            self._forced.add(wish.study_id)
+
+    def _read_changes(self) -> None:
+        if self.last_contact is None:
+            self._changes.rewind_if_replaced()
+        for study_ids in self._changes.read():
+            self._due |= dict.fromkeys(study_ids, 0.0)
+
+    def _sweep(self) -> None:
+        """Every study that changed of late; also mend what ledger and engine disagree on."""
+        now = self._client.now()
+        present = set()
+        for study in self._client.studies():
+            present.add(study.orthanc_id)
+            if not is_backlog(study, now=now, backlog_days=self._settings.backlog_days):
+                self._due[study.orthanc_id] = 0.0
+        for study_id in self._ledger.known_studies() - present:
+            self._ledger.forget_study(study_id)
+        for job in self._ledger.unfinished_jobs():
+            self._mend(job)
+        _log.info("sweep", studies=len(present), due=len(self._due))
+
+    def _mend(self, job: Job) -> None:
+        if self._engine.is_lost(job.work_id):
+            message = "the service met an error it did not foresee; its log says which"
+            with contextlib.suppress(WorkTakenAway):
+                self._ledger.end(job, State.FAILED, code="internal-error", message=message)
+        else:
+            self._engine.ensure(job.work_id, priority=job.priority)
+
+    def _look_at(self, study_id: str) -> None:
+        """Decide about one study; it stays due as long as it is not at rest or no pipeline is ready."""
+        del self._due[study_id]
+        try:
+            study = self._client.study(study_id)
+            series = self._client.series(study_id)
+        except ResourceGoneError:
+            self._ledger.forget_study(study_id)
+            return
+        self._ledger.note_series(study_id, series)
+        source = select_source(series, self._ledger.own_series_uids(study_id), demographics=study.demographics)
+        if study_id in self._forced:
+            self._decide_forced(study, source)
+        elif (job := self._standing_job(study_id, source)) is not None:
+            self._ledger.make_current(study, job)
+        else:
+            self._decide(study, source)
+
+    def _standing_job(self, study_id: str, source: Source | None) -> Job | None:
+        """The work that dealt with the study's present images, or is dealing with them."""
+        if source is None:
+            return None
+        jobs = reversed(self._ledger.jobs_of(study_id))
+        return next((job for job in jobs if job.source_digest == source.digest and self._stands(job)), None)
+
+    def _stands(self, job: Job) -> bool:
+        """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""
+        identity = self._worker.identity
+        if job.state is State.FAILED and job.reason_code in PASSING_FAILURES:
+            return False
+        if job.state is State.FAILED:
+            return identity is None or job.pipeline_digest == identity.digest
+        return job.state is not State.SUPERSEDED
+
+    def _decide(self, study: StudyFacts, source: Source | None) -> None:
+        missing = 0 if source is None else missing_instances(source)
+        quiet_seconds = self._settings.quiet_seconds
+        if missing:
+            quiet_seconds = max(quiet_seconds, self._settings.incomplete_seconds)
+        remaining = remaining_quiet_seconds(study, now=self._client.now(), quiet_seconds=quiet_seconds)
+        if remaining is None:
+            # Its stable event, a nudge or the sweep brings it back.
+            self._ledger.note_study(study, State.WAITING, reason="still arriving")
+        elif source is None:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+        elif remaining > 0:
+            self._rest(study, remaining, missing=missing)
+        else:
+            self._apply_rules(study, source, missing=missing)
+
+    def _rest(self, study: StudyFacts, seconds: float, *, missing: int) -> None:
+        if missing:
+            self._ledger.note_study(study, State.WAITING, reason=_incomplete(missing))
+        else:
+            self._ledger.note_stable(study)
+        self._due[study.orthanc_id] = time.monotonic() + seconds
+
+    def _apply_rules(self, study: StudyFacts, source: Source, *, missing: int) -> None:
+        verdict = judge(self._settings.rules, self._candidate(study, source))
+        if not verdict.run:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason=f"left alone by the rule {verdict.rule}")
+        elif verdict.wait_seconds > 0:
+            self._ledger.note_study(study, State.WAITING, reason=f"held back by the rule {verdict.rule}")
+            self._due[study.orthanc_id] = time.monotonic() + verdict.wait_seconds
+        else:
+            warnings = [{"code": "study-incomplete", "message": _incomplete(missing)}] if missing else []
+            self._queue(study, source, verdict, warnings)
+
+    def _candidate(self, study: StudyFacts, source: Source) -> Candidate:
+        senders: set[str] = set()
+        if any(rule.calling_aet is not None for rule in self._settings.rules):
+            firsts = [one.instance_ids[0] for one in source.series if one.instance_ids]
+            senders = {sender for first in firsts if (sender := self._client.calling_aet(first)) is not None}
+        at_rest, now = study.last_update.astimezone(), datetime.now().astimezone()
+        return Candidate(study, source.series, frozenset(senders), at_rest=at_rest, now=now)
+
+    def _decide_forced(self, study: StudyFacts, source: Source | None) -> None:
+        if source is None:
+            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+            self._forced.discard(study.orthanc_id)
+        else:
+            self._queue(study, source, Verdict(priority=FORCED_PRIORITY), [])
+
+    def _queue(self, study: StudyFacts, source: Source, verdict: Verdict, warnings: list[dict[str, str]]) -> None:
+        stable_at = self._ledger.note_stable(study)
+        identity = self._worker.identity
+        if identity is None:
+            self._due[study.orthanc_id] = time.monotonic() + 1.0
+            return
+        job = _new_job(study, source, pipeline_digest=identity.digest, stable_at=stable_at)
+        job = replace(job, warnings=warnings, rule=verdict.rule, priority=verdict.priority)
+        is_new = self._ledger.add_job(study, job)
+        if not is_new and self._ledger.job(job.work_id).state.is_final:
+            self._ledger.requeue(job.work_id)
+        self._engine.ensure(job.work_id, priority=job.priority)
+        self._forced.discard(study.orthanc_id)
+        _log.info("queued", work=job.work_id[:12], new=is_new, instances=len(source.instance_ids))
+
+
+def _incomplete(missing: int) -> str:
+    return f"{missing} image{'' if missing == 1 else 's'} fewer came than the modality told"
+
+
+def _new_job(study: StudyFacts, source: Source, *, pipeline_digest: str, stable_at: float) -> Job:
+    work_id = work_identity(
+        study_instance_uid=study.study_instance_uid, source_digest=source.digest, pipeline_digest=pipeline_digest
+    )
+    return Job(
+        work_id=work_id,
+        orthanc_id=study.orthanc_id,
+        study_instance_uid=study.study_instance_uid,
+        source_digest=source.digest,
+        pipeline_digest=pipeline_digest,
+        state=State.QUEUED,
+        stable_at=stable_at,
+        queued_at=time.time(),
+    )

@@ -1,0 +1,75 @@
+"""The warm pipeline processes of this host, one for each device: a study takes whichever is free."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
+from orthanc_plugin.pipeline.worker import PipelineIdentity, Worker, WorkerReply
+
+_TICK_SECONDS = 0.1
+
+
+class WorkerPool:
+    """Hands studies to workers that are up; whoever keeps the workers warm brings the others back.
+
+    stop : set when the service goes down; every wait then ends in ``ServiceStopping``
+    """
+
+    def __init__(self, workers: Sequence[Worker], *, stop: threading.Event) -> None:
+        self.workers = tuple(workers)
+        # The one that waited longest is taken first, so a study that failed on one device is tried on another.
+        self._free = list(workers)
+        self._changed = threading.Condition()
+        self._stop = stop
+
+    @property
+    def identity(self) -> PipelineIdentity | None:
+        """Of a process that is up and ready, if one is; all of them run the same pipeline."""
+        return next((worker.identity for worker in self.workers if worker.identity is not None), None)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a worker does not come up, if one does not."""
+        return next((worker.trouble for worker in self.workers if worker.trouble is not None), None)
+
+    def wait_ready(self) -> PipelineIdentity:
+        """Wait until a process is up."""
+        while (identity := self.identity) is None:
+            if self._stop.wait(_TICK_SECONDS):
+                raise ServiceStopping
+        return identity
+
+    def run(self, request_id: str, *, source: Path, output: Path) -> WorkerReply:
+        """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
+        while True:
+            with self._free_worker() as worker:
+                try:
+                    return worker.run(request_id, source=source, output=output)
+                except WorkerStartError:
+                    # It died while it was idle and does not come back: no study is to blame.
+                    continue
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    @contextmanager
+    def _free_worker(self) -> Iterator[Worker]:
+        worker = self._take()
+        try:
+            yield worker
+        finally:
+            with self._changed:
+                self._free.append(worker)
+                self._changed.notify()
+
+    def _take(self) -> Worker:
+        with self._changed:
+            while not (ready := [worker for worker in self._free if worker.identity is not None]):
+                if self._stop.is_set():
+                    raise ServiceStopping
+                self._changed.wait(_TICK_SECONDS)
+            self._free.remove(ready[0])
+            return ready[0]

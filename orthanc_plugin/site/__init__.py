@@ -1,0 +1,1 @@
+"""What a site decides: settings, rules, destinations."""

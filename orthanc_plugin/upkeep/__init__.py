@@ -1,0 +1,1 @@
+"""What goes on beside the studies' way through the service: retention, alarms, metrics."""

@@ -1,0 +1,1 @@
+"""One piece of work from queue to end, and which host does it."""

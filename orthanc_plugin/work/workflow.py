@@ -1,0 +1,330 @@
+"""What happens to one piece of work, step by step: fetch, run, check, store, finish.
+
+Every step may be cut off anywhere and done again: a download becomes the source folder, and a run the result
+folder, by a rename at its end, and uploads repeat the same bytes. What has a result on disk is never computed
+again.
+"""
+
+import contextlib
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from orthanc_plugin.archive.delivery import are_in_archive, check_outputs, deliver, read_manifest, remove_abandoned
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.copies.outbox import planned_deliveries
+from orthanc_plugin.domain.errors import (
+    DeliveryError,
+    ResourceGoneError,
+    ServiceError,
+    ServiceStopping,
+    StudyCollisionError,
+    WorkerCrashError,
+    WorkOutdatedError,
+    WorkTakenAway,
+)
+from orthanc_plugin.domain.source import Source, select_source
+from orthanc_plugin.domain.states import State
+from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.pipeline.worker import EXIT_RESOURCE
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.service_log import StudyNames
+from orthanc_plugin.site.destinations import Destination
+from orthanc_plugin.work.attempts import refuse_deadly
+from orthanc_plugin.work.engine import Step
+
+MAX_CRASHES = 3
+MAX_RESOURCE_RETRIES = 5
+RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0)
+
+EXIT_DONE, EXIT_NOT_APPLICABLE = 0, 3
+EXIT_REASONS = {
+    1: "the pipeline met a defect of its own; its log says which",
+    2: "the pipeline did not understand how it was called",
+    3: "nothing in the study suits the pipeline",
+    4: "the study cannot be read",
+    5: "the model or the deployment is wrong",
+    6: "memory, device memory or disk ran out each time the study was tried",
+    7: "a result failed its own check",
+}
+
+_log = structlog.get_logger("curia.workflow")
+
+
+class StudyWorkflow:
+    """The steps; each takes a work id and the number of the go's hold, and gives the state that the work is in then.
+
+    look_again : told of a study, by its Orthanc id, that is no longer what its work was named after
+    A step that gives a final state is the last one. Failures become states here, so that the engine replays
+    answers and never exceptions.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: OrthancClient,
+        ledger: Ledger,
+        worker: WorkerPool,
+        data_folder: Path,
+        names: StudyNames,
+        destinations: Sequence[Destination],
+        look_again: Callable[[str], object],
+        stop: threading.Event,
+    ) -> None:
+        self._client = client
+        self._destinations = destinations
+        self._look_again = look_again
+        self._ledger = ledger
+        self._worker = worker
+        self._source_folder = data_folder / "source"
+        self._result_folder = data_folder / "results"
+        self._names = names
+        self._stop = stop
+
+    @property
+    def steps(self) -> tuple[tuple[str, Step], ...]:
+        steps = {
+            "fetch": self._fetch,
+            "run": self._run,
+            "check": self._check,
+            "store": self._store,
+            "finish": self._finish,
+        }
+        return tuple((name, self._reported(name, step)) for name, step in steps.items())
+
+    def remove_leftovers(self) -> None:
+        """Drop what cut-off runs and downloads left; only while nothing runs."""
+        for folder in (*self._result_folder.glob("*.part-*"), *self._source_folder.glob("*.part-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _reported(self, name: str, step: Callable[[Job], State]) -> Step:
+        def reported(work_id: str, hold: int) -> str:
+            try:
+                return self._do(name, step, self._ledger.held(work_id, hold)).value
+            except WorkTakenAway:
+                self._withdraw(work_id)
+                raise
+
+        return reported
+
+    def _do(self, name: str, step: Callable[[Job], State], job: Job) -> State:
+        if job.state.is_final:
+            return job.state
+        started = time.monotonic()
+        state = self._outcome(step, job)
+        seconds = time.monotonic() - started
+        self._ledger.add_timing(job, name, seconds)
+        study = self._names(job.study_instance_uid)
+        _log.info(name, work=job.work_id[:12], study=study, state=state.value, seconds=round(seconds, 3))
+        return state
+
+    def _withdraw(self, work_id: str) -> None:
+        """Leave nothing in the archive of a go whose work was taken away while this host was paused or out of reach.
+
+        Source files stay for the retention to remove: the other go may be one of this host's own.
+        """
+        job = self._ledger.job(work_id)
+        if job.state.is_final:
+            self._remove_leftovers_of(job)
+        _log.warning("taken away by another go", work=work_id[:12], state=job.state.value)
+
+    def _remove_leftovers_of(self, job: Job) -> None:
+        """Like ``_remove_abandoned``, where the work's outcome stands and no trouble may touch it any more."""
+        try:
+            self._remove_abandoned(job)
+        except ServiceError as error:
+            _log.error("leftovers not removed", work=job.work_id[:12], reason=str(error))
+
+    def _remove_abandoned(self, job: Job) -> None:
+        remove_abandoned(self._client, job.planned, [entry["sop_instance_uid"] for entry in job.objects])
+
+    def _outcome(self, step: Callable[[Job], State], job: Job) -> State:
+        try:
+            refuse_deadly(job)
+            return step(job)
+        except (ResourceGoneError, WorkOutdatedError) as error:
+            state = self._end(job, State.SUPERSEDED, code=error.code, message=str(error))
+            self._look_again(job.orthanc_id)
+            return state
+        except ServiceError as error:
+            return self._end(job, State.FAILED, code=error.code, message=str(error))
+
+    def _end(self, job: Job, state: State, *, code: str, message: str) -> State:
+        self._ledger.end(job, state, code=code, message=message)
+        shutil.rmtree(self._source(job), ignore_errors=True)
+        _log.warning("ended without result", work=job.work_id[:12], state=state.value, code=code, reason=message)
+        return state
+
+    def _fetch(self, job: Job) -> State:
+        self._ledger.move(job, State.RUNNING, started_at=time.time())
+        if self._finished_manifest(job) is None:
+            self._download(job)
+        return State.RUNNING
+
+    def _run(self, job: Job) -> State:
+        if self._has_result(job):
+            return State.RUNNING
+        if not self._source(job).exists():
+            self._download(job)
+        return self._run_patiently(job)
+
+    def _check(self, job: Job) -> State:
+        if not self._has_result(job) and (state := self._repeat(job)).is_final:
+            return state
+        manifest = self._finished_manifest(job)
+        if manifest is None:
+            self._ledger.move(job, State.WRITING)
+        else:
+            self._ledger.move(job, State.WRITING, result=manifest)
+            check_outputs(self._results(job), manifest)
+        return State.WRITING
+
+    def _store(self, job: Job) -> State:
+        if not self._has_result(job) and (state := self._check(job)).is_final:
+            return state
+        self._ledger.move(job, State.STORING)
+        manifest = self._finished_manifest(job)
+        if manifest is not None:
+            # The patient may have been corrected or merged since the images were read.
+            self._current_source(job)
+            self._ledger.plan(job, manifest["outputs"])
+            objects = [self._deliver(job, output) for output in manifest["outputs"]]
+            self._ledger.move(job, State.STORING, objects=objects)
+        return State.STORING
+
+    def _finish(self, job: Job) -> State:
+        if not job.objects:
+            raise DeliveryError("the pipeline completed but its result.json names no output")
+        self._remove_abandoned(job)
+        self._ledger.finish(job, planned_deliveries(job.work_id, job.objects, self._destinations))
+        # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
+        # sees that the work is done, and takes it back itself.
+        self._remove_leftovers_of(job)
+        self._ledger.supersede_older(job)
+        shutil.rmtree(self._source(job), ignore_errors=True)
+        return State.STORED
+
+    def _download(self, job: Job) -> None:
+        source = self._current_source(job)
+        with _becoming(self._source(job)) as folder:
+            for instance_id in source.instance_ids:
+                (folder / f"{instance_id}.dcm").write_bytes(self._client.instance_file(instance_id))
+            self._add_earlier_reports(job, folder)
+            self._ledger.held(job.work_id, job.hold)
+
+    def _add_earlier_reports(self, job: Job, folder: Path) -> None:
+        """The study's last report of ours, which the new one names as its predecessor."""
+        for entry in self._ledger.earlier_reports(job):
+            with contextlib.suppress(ResourceGoneError):
+                dicom = self._client.instance_file(entry["orthanc_instance_id"])
+                (folder / f"earlier-{entry['orthanc_instance_id']}.dcm").write_bytes(dicom)
+
+    def _current_source(self, job: Job) -> Source:
+        """The study's images, if they and the patient are still those that the work is named after."""
+        study = self._client.study(job.orthanc_id)
+        series = self._client.series(job.orthanc_id)
+        own = self._ledger.own_series_uids(job.orthanc_id)
+        source = select_source(series, own, demographics=study.demographics)
+        if source is None or source.digest != job.source_digest:
+            raise WorkOutdatedError("the study's images or demographics changed while it was worked on")
+        if len(self._client.studies_named(job.study_instance_uid)) > 1:
+            raise StudyCollisionError("the archive has this Study Instance UID under several patients")
+        return source
+
+    def _deliver(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
+        self._ledger.held(job.work_id, job.hold)
+        return deliver(self._client, self._results(job) / output["path"], output, study_id=job.orthanc_id)
+
+    def _has_result(self, job: Job) -> bool:
+        """Whether nothing is to be computed: the result is on this host, or all of it in the archive."""
+        if self._finished_manifest(job) is not None:
+            return True
+        return bool(job.objects) and are_in_archive(self._client, job.objects)
+
+    def _repeat(self, job: Job) -> State:
+        """Have the result on this host: the one that computed it is gone, and its files with it."""
+        self._fetch(job)
+        return self._run(job)
+
+    def _run_patiently(self, job: Job) -> State:
+        """Run the pipeline; a resource that ran out is waited for, a lost worker replaced, both within bounds."""
+        shortages = 0
+        while True:
+            try:
+                exit_code, manifest = self._run_once(job)
+            except WorkerCrashError as error:
+                self._count_crash(job, error)
+                continue
+            if exit_code == EXIT_DONE:
+                return State.RUNNING
+            shortages += exit_code == EXIT_RESOURCE
+            if exit_code != EXIT_RESOURCE or shortages > MAX_RESOURCE_RETRIES:
+                return self._end_by_exit_code(job, exit_code, manifest)
+            self._wait(shortages)
+
+    def _run_once(self, job: Job) -> tuple[int, dict[str, Any] | None]:
+        """Exit code and manifest of one run; on success its folder is now the result."""
+        self._await_pipeline(job)
+        with _becoming(self._results(job)) as folder:
+            reply = self._worker.run(job.work_id, source=self._source(job), output=folder)
+            manifest = read_manifest(folder)
+            self._ledger.held(job.work_id, job.hold)
+            if reply.exit_code == EXIT_DONE and manifest is not None:
+                return EXIT_DONE, manifest
+            # What did not succeed leaves its words in the ledger and no folder.
+            shutil.rmtree(folder)
+        return reply.exit_code or 7, manifest
+
+    def _await_pipeline(self, job: Job) -> None:
+        """A ready worker of the pipeline that the work is named after."""
+        if self._worker.wait_ready().digest != job.pipeline_digest:
+            raise WorkOutdatedError("the pipeline was exchanged after this work was queued")
+
+    def _count_crash(self, job: Job, error: WorkerCrashError) -> None:
+        crashes = self._ledger.count_crash(job)
+        _log.error("worker lost", work=job.work_id[:12], crashes=crashes, reason=str(error))
+        if crashes >= MAX_CRASHES:
+            raise WorkerCrashError(f"the study took the worker down {crashes} times, lastly: {error}") from error
+
+    def _end_by_exit_code(self, job: Job, exit_code: int, manifest: dict[str, Any] | None) -> State:
+        reason = (manifest or {}).get("reason") or {}
+        self._ledger.move(job, State.RUNNING, result=manifest)
+        return self._end(
+            job,
+            State.NOT_APPLICABLE if exit_code == EXIT_NOT_APPLICABLE else State.FAILED,
+            code=reason.get("code", f"exit-{exit_code}"),
+            message=reason.get("message", EXIT_REASONS.get(exit_code, f"the pipeline ended with {exit_code}")),
+        )
+
+    def _wait(self, failures: int) -> None:
+        if self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]):
+            raise ServiceStopping
+
+    def _finished_manifest(self, job: Job) -> dict[str, Any] | None:
+        return read_manifest(self._results(job))
+
+    def _results(self, job: Job) -> Path:
+        return self._result_folder / job.work_id
+
+    def _source(self, job: Job) -> Path:
+        return self._source_folder / job.work_id
+
+
+@contextlib.contextmanager
+def _becoming(target: Path) -> Iterator[Path]:
+    """A fresh folder that takes *target*'s place when the block ends well and has not removed it."""
+    folder = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+        if folder.exists():
+            shutil.rmtree(target, ignore_errors=True)
+            folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

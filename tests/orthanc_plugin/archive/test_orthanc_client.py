@@ -1,0 +1,191 @@
+"""The client and the delivery against a small HTTP server that answers like Orthanc, or fails like it."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orthanc_plugin.archive.delivery import are_in_archive, check_outputs, deliver
+from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.domain.errors import (
+    ArchiveRefusedError,
+    ArchiveUnavailableError,
+    DeliveryError,
+    ResourceGoneError,
+    ServiceStopping,
+)
+from orthanc_plugin.intake.changes import ChangeLog
+from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.site.settings import ServiceSettings
+
+DICOM = b"bytes of an object"
+OUTPUT = {
+    "path": "a.dcm", "kind": "SR", "sop_class_uid": "1", "series_instance_uid": "2", "sop_instance_uid": "3",
+    "sha256": hashlib.sha256(DICOM).hexdigest(), "bytes": len(DICOM),
+}  # fmt: skip
+ANSWER = {"ID": "i", "ParentSeries": "se", "ParentStudy": "st", "Status": "Success"}
+
+
+CURSOR = "orthanc-changes/here"
+
+
+class Archive(ThreadingHTTPServer):
+    """answers : per "METHOD /path", a list of (status, body); the last one is repeated. seen : what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: dict[str, list[tuple[int, Any]]]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = answers
+        self.seen: list[tuple[str, dict[str, str]]] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Archive
+
+    def do_GET(self) -> None:
+        name = f"{self.command} {self.path}"
+        self.server.seen.append((name, dict(self.headers)))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        queue = self.server.answers[name]
+        status, body = queue.pop(0) if len(queue) > 1 else queue[0]
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Not on the test's terminal."""
+
+
+@contextmanager
+def archive(**answers: list[tuple[int, Any]]) -> Iterator[tuple[OrthancClient, Archive]]:
+    server = Archive({name.replace("__", " /").replace("_", "/"): queue for name, queue in answers.items()})
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = ServiceSettings(orthanc_url=f"http://127.0.0.1:{server.server_port}", orthanc_authorization="secret")
+    client = OrthancClient(settings, patience_seconds=2.0, stop=threading.Event())
+    yield client, server
+    client.close()
+    server.shutdown()
+    server.server_close()
+
+
+def put(client: OrthancClient, folder: Path) -> dict[str, Any]:
+    (folder / "a.dcm").write_bytes(DICOM)
+    return deliver(client, folder / "a.dcm", OUTPUT, study_id="st")
+
+
+def test_failures_of_the_archive_are_waited_out() -> None:
+    with archive(GET__tools_now=[(503, ""), (500, ""), (200, b"20260131T120000")]) as (client, server):
+        assert client.now().isoformat() == "2026-01-31T12:00:00+00:00"
+        assert len(server.seen) == 3
+
+
+def test_requests_carry_the_token_and_ask_for_no_compression() -> None:
+    with archive(GET__tools_now=[(200, b"20260131T120000")]) as (client, server):
+        client.now()
+        headers = server.seen[0][1]
+        assert (headers["Authorization"], headers["Accept-Encoding"]) == ("secret", "identity")
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, ArchiveRefusedError), (404, ResourceGoneError)])
+def test_a_refusal_is_not_repeated(status: int, error: type[Exception]) -> None:
+    with archive(GET__studies_x=[(status, "")]) as (client, server):
+        with pytest.raises(error, match=f"Orthanc answered {status} to GET studies"):
+            client.study("x")
+        assert len(server.seen) == 1
+
+
+def test_patience_ends() -> None:
+    settings = ServiceSettings(orthanc_url="http://127.0.0.1:9")
+    client = OrthancClient(settings, patience_seconds=0.3, stop=threading.Event())
+    with pytest.raises(ArchiveUnavailableError, match="Orthanc does not answer"):
+        client.now()
+    client.close()
+
+
+def test_waiting_ends_when_the_service_stops() -> None:
+    stop = threading.Event()
+    client = OrthancClient(ServiceSettings(orthanc_url="http://127.0.0.1:9"), patience_seconds=60.0, stop=stop)
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(ServiceStopping):
+        client.now()
+    client.close()
+
+
+def test_delivery_describes_what_was_read_back(tmp_path: Path) -> None:
+    with archive(POST__instances=[(200, ANSWER)], GET__instances_i_file=[(200, DICOM)]) as (client, _):
+        entry = put(client, tmp_path)
+        assert (entry["orthanc_instance_id"], entry["orthanc_series_id"]) == ("i", "se")
+        assert entry["sha256"] == OUTPUT["sha256"]
+        assert are_in_archive(client, [entry])
+        assert not are_in_archive(client, [entry | {"sha256": "0"}])
+
+
+def test_other_bytes_in_the_archive_are_an_error(tmp_path: Path) -> None:
+    with archive(POST__instances=[(200, ANSWER)], GET__instances_i_file=[(200, b"other")]) as (client, _):
+        with pytest.raises(DeliveryError, match="SR: read back other bytes than were stored"):
+            put(client, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [({"Status": "FilteredOut"}, "Orthanc said FilteredOut"), ({"ParentStudy": "other"}, "under another study")],
+)
+def test_an_answer_that_is_no_success_is_an_error(tmp_path: Path, answer: dict[str, str], message: str) -> None:
+    with archive(POST__instances=[(200, ANSWER | answer)]) as (client, _):
+        with pytest.raises(DeliveryError, match=message):
+            put(client, tmp_path)
+
+
+def test_a_result_file_that_changed_on_disk_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(DICOM)
+    check_outputs(tmp_path, {"outputs": [OUTPUT]})
+    (tmp_path / "a.dcm").write_bytes(DICOM + b"!")
+    with pytest.raises(DeliveryError, match="differs from its SHA-256"):
+        check_outputs(tmp_path, {"outputs": [OUTPUT]})
+
+
+def test_a_manifest_cannot_name_files_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(DICOM)
+    (tmp_path / "results").mkdir()
+    with pytest.raises(DeliveryError, match="not in the result folder"):
+        check_outputs(tmp_path / "results", {"outputs": [OUTPUT | {"path": "../outside"}]})
+
+
+def test_change_log_is_read_from_the_cursor_to_its_end(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    ledger.set_cursor(CURSOR, 3)
+    change = {"ChangeType": "StableStudy", "ResourceType": "Study"}
+    answers = {
+        "GET /changes?since=3&limit=1000": [(200, {"Changes": [change | {"ID": "a"}], "Last": 9, "Done": False})],
+        "GET /changes?since=9&limit=1000": [(200, {"Changes": [change | {"ID": "b"}], "Last": 12, "Done": True})],
+    }
+    with archive() as (client, server):
+        server.answers = answers
+        assert list(ChangeLog(client, ledger, reader="here").read()) == [("a",), ("b",)]
+    assert ledger.cursor(CURSOR) == 12
+    ledger.close()
+
+
+@pytest.mark.parametrize(("cursor", "expected"), [(None, 20), (30, 20), (15, 15)])
+def test_cursor_starts_at_the_end_and_again_when_the_log_is_another(
+    tmp_path: Path, cursor: int | None, expected: int
+) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    if cursor is not None:
+        ledger.set_cursor(CURSOR, cursor)
+    with archive() as (client, server):
+        server.answers = {"GET /changes?last=": [(200, {"Changes": [], "Last": 20, "Done": True})]}
+        ChangeLog(client, ledger, reader="here").rewind_if_replaced()
+    assert ledger.cursor(CURSOR) == expected
+    ledger.close()
