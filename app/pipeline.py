@@ -12,8 +12,8 @@ from operators.domain.features import EncoderInputSettings
 from operators.encoder.devices import device_names
 from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
-from operators.heads.model_folder import read_model
 from operators.imaging.array_module import ArrayModule, select_array_module
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.region_probe import RegionProbe
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from operators.heads.body_region import slice_features
-from operators.heads.head_files import BodyRegionRecord
 from operators.heads.linear import Linear
+from operators.heads.records import BodyRegionRecord
 from trainer.concepts import REGIONS, TARGET_REGION
 from trainer.encoded_scans import EncodedScan, only, without
 from trainer.head_training import fit_classes

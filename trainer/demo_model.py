@@ -16,8 +16,8 @@ from structlog import get_logger
 
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
-from operators.heads.head_files import HeadRecord, Label, Modality
 from operators.heads.linear import Linear
+from operators.heads.records import HeadRecord, Label, Modality
 from trainer.body_region import Results, body_region_record, fit_body_region, judge_regions, measure_body_region
 from trainer.concepts import MASS, ORGANS, REGIONS
 from trainer.embedded_encoder import Counts, TrainedEncoder, ingest_parts, train_encoders

@@ -1,6 +1,5 @@
 """Writing a model folder: snapshot, heads, model.toml, digests."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,10 @@ from operators.domain.features import EncoderInputSettings
 from operators.encoder.key_names import to_legacy_names
 from operators.encoder.snapshot import WEIGHTS
 from operators.encoder.vision_transformer import EncoderConfig
-from operators.heads.head_files import Label
 from operators.heads.linear import Linear
-from operators.heads.model_folder import DIGEST_FILE, MODEL_FILE, model_files
+from operators.heads.records import Label
+from operators.model.digests import DIGEST_FILE, file_sha256, model_files
+from operators.model.model_folder import MODEL_FILE
 
 
 def write_snapshot(
@@ -41,7 +41,7 @@ def write_snapshot(
     _write_json(folder / "preprocessor_config.json", _processor_record(settings))
     # safetensors makes files for their owner alone; Orthanc's user has to read them too.
     shutil.copymode(folder / "config.json", folder / WEIGHTS)
-    return _sha256(folder / WEIGHTS)
+    return file_sha256(folder / WEIGHTS)
 
 
 def write_head(record: BaseModel, labels: Sequence[Label], linear: Linear, folder: Path) -> None:
@@ -60,7 +60,7 @@ def write_model_file(record: Mapping[str, object], folder: Path) -> None:
 
 
 def write_digests(folder: Path) -> None:
-    lines = [f"{_sha256(folder / path)}  {path}\n" for path in model_files(folder)]
+    lines = [f"{file_sha256(folder / path)}  {path}\n" for path in model_files(folder)]
     (folder / DIGEST_FILE).write_text("".join(lines), encoding="utf-8")
 
 
@@ -114,8 +114,3 @@ def _processor_record(settings: EncoderInputSettings) -> dict[str, object]:
 
 def _write_json(path: Path, record: Mapping[str, object]) -> None:
     path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

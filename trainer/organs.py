@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from operators.heads.head_files import SegmentationRecord
+from operators.heads.evidence import cell_evidence, strongest_class
 from operators.heads.linear import Linear
-from operators.heads.segmentation import cell_evidence, strongest_class
+from operators.heads.records import SegmentationRecord
 from operators.heads.segments import without_specks
 from trainer.concepts import ORGANS
 from trainer.encoded_scans import EncodedScan, only, without

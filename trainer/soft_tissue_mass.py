@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.finding_head import slice_scores
-from operators.heads.head_files import Calibration, FindingRecord, Modality
+from operators.heads.evidence import above, cell_evidence
+from operators.heads.finding import slice_scores
 from operators.heads.linear import Linear
-from operators.heads.segmentation import above, cell_evidence
+from operators.heads.records import Calibration, FindingRecord, Modality
 from operators.heads.segments import without_specks
 from trainer.datasets import Scan
 from trainer.encoded_scans import EncodedScan

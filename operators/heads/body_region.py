@@ -9,8 +9,8 @@ from scipy.special import softmax
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Algorithm
 from operators.encoder.pooling import mean_pooled
-from operators.heads.head_files import BodyRegionRecord, Label
 from operators.heads.linear import Linear
+from operators.heads.records import BodyRegionRecord, Label
 
 
 @dataclass(frozen=True, slots=True, eq=False)

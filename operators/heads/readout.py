@@ -6,9 +6,9 @@ from operators.domain.features import FeatureVolume
 from operators.domain.finding import Finding
 from operators.domain.volume import Volume
 from operators.heads.body_region import BodyRegionHead
-from operators.heads.finding_head import FindingHead
-from operators.heads.head_files import Scope
-from operators.heads.model_folder import Heads
+from operators.heads.finding import FindingHead
+from operators.heads.records import Scope
+from operators.model.model_folder import Heads
 
 BODY_REGION = "body region"
 

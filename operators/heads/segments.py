@@ -10,11 +10,11 @@ from scipy import ndimage
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Finding, Localisation, Segment, SeriesSegments
 from operators.domain.geometry import Geometry
-from operators.heads.head_files import Label
+from operators.heads.evidence import above, probability
 from operators.heads.measurements import volume_ml
-from operators.heads.model_folder import Heads
 from operators.heads.readout import FindingsReadout, out_of_scope
-from operators.heads.segmentation import above, probability
+from operators.heads.records import Label
+from operators.model.model_folder import Heads
 
 
 @dataclass(frozen=True, slots=True, eq=False)

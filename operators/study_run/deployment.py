@@ -11,7 +11,7 @@ from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm
-from operators.heads.model_folder import Model
+from operators.model.model_folder import Model
 
 SettingValue = str | int | float | bool
 

@@ -7,13 +7,13 @@ import pytest
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Code
 from operators.domain.geometry import Geometry
-from operators.heads.finding_head import slice_scores
-from operators.heads.head_files import Label, Scope
+from operators.heads.finding import slice_scores
 from operators.heads.linear import Linear
 from operators.heads.measurements import measure
-from operators.heads.model_folder import Heads, read_model
 from operators.heads.readout import out_of_scope, predict_findings
+from operators.heads.records import Label, Scope
 from operators.heads.segments import localise, predict_segments, without_specks
+from operators.model.model_folder import Heads, read_model
 
 GRID = Geometry(np.diag([3.0, 8.0, 8.0, 1.0]), (4, 4, 4), "1.2.3")
 SOURCE = GRID.rescaled((4, 32, 32))

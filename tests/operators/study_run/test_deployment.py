@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from app.settings import DEMO_MODEL
 from operators.dicom.results.result_settings import ResultSettings
-from operators.heads.model_folder import read_model
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from phantoms import SeriesSpec, build_source_series
 

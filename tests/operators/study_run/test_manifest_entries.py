@@ -7,7 +7,7 @@ from app.settings import DEMO_MODEL
 from companion_cases import study_readout
 from operators.dicom.results.output_file import OutputFile
 from operators.dicom.results.result_settings import ResultSettings
-from operators.heads.model_folder import read_model
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import Journal
 from operators.study_run.manifest_entries import completed_manifest

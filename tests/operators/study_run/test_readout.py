@@ -5,8 +5,8 @@ import pytest
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
 from operators.dicom.results.result_settings import ResultSettings
-from operators.heads.model_folder import read_model
 from operators.heads.readout import FindingsReadout
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.readout import read_out_study
 from phantoms import SeriesSpec, build_source_series

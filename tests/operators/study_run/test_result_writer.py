@@ -9,7 +9,7 @@ from app.settings import DEMO_MODEL
 from companion_cases import evidence_of, study_readout
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
 from operators.domain.finding import StudyReadout
-from operators.heads.model_folder import read_model
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import Journal
 from operators.study_run.result_writer import ResultWriter

@@ -7,7 +7,7 @@ import pytest
 from app.settings import DEMO_MODEL
 from conformance_matrix import KINDS, case_of
 from operators.dicom.results.result_settings import ResultSettings
-from operators.heads.model_folder import read_model
+from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from result_cases import PROVENANCE, RUN
 

@@ -12,8 +12,8 @@ from operators.domain.features import FeatureVolume
 from operators.domain.finding import Algorithm
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.head_files import Label, SegmentationRecord
 from operators.heads.linear import Linear
+from operators.heads.records import Label, SegmentationRecord
 from operators.imaging.resampling import resample
 
 FULL = 255

@@ -7,8 +7,8 @@ import pytest
 
 from encoder_cases import TINY
 from operators.domain.features import EncoderInputSettings
-from operators.heads.head_files import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
 from operators.heads.linear import Linear
+from operators.heads.records import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
 from trainer.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
 from trainer.export import write_digests, write_head, write_model_file, write_snapshot
 from trainer.random_encoder import RandomEncoderSettings, random_state

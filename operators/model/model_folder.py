@@ -1,6 +1,5 @@
 """Reading a model folder: digests first, then the encoder, then the heads that belong to it."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,10 @@ from operators.domain.finding import Algorithm
 from operators.encoder.snapshot import Snapshot, read_snapshot
 from operators.errors import CheckpointError, ModelDigestError
 from operators.heads.body_region import BodyRegionHead
-from operators.heads.finding_head import FindingHead
-from operators.heads.head_files import (
+from operators.heads.evidence import SegmentationHead
+from operators.heads.finding import FindingHead
+from operators.heads.linear import read_linear
+from operators.heads.records import (
     BodyRegionRecord,
     FindingRecord,
     Label,
@@ -20,11 +21,9 @@ from operators.heads.head_files import (
     read_labels,
     read_toml,
 )
-from operators.heads.linear import read_linear
-from operators.heads.segmentation import SegmentationHead
+from operators.model.digests import check_digests, folder_digest
 
 MODEL_FILE = "model.toml"
-DIGEST_FILE = "SHA256SUMS"
 
 Head = BodyRegionHead | SegmentationHead | FindingHead
 
@@ -98,49 +97,8 @@ def read_model(folder: Path) -> Model:
     )
 
 
-def check_digests(folder: Path) -> str:
-    """Compare every file with SHA256SUMS; the digest of that listing.
-
-    Raises
-    ------
-    ModelDigestError
-        Names the first file that differs, is missing or is not listed.
-    """
-    listing = folder / DIGEST_FILE
-    if not listing.is_file():
-        raise ModelDigestError(f"model: {DIGEST_FILE} not found beside {MODEL_FILE}; get the whole folder again")
-    expected = dict(_digest_line(line) for line in listing.read_text(encoding="utf-8").splitlines())
-    actual = {path: _sha256(folder / path) for path in model_files(folder)}
-    for path in sorted(expected.keys() | actual.keys()):
-        if expected.get(path) != actual.get(path):
-            raise ModelDigestError(
-                f"model: {path}: {DIGEST_FILE} says {expected.get(path, 'nothing')}, "
-                f"the file has {actual.get(path, 'gone')}; nothing was loaded"
-            )
-    return _sha256(listing)
-
-
-def model_files(folder: Path) -> list[str]:
-    """Every file below *folder* but the digest listing, as sorted POSIX paths."""
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in paths if path != DIGEST_FILE)
-
-
-def _digest_line(line: str) -> tuple[str, str]:
-    digest, separator, path = line.partition("  ")
-    if not separator or len(digest) != 64:
-        raise ModelDigestError(f"model: {DIGEST_FILE}: expected '<sha256>  <path>' in each line, got {line[:80]!r}")
-    return path, digest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_bare_snapshot(folder: Path) -> Model:
     snapshot = read_snapshot(folder)
-    listing = "".join(f"{_sha256(folder / path)}  {path}\n" for path in model_files(folder))
     return Model(
         name=folder.name,
         version=snapshot.sha256[:12],
@@ -149,7 +107,7 @@ def _read_bare_snapshot(folder: Path) -> Model:
         intended_use="research use only",
         snapshot=snapshot,
         heads=Heads(),
-        digest=hashlib.sha256(listing.encode()).hexdigest(),
+        digest=folder_digest(folder),
     )
 
 
@@ -174,7 +132,7 @@ def _read_head(folder: Path, snapshot: Snapshot) -> Head:
             f"this folder holds {snapshot.sha256[:12]}; heads do not carry over to other features"
         )
     width = snapshot.config.hidden_size
-    algorithm = Algorithm(record.name, record.version, _head_digest(folder))
+    algorithm = Algorithm(record.name, record.version, folder_digest(folder))
     if isinstance(record, BodyRegionRecord):
         linear = read_linear(folder, num_outputs=len(labels), num_features=2 * width)
         return BodyRegionHead(record, labels, linear, algorithm)
@@ -199,9 +157,3 @@ def _with_category(labels: tuple[Label, ...], folder: Path) -> tuple[Label, ...]
         if label.category is None:
             raise CheckpointError(f"{folder.name}/labels.toml: {label.name}: a segment needs a category code")
     return labels
-
-
-def _head_digest(folder: Path) -> str:
-    """Over all files of the head, so that a changed threshold is another head."""
-    listing = "".join(f"{_sha256(folder / path)}  {path}\n" for path in model_files(folder))
-    return hashlib.sha256(listing.encode()).hexdigest()

@@ -5,8 +5,7 @@ import numpy as np
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.linear import Linear
-from operators.heads.segmentation import (
+from operators.heads.evidence import (
     SLAB,
     above,
     cell_evidence,
@@ -15,6 +14,7 @@ from operators.heads.segmentation import (
     slabs,
     strongest_class,
 )
+from operators.heads.linear import Linear
 
 
 def rotation(degrees: tuple[float, float, float]) -> np.ndarray:

@@ -9,9 +9,9 @@ from scipy.special import expit
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Algorithm
 from operators.domain.volume import Volume
-from operators.heads.head_files import FindingRecord, Label
+from operators.heads.evidence import cell_evidence
 from operators.heads.linear import Linear
-from operators.heads.segmentation import cell_evidence
+from operators.heads.records import FindingRecord, Label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
