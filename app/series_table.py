@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operators.dicom.selection.series_selection import SeriesDecision
-from operators.dicom.study.header_values import text
+from operators.dicom.study.header_values import text_of
 
 _SHOWN_UID_LENGTH = 8
 
@@ -62,14 +62,14 @@ def outcome(decisions: Sequence[SeriesDecision]) -> str:
 
 
 def _study(decision: SeriesDecision) -> str:
-    uid = text(decision.series.headers[0], "StudyInstanceUID")
+    uid = text_of(decision.series.headers[0], "StudyInstanceUID")
     return _end_of(uid) if uid else "no UID"
 
 
 def _name(decision: SeriesDecision) -> str:
     """Number and end of the UID. The description is free text and could name the patient."""
     uid = decision.series.series_instance_uid
-    number = text(decision.series.headers[0], "SeriesNumber")
+    number = text_of(decision.series.headers[0], "SeriesNumber")
     return f"{number or '-'} {_end_of(uid)}" if uid else "no UID"
 
 

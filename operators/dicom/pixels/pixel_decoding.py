@@ -33,7 +33,7 @@ from pydicom.uid import (
 from operators.dicom.pixels.codestream import END, is_whole, read_codestream
 from operators.dicom.pixels.pixel_format import PixelFormat
 from operators.dicom.pixels.stored_pixels import UNFIT, StoredPixels
-from operators.dicom.study.header_values import text, value
+from operators.dicom.study.header_values import text_of, value_of
 from operators.errors import ResourceError, UnsupportedPixelDataError
 
 Integers = NDArray[np.integer]
@@ -191,11 +191,11 @@ def _may_be_masked(stored: StoredPixels, lowest: int, highest: int) -> bool:
     """Negative values whose sign was not carried into the unused bits, or overlays that the header tells of."""
     header = stored.instance.header
     unextended = stored.pixel_format.is_signed and lowest >= 0 and highest < 1 << stored.pixel_format.bits_stored
-    return unextended or any(value(header, Tag(group, 0x0102)) for group in _OVERLAY_GROUPS)
+    return unextended or any(value_of(header, Tag(group, 0x0102)) for group in _OVERLAY_GROUPS)
 
 
 def _series(stored: StoredPixels) -> str:
-    return text(stored.instance.header, "SeriesInstanceUID")
+    return text_of(stored.instance.header, "SeriesInstanceUID")
 
 
 def _refusal(stored: StoredPixels, what: str) -> UnsupportedPixelDataError:

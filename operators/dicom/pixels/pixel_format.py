@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numpy import dtype, integer
 from pydicom import Dataset
 
-from operators.dicom.study.header_values import text, value
+from operators.dicom.study.header_values import text_of, value_of
 from operators.dicom.study.read_limits import ReadLimits
 from operators.errors import UnsupportedPixelDataError
 
@@ -62,20 +62,20 @@ def read_pixel_format(header: Dataset, limits: ReadLimits) -> PixelFormat:
         bits_stored=_number(header, "BitsStored"),
         high_bit=_number(header, "HighBit"),
         is_signed=_number(header, "PixelRepresentation") == 1,
-        photometric_interpretation=text(header, "PhotometricInterpretation"),
+        photometric_interpretation=text_of(header, "PhotometricInterpretation"),
     )
     complaint = _complaint(header, pixel_format, limits)
     if complaint:
-        raise UnsupportedPixelDataError(f"series {text(header, 'SeriesInstanceUID')}: {complaint}")
+        raise UnsupportedPixelDataError(f"series {text_of(header, 'SeriesInstanceUID')}: {complaint}")
     return pixel_format
 
 
 def _number(header: Dataset, keyword: str, default: int | None = None) -> int:
-    found = value(header, keyword)
+    found = value_of(header, keyword)
     found = default if found is None else found
     if not isinstance(found, int):
         raise UnsupportedPixelDataError(
-            f"series {text(header, 'SeriesInstanceUID')}: expected one whole number in {keyword}, "
+            f"series {text_of(header, 'SeriesInstanceUID')}: expected one whole number in {keyword}, "
             f"got {'none' if found is None else 'something else'}"
         )
     return int(found)

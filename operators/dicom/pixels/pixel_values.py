@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.dicom.pixels.pixel_format import PixelFormat
-from operators.dicom.study.header_values import number, text, value
+from operators.dicom.study.header_values import number_of, text_of, value_of
 from operators.domain.volume import AIR_HU
 from operators.errors import UnsupportedPixelDataError
 
@@ -66,7 +66,7 @@ def value_transform(header: Dataset, pixel_format: PixelFormat, *, modality: str
     peak = max(abs(low), abs(high)) * abs(slope) + abs(intercept)
     if not slope or peak > _MAX_VALUE:
         raise _refusal(header, f"expected a usable RescaleSlope and RescaleIntercept, got {slope:g} and {intercept:g}")
-    if value(header, "ModalityLUTSequence"):
+    if value_of(header, "ModalityLUTSequence"):
         raise _refusal(header, "expected RescaleSlope and RescaleIntercept, got a Modality LUT, which is not applied")
     turned = modality != "CT" and pixel_format.photometric_interpretation == "MONOCHROME1"
     return ValueTransform(slope, intercept, low + high if turned else None, _padding(header, pixel_format))
@@ -84,15 +84,15 @@ def fill_padding(volume: NDArray[np.float32], slices: Iterable[int], *, modality
 
 def value_remarks(headers: Sequence[Dataset], *, modality: str) -> tuple[str, ...]:
     """What a reader of the results should know about the values, in plain words."""
-    name = f"series {text(headers[0], 'SeriesInstanceUID')}"
+    name = f"series {text_of(headers[0], 'SeriesInstanceUID')}"
     remarks = []
-    if text(headers[0], "PhotometricInterpretation") == "MONOCHROME1":
+    if text_of(headers[0], "PhotometricInterpretation") == "MONOCHROME1":
         what = "HU are kept as they are" if modality == "CT" else "values were turned round to MONOCHROME2"
         remarks.append(f"{name}: PhotometricInterpretation is MONOCHROME1; {what}")
-    if any(value(header, "PixelPaddingValue") is not None for header in headers):
+    if any(value_of(header, "PixelPaddingValue") is not None for header in headers):
         what = f"{AIR_HU:g} HU" if modality == "CT" else "the lowest value"
         remarks.append(f"{name}: pixels of PixelPaddingValue are set to {what}")
-    if modality == "CT" and any(value(header, "RescaleIntercept") is None for header in headers):
+    if modality == "CT" and any(value_of(header, "RescaleIntercept") is None for header in headers):
         remarks.append(f"{name}: slices without RescaleIntercept; their stored values are taken for HU")
     return tuple(remarks)
 
@@ -105,18 +105,18 @@ def _lowest(volume: NDArray[np.float32]) -> float:
 def _rescale(header: Dataset) -> tuple[float, float]:
     pair = []
     for keyword, absent in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
-        found = number(header, keyword)
-        if found is None and value(header, keyword) is not None:
+        found = number_of(header, keyword)
+        if found is None and value_of(header, keyword) is not None:
             raise _refusal(header, f"expected a number in {keyword}, got something else")
         pair.append(absent if found is None else found)
     return pair[0], pair[1]
 
 
 def _padding(header: Dataset, pixel_format: PixelFormat) -> tuple[int, int] | None:
-    first = number(header, "PixelPaddingValue")
+    first = number_of(header, "PixelPaddingValue")
     if first is None:
         return None
-    limit = number(header, "PixelPaddingRangeLimit")
+    limit = number_of(header, "PixelPaddingRangeLimit")
     ends = [_in_range(int(end), pixel_format) for end in (first, first if limit is None else limit)]
     return min(ends), max(ends)
 
@@ -128,4 +128,4 @@ def _in_range(padding: int, pixel_format: PixelFormat) -> int:
 
 
 def _refusal(header: Dataset, what: str) -> UnsupportedPixelDataError:
-    return UnsupportedPixelDataError(f"series {text(header, 'SeriesInstanceUID')}: {what}")
+    return UnsupportedPixelDataError(f"series {text_of(header, 'SeriesInstanceUID')}: {what}")

@@ -15,7 +15,7 @@ from pydicom.uid import UID, AllTransferSyntaxes, DeflatedExplicitVRLittleEndian
 
 from operators.dicom.pixels.pixel_format import PixelFormat
 from operators.dicom.study.header_files import BoundedFile
-from operators.dicom.study.header_values import UNREADABLE, text, value
+from operators.dicom.study.header_values import UNREADABLE, text_of, value_of
 from operators.dicom.study.study_index import Instance
 from operators.errors import UnsupportedPixelDataError
 
@@ -82,7 +82,7 @@ def locate_pixels(instance: Instance, pixel_format: PixelFormat) -> StoredPixels
 def _locate(instance: Instance, pixel_format: PixelFormat) -> StoredPixels:
     if not instance.has_pixel_data:
         raise _unfit(instance, "a slice has no pixel data, was it cut short?")
-    syntax = UID(text(instance.header.file_meta, "TransferSyntaxUID"))
+    syntax = UID(text_of(instance.header.file_meta, "TransferSyntaxUID"))
     if syntax not in AllTransferSyntaxes:
         what = f"pixels in {syntax.name}" if syntax else "pixels without a TransferSyntaxUID"
         raise _unfit(instance, f"{what} are not read; send them in another transfer syntax")
@@ -127,7 +127,9 @@ def _parse(file: BinaryIO, instance: Instance, syntax: UID, pixel_format: PixelF
         available = min(length, file.seek(0, 2) - offset)
         _check_length(instance, pixel_format, available)
     elif pixel_format.num_frames > 1:
-        tables = tuple(value(instance.header, word) for word in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"))
+        tables = tuple(
+            value_of(instance.header, word) for word in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+        )
         frames = _split(file.read(), pixel_format.num_frames, tables if all(tables) else ())
         return StoredPixels(instance, syntax, pixel_format, offset, frames)
     return StoredPixels(instance, syntax, pixel_format, offset)
@@ -168,4 +170,4 @@ def _check_length(instance: Instance, pixel_format: PixelFormat, available: int)
 
 
 def _unfit(instance: Instance, what: str) -> UnsupportedPixelDataError:
-    return UnsupportedPixelDataError(f"series {text(instance.header, 'SeriesInstanceUID')}: {what}")
+    return UnsupportedPixelDataError(f"series {text_of(instance.header, 'SeriesInstanceUID')}: {what}")

@@ -8,7 +8,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
 from operators.dicom.results.report import KIND
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.study.header_values import text, value
+from operators.dicom.study.header_values import text_of, value_of
 
 
 def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Dataset, ...]:
@@ -18,10 +18,10 @@ def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Datase
     """
     series_instance_uid = run.identity.uid(KIND.name)
     found = {
-        text(header, "SOPInstanceUID"): header
+        text_of(header, "SOPInstanceUID"): header
         for header in headers
         if _is_our_report(header, run.provenance.manufacturer)
-        and text(header, "SeriesInstanceUID") != series_instance_uid
+        and text_of(header, "SeriesInstanceUID") != series_instance_uid
     }
     return tuple(found[uid] for uid in sorted(found))
 
@@ -29,12 +29,12 @@ def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Datase
 def _is_our_report(header: Dataset, manufacturer: str) -> bool:
     """By SOP class, title and root template, and by the equipment that IHE AIR has every result name."""
     return (
-        text(header, "SOPClassUID") == Comprehensive3DSRStorage
+        text_of(header, "SOPClassUID") == Comprehensive3DSRStorage
         and _names(_items(header, "ContentTemplateSequence"), "TemplateIdentifier", "1500")
         and _names(_items(header, "ConceptNameCodeSequence"), "CodeValue", IMAGING_MEASUREMENT_REPORT.value)
         and any(
-            text(item, "Manufacturer") == manufacturer
-            and text(item, "DeviceUID") != ""
+            text_of(item, "Manufacturer") == manufacturer
+            and text_of(item, "DeviceUID") != ""
             and _names(_items(item, "PurposeOfReferenceCodeSequence"), "CodeValue", PROCESSING_EQUIPMENT.value)
             for item in _items(header, "ContributingEquipmentSequence")
         )
@@ -42,8 +42,8 @@ def _is_our_report(header: Dataset, manufacturer: str) -> bool:
 
 
 def _items(header: Dataset, keyword: str) -> Sequence[Dataset]:
-    return value(header, keyword) or ()
+    return value_of(header, keyword) or ()
 
 
 def _names(items: Sequence[Dataset], keyword: str, expected: str) -> bool:
-    return any(text(item, keyword) == expected for item in items)
+    return any(text_of(item, keyword) == expected for item in items)

@@ -6,7 +6,7 @@ import highdicom as hd
 from pydicom import Dataset
 
 from operators.dicom.results.coded_concepts import IMAGE_LIBRARY, IMAGE_LIBRARY_GROUP, SOURCE, coded_concept
-from operators.dicom.study.header_values import numbers
+from operators.dicom.study.header_values import numbers_of
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Code
 
@@ -84,7 +84,7 @@ def _shared_descriptors(header: Dataset) -> Iterator[hd.sr.ContentItem]:
         frame = header.FrameOfReferenceUID
         yield hd.sr.UIDRefContentItem(coded_concept(_FRAME_OF_REFERENCE), frame, relationship_type=_RELATIONSHIP)
     for name, keyword, index, unit in _NUMBERS:
-        found = numbers(header, keyword)
+        found = numbers_of(header, keyword)
         if len(found) > index:
             yield hd.sr.NumContentItem(
                 coded_concept(name), found[index], coded_concept(unit), relationship_type=_RELATIONSHIP

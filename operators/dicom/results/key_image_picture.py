@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 
 from operators.dicom.results.key_images import KeyImage
-from operators.dicom.study.header_values import number, text
+from operators.dicom.study.header_values import number_of, text_of
 
 BURNED_IN_STATEMENT = "RESEARCH USE ONLY"
 _LONGEST_SIDE = 768
@@ -49,10 +49,10 @@ def sides(directions: NDArray[np.float64]) -> tuple[str, str]:
 
 def _window(header: Dataset) -> tuple[float, float] | None:
     """The darkest and the brightest value of LINEAR and LINEAR_EXACT (PS3.3 C.11.2.1.2.1 and C.11.2.1.3.2)."""
-    centre, width = number(header, "WindowCenter"), number(header, "WindowWidth")
+    centre, width = number_of(header, "WindowCenter"), number_of(header, "WindowWidth")
     if centre is None or width is None or width <= 0:
         return None
-    if text(header, "VOILUTFunction") == "LINEAR_EXACT":
+    if text_of(header, "VOILUTFunction") == "LINEAR_EXACT":
         return centre - width / 2, centre + width / 2
     reach = max(width - 1, 0.0) / 2
     return centre - 0.5 - reach, centre - 0.5 + reach

@@ -7,7 +7,7 @@ from io import BytesIO
 from operators.dicom.results.key_image_picture import draw_key_image
 from operators.dicom.results.key_images import KeyImage
 from operators.dicom.results.provenance import Provenance
-from operators.dicom.study.header_values import number
+from operators.dicom.study.header_values import number_of
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Finding, Measurement, StudyReadout
 
@@ -51,7 +51,7 @@ def build_report_page(
 
 def _series_name(source: SourceSeries) -> str:
     # The number and not the description, whose free text may name anybody.
-    series_number = number(source.headers[0], "SeriesNumber")
+    series_number = number_of(source.headers[0], "SeriesNumber")
     return source.modality if series_number is None else f"{source.modality} {series_number:.0f}"
 
 

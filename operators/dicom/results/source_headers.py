@@ -7,7 +7,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.valuerep import DA, TM
 
-from operators.dicom.study.header_values import UNREADABLE, text
+from operators.dicom.study.header_values import UNREADABLE, text_of
 
 _TYPE_2 = (
     "PatientID",
@@ -64,11 +64,11 @@ def copy_body_part(header: Dataset, dataset: Dataset) -> None:
 
     Laterality is type 2C: absent for an unpaired body part, empty where the source does not tell.
     """
-    body_part = text(header, "BodyPartExamined")
+    body_part = text_of(header, "BodyPartExamined")
     if body_part:
         dataset.BodyPartExamined = body_part
     if body_part not in _UNPAIRED:
-        side = text(header, "Laterality") or text(header, "ImageLaterality")
+        side = text_of(header, "Laterality") or text_of(header, "ImageLaterality")
         dataset.Laterality = side if side in ("L", "R") else ""
 
 

@@ -35,13 +35,13 @@ def is_sequence(keyword: str) -> bool:
     return dictionary_VR(keyword) == "SQ"
 
 
-class Typed(BaseModel):
-    """A frozen table of the file: an unknown key is an error."""
+class RuleTable(BaseModel):
+    """A frozen table of the rules' file; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Test(Typed):
+class ValueTest(RuleTable):
     """What a value must be; with several values in a slice, one that passes every part is enough.
 
     is : equal, case and padding aside
@@ -103,7 +103,7 @@ class Test(Typed):
         return size is not None and (self.min is None or size >= self.min) and (self.max is None or size <= self.max)
 
 
-class KeywordTest(Test):
+class KeywordTest(ValueTest):
     """A test of a DICOM attribute, named by its keyword."""
 
     keyword: str
@@ -131,7 +131,7 @@ class KeywordTest(Test):
         return self.passes(row[self.keyword])
 
 
-class PropertyTest(Test):
+class PropertyTest(ValueTest):
     """A test of what was worked out about the volume, see `operators.dicom.selection.volume_facts`."""
 
     property_: PropertyName = Field(alias="property")
@@ -144,7 +144,7 @@ class PropertyTest(Test):
         return self.passes(row[self.property_])
 
 
-class AllOf(Typed):
+class AllOf(RuleTable):
     all: tuple["Condition", ...] = Field(min_length=1)
 
     @property
@@ -155,7 +155,7 @@ class AllOf(Typed):
         return all(part.holds(row) for part in self.all)
 
 
-class AnyOf(Typed):
+class AnyOf(RuleTable):
     any: tuple["Condition", ...] = Field(min_length=1)
 
     @property
@@ -166,7 +166,7 @@ class AnyOf(Typed):
         return any(part.holds(row) for part in self.any)
 
 
-class Not(Typed):
+class Not(RuleTable):
     not_: "Condition" = Field(alias="not")
 
     @property

@@ -11,12 +11,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from operators.dicom.selection.conditions import Condition, Typed
+from operators.dicom.selection.conditions import Condition, RuleTable
 
 DEFAULT_RULES = Path(__file__).with_name("series_selection.toml")
 
 
-class Rule(Typed):
+class Rule(RuleTable):
     """name : in plain words, for the reasons that people read"""
 
     name: str = Field(min_length=1, max_length=120)
@@ -41,7 +41,7 @@ class Preference(Rule):
     about: Literal["body-region"] | None = None
 
 
-class RuleSet(Typed):
+class RuleSet(RuleTable):
     requires: tuple[Requirement, ...] = ()
     excludes: tuple[Exclusion, ...] = ()
     prefers: tuple[Preference, ...] = ()
@@ -77,7 +77,7 @@ class Role(RuleSet):
     body_region: str | None = None
 
 
-class SelectionRules(Typed):
+class SelectionRules(RuleTable):
     """Rules for every series, and the roles in order."""
 
     every: RuleSet

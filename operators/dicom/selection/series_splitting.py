@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.study.header_values import UNREADABLE, PrivatePlace, number, numbers, private_numbers, text, texts
+from operators.dicom.study.header_values import (
+    UNREADABLE,
+    PrivatePlace,
+    number_of,
+    numbers_of,
+    private_numbers_of,
+    text_of,
+    texts_of,
+)
 from operators.dicom.study.study_index import Instance, SeriesIndex
 from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
 from operators.dicom.volumes.slices import Slice, VolumeCandidate, slices_of
@@ -48,7 +56,7 @@ def split_series(series: SeriesIndex) -> tuple[VolumeCandidate, ...]:
 
 def plane_of(header: Dataset) -> str:
     """axial, coronal, sagittal or oblique, after the axis that the slice normal is near; empty if nothing tells."""
-    cosines = numbers(header, "ImageOrientationPatient")
+    cosines = numbers_of(header, "ImageOrientationPatient")
     if len(cosines) != 6:
         return ""
     normal = np.abs(np.cross(cosines[:3], cosines[3:]))
@@ -58,13 +66,13 @@ def plane_of(header: Dataset) -> str:
 
 def b_value(header: Dataset) -> float | None:
     """s/mm2, from the standard attribute or the vendors' own."""
-    standard = number(header, "DiffusionBValue")
+    standard = number_of(header, "DiffusionBValue")
     if standard is not None:
         return standard
     for place in (_SIEMENS_B_VALUE, _PHILIPS_B_VALUE):
-        if found := private_numbers(header, place):
+        if found := private_numbers_of(header, place):
             return found[0]
-    found = private_numbers(header, _GE_B_VALUE)
+    found = private_numbers_of(header, _GE_B_VALUE)
     return found[0] % _GE_B_VALUE_FLAG if found else None
 
 
@@ -81,7 +89,7 @@ def _stacks(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
     coarse: dict[Hashable, list[Slice]] = defaultdict(list)
     for plane in slices:
         header = plane.header
-        coarse[tuple(text(header, word) for word in ("SOPClassUID", "Rows", "Columns", "SamplesPerPixel"))].append(
+        coarse[tuple(text_of(header, word) for word in ("SOPClassUID", "Rows", "Columns", "SamplesPerPixel"))].append(
             plane
         )
     stacks = [stack for group in coarse.values() for stack in _alike(group)]
@@ -103,7 +111,7 @@ def _alike(slices: Sequence[Slice]) -> list[tuple[Slice, ...]]:
 
 def _grid(header: Dataset) -> NDArray[np.float64] | None:
     """Direction cosines and logarithms of the spacings; None where the slice has no place."""
-    cosines, spacing = numbers(header, "ImageOrientationPatient"), numbers(header, "PixelSpacing")
+    cosines, spacing = numbers_of(header, "ImageOrientationPatient"), numbers_of(header, "PixelSpacing")
     placed = len(cosines) == 6 and len(spacing) == 2 and min(spacing) > 0 and len(_position(header)) == 3
     return np.array([*cosines, *(np.log(spacing) * SAME_ORIENTATION / SAME_SPACING)]) if placed else None
 
@@ -115,14 +123,14 @@ def _same_grid(one: NDArray[np.float64] | None, other: NDArray[np.float64] | Non
 
 
 def _position(header: Dataset) -> tuple[float, ...]:
-    return numbers(header, "ImagePositionPatient")
+    return numbers_of(header, "ImagePositionPatient")
 
 
 def _stack_name(stack: Sequence[Slice]) -> str:
     header = stack[0].header
     if _grid(header) is None:
         return "slices without a place"
-    return f"{plane_of(header)} {text(header, 'Columns')} x {text(header, 'Rows')}"
+    return f"{plane_of(header)} {text_of(header, 'Columns')} x {text_of(header, 'Rows')}"
 
 
 def _distinct_names(names: Sequence[str]) -> list[str]:
@@ -149,11 +157,11 @@ class Separator:
 
 
 def _one(keyword: str) -> Callable[[Dataset], Hashable]:
-    return lambda header: number(header, keyword)
+    return lambda header: number_of(header, keyword)
 
 
 def _all(keyword: str) -> Callable[[Dataset], Hashable]:
-    return lambda header: texts(header, keyword) or None
+    return lambda header: texts_of(header, keyword) or None
 
 
 def _counted(what: str) -> Callable[[Hashable, int, int], str]:
@@ -195,8 +203,8 @@ class _Cells:
     @property
     def members(self) -> dict[tuple[int, tuple[Hashable, ...]], list[int]]:
         cells: dict[tuple[int, tuple[Hashable, ...]], list[int]] = defaultdict(list)
-        for number_, cell in enumerate(zip(self.positions, self.keys, strict=True)):
-            cells[cell].append(number_)
+        for number, cell in enumerate(zip(self.positions, self.keys, strict=True)):
+            cells[cell].append(number)
         return cells
 
     @property
@@ -238,14 +246,14 @@ def _parts(stack: Sequence[Slice]) -> list[tuple[str, tuple[Slice, ...]]]:
 
 def _position_numbers(stack: Sequence[Slice]) -> tuple[int, ...]:
     """Which of the stack's positions along its normal each slice has."""
-    cosines = numbers(stack[0].header, "ImageOrientationPatient")
+    cosines = numbers_of(stack[0].header, "ImageOrientationPatient")
     normal = np.cross(cosines[:3], cosines[3:])
     distances = np.array([_position(plane.header) for plane in stack]) @ normal
     order = np.argsort(distances, kind="stable")
     steps = np.diff(distances[order], prepend=distances[order[0]]) > SAME_POSITION_MM
-    numbers_ = np.empty(len(stack), np.int64)
-    numbers_[order] = np.cumsum(steps)
-    return tuple(numbers_.tolist())
+    ranks = np.empty(len(stack), np.int64)
+    ranks[order] = np.cumsum(steps)
+    return tuple(ranks.tolist())
 
 
 def _separating_values(separator: Separator, stack: Sequence[Slice], cells: _Cells) -> tuple[Hashable, ...] | None:

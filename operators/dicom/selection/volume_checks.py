@@ -14,7 +14,15 @@ from pydicom.uid import (
 )
 
 from operators.dicom.pixels.pixel_format import read_pixel_format
-from operators.dicom.study.header_values import is_uid, is_unreadable, number, numbers, text, value, values
+from operators.dicom.study.header_values import (
+    is_uid,
+    is_unreadable,
+    number_of,
+    numbers_of,
+    text_of,
+    value_of,
+    values_of,
+)
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.volumes.slice_layout import lay_out, sparseness
 from operators.dicom.volumes.slice_stack import stack_slices, without_duplicates
@@ -77,7 +85,7 @@ def check_volume(volume: VolumeCandidate, limits: ReadLimits = DEFAULT_LIMITS) -
 def _check_grid(volume: VolumeCandidate, limits: ReadLimits) -> Soundness:
     """What the volume reader will make of the slices' positions."""
     header = volume.slices[0].header
-    rows, columns = (max(int(number(header, keyword) or 0), 1) for keyword in ("Rows", "Columns"))
+    rows, columns = (max(int(number_of(header, keyword) or 0), 1) for keyword in ("Rows", "Columns"))
     try:
         # Whether slices at one position are equal takes their pixels, which the volume reader compares.
         stack, repeated = without_duplicates(stack_slices(volume), lambda one, other: True)
@@ -107,7 +115,7 @@ def _headers(volume: VolumeCandidate) -> list[Dataset]:
 
 
 def _image_objects(volume: VolumeCandidate) -> Iterator[str]:
-    classes = [text(header, "SOPClassUID") for header in _headers(volume)]
+    classes = [text_of(header, "SOPClassUID") for header in _headers(volume)]
     others = sum(one not in _IMAGE_CLASSES.get(volume.modality, ()) for one in classes)
     if others:
         yield f"{others} of {len(classes)} slices are no {volume.modality} images by their SOPClassUID"
@@ -116,7 +124,7 @@ def _image_objects(volume: VolumeCandidate) -> Iterator[str]:
 def _identified(volume: VolumeCandidate) -> Iterator[str]:
     instances = {plane.instance.path: plane.header for plane in volume.slices}.values()
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
-        nameless = sum(not is_uid(text(header, keyword)) for header in instances)
+        nameless = sum(not is_uid(text_of(header, keyword)) for header in instances)
         if nameless:
             yield f"{nameless} of {len(instances)} instances without {keyword}, results could not refer to them"
 
@@ -124,10 +132,10 @@ def _identified(volume: VolumeCandidate) -> Iterator[str]:
 def _one_source(volume: VolumeCandidate) -> Iterator[str]:
     headers = _headers(volume)
     for keyword in ("PatientID", "IssuerOfPatientID", "StudyInstanceUID"):
-        different = len({text(header, keyword) for header in headers})
+        different = len({text_of(header, keyword) for header in headers})
         if different > 1:
             yield f"{different} different values of {keyword} in one volume, expected one"
-    frames = len({text(header, "FrameOfReferenceUID") for header in headers})
+    frames = len({text_of(header, "FrameOfReferenceUID") for header in headers})
     # Where every slice has one of its own, de-identification did it (LIDC-IDRI); the volume reader knows.
     if 1 < frames < len(headers):
         yield f"{frames} frames of reference in one volume, expected one"
@@ -148,17 +156,17 @@ def _readable(volume: VolumeCandidate) -> Iterator[str]:
 
 def _is_no_number(header: Dataset, keyword: str) -> bool:
     # pydicom reads a decimal string that is no number as other text rather than refuse it.
-    return is_unreadable(header, keyword) or bool(values(header, keyword) and not numbers(header, keyword))
+    return is_unreadable(header, keyword) or bool(values_of(header, keyword) and not numbers_of(header, keyword))
 
 
 def _placed(volume: VolumeCandidate) -> Iterator[str]:
     headers = _headers(volume)
     for keyword, count in _without_numbers(volume).items():
         yield f"{count} of {len(headers)} slices without a usable {keyword}, nothing tells where their pixels lie"
-    frameless = sum(not text(header, "FrameOfReferenceUID") for header in headers)
+    frameless = sum(not text_of(header, "FrameOfReferenceUID") for header in headers)
     if frameless:
         yield f"{frameless} of {len(headers)} slices without FrameOfReferenceUID, results could not be placed"
-    frames = max((number(header, "NumberOfFrames") or 1 for header in headers), default=1)
+    frames = max((number_of(header, "NumberOfFrames") or 1 for header in headers), default=1)
     if frames > 1:
         yield f"a multi-frame object that does not say where each of its {frames:g} frames lies"
 
@@ -166,14 +174,14 @@ def _placed(volume: VolumeCandidate) -> Iterator[str]:
 def _without_numbers(volume: VolumeCandidate) -> dict[str, int]:
     """How many slices lack each of the attributes that say where a slice lies."""
     lacking = {
-        keyword: sum(len(numbers(header, keyword)) != count for header in _headers(volume))
+        keyword: sum(len(numbers_of(header, keyword)) != count for header in _headers(volume))
         for keyword, count in _NUMBERS_NEEDED.items()
     }
     return {keyword: count for keyword, count in lacking.items() if count}
 
 
 def _plausible_spacing(volume: VolumeCandidate) -> Iterator[str]:
-    for spacing in sorted({numbers(header, "PixelSpacing") for header in _headers(volume)}):
+    for spacing in sorted({numbers_of(header, "PixelSpacing") for header in _headers(volume)}):
         if spacing and not 0 < min(spacing) <= max(spacing) <= MAX_PIXEL_SPACING_MM:
             yield f"PixelSpacing {' x '.join(f'{mm:g}' for mm in spacing)} mm is not plausible"
 
@@ -188,7 +196,7 @@ def _plausible_pixels(volume: VolumeCandidate, limits: ReadLimits) -> Iterator[s
         "SamplesPerPixel",
         "PhotometricInterpretation",
     )
-    kinds = {tuple(str(value(header, keyword)) for keyword in keywords): header for header in _headers(volume)}
+    kinds = {tuple(str(value_of(header, keyword)) for keyword in keywords): header for header in _headers(volume)}
     for header in kinds.values():
         try:
             read_pixel_format(header, limits)

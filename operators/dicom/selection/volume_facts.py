@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from operators.dicom.selection.conditions import Condition, Row, is_sequence
 from operators.dicom.selection.series_splitting import b_value, plane_of
-from operators.dicom.study.header_values import number, numbers, text, texts, value
+from operators.dicom.study.header_values import number_of, numbers_of, text_of, texts_of, value_of
 from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
 from operators.dicom.volumes.slices import VolumeCandidate
 
@@ -36,8 +36,8 @@ class VolumeFacts:
     @cached_property
     def _steps_mm(self) -> NDArray[np.float64] | None:
         headers = [plane.header for plane in self.volume.slices]
-        positions = [numbers(header, "ImagePositionPatient") for header in headers]
-        cosines = numbers(headers[0], "ImageOrientationPatient")
+        positions = [numbers_of(header, "ImagePositionPatient") for header in headers]
+        cosines = numbers_of(headers[0], "ImageOrientationPatient")
         if len(cosines) != 6 or any(len(position) != 3 for position in positions):
             return None
         steps = np.diff(np.sort(np.array(positions) @ np.cross(cosines[:3], cosines[3:])))
@@ -73,21 +73,23 @@ class VolumeFacts:
         if name in _OF_SLICE:
             return tuple(_OF_SLICE[name](header) for header in headers)
         if is_sequence(name):
-            return tuple(("items",) if value(header, name) else () for header in headers)
-        return tuple(texts(header, name) for header in headers)
+            return tuple(("items",) if value_of(header, name) else () for header in headers)
+        return tuple(texts_of(header, name) for header in headers)
 
 
 def acquired(volume: VolumeCandidate) -> tuple[str, float]:
     """Sorts volumes by when they were acquired, then by the number of their series."""
     header = volume.slices[0].header
     when = (
-        text(header, "AcquisitionDateTime") or _date_and_time(header, "Acquisition") or _date_and_time(header, "Series")
+        text_of(header, "AcquisitionDateTime")
+        or _date_and_time(header, "Acquisition")
+        or _date_and_time(header, "Series")
     )
-    return when, number(header, "SeriesNumber") or 0.0
+    return when, number_of(header, "SeriesNumber") or 0.0
 
 
 def _date_and_time(header: Dataset, what: str) -> str:
-    date, time = text(header, f"{what}Date"), text(header, f"{what}Time")
+    date, time = text_of(header, f"{what}Date"), text_of(header, f"{what}Time")
     return date + time if date else ""
 
 

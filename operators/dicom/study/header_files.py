@@ -18,7 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from operators.dicom.study.header_values import UNREADABLE, is_uid, text
+from operators.dicom.study.header_values import UNREADABLE, is_uid, text_of
 from operators.dicom.study.plain_header import PREFIX_BYTES, read_plain_header
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.errors import InputError
@@ -59,7 +59,7 @@ class BoundedFile(BufferedReader):
         return super().read(size)
 
 
-class Found(Enum):
+class UnreadFile(Enum):
     """What a file is when it is no DICOM file that can be read."""
 
     OTHER = "not DICOM"
@@ -68,7 +68,7 @@ class Found(Enum):
     CLOSED = "a file that cannot be opened"
 
 
-def read_header(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> tuple[Dataset, bool] | Found:
+def read_header(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> tuple[Dataset, bool] | UnreadFile:
     """The header and whether pixel data follows it; pixels are not read.
 
     Raises
@@ -86,7 +86,7 @@ def read_header(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> tuple[Datase
             file.seek(0)
             return _read(file, head[:_HEAD_BYTES], limits)
     except PermissionError:
-        return Found.CLOSED
+        return UnreadFile.CLOSED
 
 
 def looks_like_dicom(head: bytes) -> bool:
@@ -94,31 +94,31 @@ def looks_like_dicom(head: bytes) -> bool:
     return head[_MARK_AT] == _MARK or _starts_as_dataset(head)
 
 
-def _read(file: BinaryIO, head: bytes, limits: ReadLimits) -> tuple[Dataset, bool] | Found:
+def _read(file: BinaryIO, head: bytes, limits: ReadLimits) -> tuple[Dataset, bool] | UnreadFile:
     if head.startswith(_ZIP_MARK):
-        return Found.ARCHIVE
+        return UnreadFile.ARCHIVE
     if head[_MARK_AT] == _MARK:
         _check_inflated_size(file, head, limits.max_inflated_bytes)
         return _read_marked(file)
-    return _read_bare(file) if _starts_as_dataset(head) else Found.OTHER
+    return _read_bare(file) if _starts_as_dataset(head) else UnreadFile.OTHER
 
 
-def _read_marked(file: BinaryIO) -> tuple[Dataset, bool] | Found:
+def _read_marked(file: BinaryIO) -> tuple[Dataset, bool] | UnreadFile:
     try:
         header, has_pixel_data = _until_pixels(file)
     except _BROKEN:
-        return Found.BROKEN
+        return UnreadFile.BROKEN
     return header, has_pixel_data
 
 
-def _read_bare(file: BinaryIO) -> tuple[Dataset, bool] | Found:
+def _read_bare(file: BinaryIO) -> tuple[Dataset, bool] | UnreadFile:
     """A data set without preamble: only one that names a SOP class and an instance is taken for DICOM."""
     try:
         header, has_pixel_data = _until_pixels(file)
-        if not (is_uid(text(header, "SOPClassUID")) and is_uid(text(header, "SOPInstanceUID"))):
-            return Found.OTHER
+        if not (is_uid(text_of(header, "SOPClassUID")) and is_uid(text_of(header, "SOPInstanceUID"))):
+            return UnreadFile.OTHER
     except _BROKEN:
-        return Found.OTHER
+        return UnreadFile.OTHER
     if "TransferSyntaxUID" not in header.file_meta:
         header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
     return header, has_pixel_data

@@ -1,4 +1,4 @@
-"""Values out of headers that may hold anything: absent, empty, malformed, or of a type that the dictionary forbids."""
+"""Reading values from headers that may contain anything: absent, empty, malformed, or of a forbidden type."""
 
 import math
 import re
@@ -51,7 +51,7 @@ def shared_tag(tag: int) -> BaseTag:
     return BaseTag(tag)
 
 
-def value(header: Dataset, keyword: str | BaseTag) -> Any:
+def value_of(header: Dataset, keyword: str | BaseTag) -> Any:
     """The value as pydicom gives it; None where it is absent, empty or unreadable."""
     try:
         plain = _plain_element(header, keyword)
@@ -75,33 +75,33 @@ def is_unreadable(header: Dataset, keyword: str) -> bool:
     return False
 
 
-def values(header: Dataset, keyword: str | BaseTag) -> tuple[Any, ...]:
+def values_of(header: Dataset, keyword: str | BaseTag) -> tuple[Any, ...]:
     """All values of an attribute with any multiplicity."""
-    found = value(header, keyword)
+    found = value_of(header, keyword)
     if found is None:
         return ()
     return tuple(found) if isinstance(found, MultiValue | list | tuple) else (found,)
 
 
-def texts(header: Dataset, keyword: str | BaseTag) -> tuple[str, ...]:
+def texts_of(header: Dataset, keyword: str | BaseTag) -> tuple[str, ...]:
     """All values as text, padding taken off, empty ones left out; sequences and bytes have no text."""
-    found = (one for one in values(header, keyword) if not isinstance(one, Sequence | bytes))
+    found = (one for one in values_of(header, keyword) if not isinstance(one, Sequence | bytes))
     return tuple(text for one in found if (text := str(one).strip()))
 
 
-def text(header: Dataset, keyword: str) -> str:
+def text_of(header: Dataset, keyword: str) -> str:
     """The only value as text; several are joined as they are in the file."""
-    return "\\".join(texts(header, keyword))
+    return "\\".join(texts_of(header, keyword))
 
 
-def numbers(header: Dataset, keyword: str | BaseTag) -> tuple[float, ...]:
+def numbers_of(header: Dataset, keyword: str | BaseTag) -> tuple[float, ...]:
     """All values as finite numbers; none at all when one of them is not."""
     try:
         plain = _plain_element(header, keyword)
         if plain and plain[1] == "DS":
             found = _decimals(plain[2])
         else:
-            found = tuple(float(number) for number in values(header, keyword))
+            found = tuple(float(number) for number in values_of(header, keyword))
     except UNREADABLE:
         return ()
     return found if all(map(math.isfinite, found)) else ()
@@ -150,18 +150,18 @@ def _decimals(raw: bytes) -> tuple[float, ...]:
     return tuple(float(number) for number in raw.strip(b" \0").split(b"\\"))
 
 
-def number(header: Dataset, keyword: str | BaseTag) -> float | None:
+def number_of(header: Dataset, keyword: str | BaseTag) -> float | None:
     """The first value as a number."""
-    return next(iter(numbers(header, keyword)), None)
+    return next(iter(numbers_of(header, keyword)), None)
 
 
-def private_numbers(header: Dataset, place: PrivatePlace) -> tuple[float, ...]:
+def private_numbers_of(header: Dataset, place: PrivatePlace) -> tuple[float, ...]:
     """The numbers of a private attribute, found by its creator as PS3.5 7.8.1 asks."""
     try:
         tag = header.private_block(place.group, place.creator).get_tag(place.element)
     except UNREADABLE:
         return ()
-    return numbers(header, tag)
+    return numbers_of(header, tag)
 
 
 def is_uid(text: str) -> bool:

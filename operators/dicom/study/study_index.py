@@ -13,14 +13,14 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from operators.dicom.study.archives import Unpacker
 from operators.dicom.study.batches import map_in_batches
-from operators.dicom.study.header_files import Found, looks_like_dicom, read_header
-from operators.dicom.study.header_values import text
+from operators.dicom.study.header_files import UnreadFile, looks_like_dicom, read_header
+from operators.dicom.study.header_values import text_of
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.errors import InputError, PatientMismatchError
 
 NUM_THREADS = 2
-"""More gain nothing: parsing holds the interpreter's lock (3,000 files in memory: 0.53 s with one thread, 0.60 s with
-two, 0.75 s with four), and two hide the waiting for the disk."""
+"""More threads do not help: parsing holds the interpreter's lock (3,000 files in memory: 0.53 s with one thread, 0.60 s
+with two, 0.75 s with four); two hide disk latency."""
 
 _PROGRESS_EVERY = 100
 
@@ -68,7 +68,7 @@ class StudyIndex:
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the results should know about the files, in plain words."""
         nameless = {
-            keyword: sum(not text(header, keyword) for header in self.headers)
+            keyword: sum(not text_of(header, keyword) for header in self.headers)
             for keyword in ("SeriesInstanceUID", "SOPInstanceUID")
         }
         remarks = [
@@ -100,12 +100,12 @@ def index_study(
     """
     paths = _files(source)
     found = _read_all(paths, limits, progress)
-    archives = [path for path, entry in zip(paths, found, strict=True) if entry is Found.ARCHIVE]
+    archives = [path for path, entry in zip(paths, found, strict=True) if entry is UnreadFile.ARCHIVE]
     if scratch and archives:
         unpacker = Unpacker(scratch, looks_like_dicom, limits)
-        found = [entry for entry in found if entry is not Found.ARCHIVE]
+        found = [entry for entry in found if entry is not UnreadFile.ARCHIVE]
         found += _read_all(unpacker.unpack(archives), limits, progress)
-        found += [Found.OTHER] * unpacker.num_other_files
+        found += [UnreadFile.OTHER] * unpacker.num_other_files
     instances = _instances(found)
     unique = _without_copies(instances)
     return StudyIndex(tuple(_series(unique)), len(found) - len(instances), len(instances) - len(unique))
@@ -113,7 +113,7 @@ def index_study(
 
 def index_readable(
     paths: Sequence[Path], *, limits: ReadLimits = DEFAULT_LIMITS
-) -> tuple[StudyIndex, dict[Found, int]]:
+) -> tuple[StudyIndex, dict[UnreadFile, int]]:
     """Index those of *paths* that can be read, of any number of studies, and count the others by what they are.
 
     Raises
@@ -124,7 +124,7 @@ def index_readable(
     found = _read_all(paths, limits, lambda done, total: None)
     instances = _images(found)
     unique = _without_copies(instances)
-    others = Counter(entry for entry in found if isinstance(entry, Found))
+    others = Counter(entry for entry in found if isinstance(entry, UnreadFile))
     return StudyIndex(tuple(_series(unique)), others.total(), len(instances) - len(unique)), dict(others)
 
 
@@ -132,7 +132,7 @@ def split_studies(index: StudyIndex) -> tuple[StudyIndex, ...]:
     """One index for each StudyInstanceUID; a series that names several stays whole, with its first instance's."""
 
     def uid(series: SeriesIndex) -> str:
-        return text(series.instances[0].header, "StudyInstanceUID")
+        return text_of(series.instances[0].header, "StudyInstanceUID")
 
     grouped = groupby(sorted(index.series, key=uid), key=uid)
     return tuple(StudyIndex(tuple(series), num_other_files=0) for _, series in grouped)
@@ -167,7 +167,7 @@ def check_one_study(index: StudyIndex) -> str:
 
 
 def _distinct(headers: Iterable[Dataset], keyword: str) -> set[str]:
-    return {text(header, keyword) for header in headers}
+    return {text_of(header, keyword) for header in headers}
 
 
 def _files(source: Path) -> list[Path]:
@@ -178,18 +178,18 @@ def _files(source: Path) -> list[Path]:
     return sorted(path for path in source.rglob("*") if path.is_file())
 
 
-def _read_all(paths: Sequence[Path], limits: ReadLimits, progress: Progress) -> list[Instance | Found]:
-    entries: list[Instance | Found] = []
+def _read_all(paths: Sequence[Path], limits: ReadLimits, progress: Progress) -> list[Instance | UnreadFile]:
+    entries: list[Instance | UnreadFile] = []
     headers = map_in_batches(partial(read_header, limits=limits), paths, num_threads=NUM_THREADS)
     for path, read in zip(paths, headers, strict=True):
-        entries.append(read if isinstance(read, Found) else Instance(path, *read))
+        entries.append(read if isinstance(read, UnreadFile) else Instance(path, *read))
         if len(entries) % _PROGRESS_EVERY == 0:
             progress(len(entries), len(paths))
     return entries
 
 
-def _instances(found: Sequence[Instance | Found]) -> list[Instance]:
-    broken, closed = found.count(Found.BROKEN), found.count(Found.CLOSED)
+def _instances(found: Sequence[Instance | UnreadFile]) -> list[Instance]:
+    broken, closed = found.count(UnreadFile.BROKEN), found.count(UnreadFile.CLOSED)
     if closed:
         raise InputError(f"input: {closed} of {len(found)} files cannot be opened; check who may read them")
     if broken:
@@ -202,21 +202,21 @@ def _instances(found: Sequence[Instance | Found]) -> list[Instance]:
     return instances
 
 
-def _images(found: Sequence[Instance | Found]) -> list[Instance]:
+def _images(found: Sequence[Instance | UnreadFile]) -> list[Instance]:
     instances = [entry for entry in found if isinstance(entry, Instance)]
     # A directory of a medium (DICOMDIR) lists files and is none of the images itself.
     return [entry for entry in instances if _media_storage_class(entry) != MediaStorageDirectoryStorage]
 
 
 def _media_storage_class(instance: Instance) -> str:
-    return text(instance.header.file_meta, "MediaStorageSOPClassUID")
+    return text_of(instance.header.file_meta, "MediaStorageSOPClassUID")
 
 
 def _without_copies(instances: Sequence[Instance]) -> list[Instance]:
     """Each file once. Two with one SOP Instance UID but other bytes both stay, for the volume reader to refuse."""
     kept: dict[str, list[Instance]] = {}
     for instance in instances:
-        twins = kept.setdefault(text(instance.header, "SOPInstanceUID"), [])
+        twins = kept.setdefault(text_of(instance.header, "SOPInstanceUID"), [])
         if not any(filecmp.cmp(twin.path, instance.path, shallow=False) for twin in twins):
             twins.append(instance)
     return [instance for twins in kept.values() for instance in twins]
@@ -224,11 +224,11 @@ def _without_copies(instances: Sequence[Instance]) -> list[Instance]:
 
 def _series(instances: Sequence[Instance]) -> Iterator[SeriesIndex]:
     def uid(instance: Instance) -> str:
-        return text(instance.header, "SeriesInstanceUID")
+        return text_of(instance.header, "SeriesInstanceUID")
 
     for series_instance_uid, group in groupby(sorted(instances, key=uid), key=uid):
         members = tuple(group)
-        yield SeriesIndex(series_instance_uid, text(members[0].header, "Modality"), members)
+        yield SeriesIndex(series_instance_uid, text_of(members[0].header, "Modality"), members)
 
 
 def _count(count: int, noun: str) -> str:

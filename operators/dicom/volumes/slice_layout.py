@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.dicom.study.header_values import number
+from operators.dicom.study.header_values import number_of
 from operators.dicom.volumes.slice_stack import SliceStack, single_slice_step
 from operators.domain.geometry import Geometry
 from operators.errors import SeriesGeometryError
@@ -90,7 +90,7 @@ def sparseness(stack: SliceStack, step_mm: float) -> str | None:
     Even steps hide it from every comparison of the slices with one another. It may be meant, too (MR with gaps, thin CT
     slices at intervals), so it is said and not refused.
     """
-    thickness = number(stack.slices[0].header, "SliceThickness") or 0.0
+    thickness = number_of(stack.slices[0].header, "SliceThickness") or 0.0
     if len(stack.slices) == 1 or thickness < _MIN_THICKNESS_MM or step_mm < SPARSE_RATIO * thickness:
         return None
     gap_mm = step_mm - thickness
@@ -153,7 +153,7 @@ def _in_plane(stack: SliceStack) -> tuple[NDArray[np.float64], tuple[str, ...]]:
 
 
 def _tilt_remark(stack: SliceStack, shift_mm: float, degrees: float) -> str:
-    tag = number(stack.slices[0].header, "GantryDetectorTilt")
+    tag = number_of(stack.slices[0].header, "GantryDetectorTilt")
     said = "GantryDetectorTilt is missing" if tag is None else f"GantryDetectorTilt says {tag:.1f}"
     return (
         f"{stack.name}: slices shift by {shift_mm:.2f} mm in their plane, a gantry tilt of {degrees:.1f} degrees "
@@ -162,7 +162,7 @@ def _tilt_remark(stack: SliceStack, shift_mm: float, degrees: float) -> str:
 
 
 def _tag_without_tilt(stack: SliceStack) -> tuple[str, ...]:
-    tag = number(stack.slices[0].header, "GantryDetectorTilt") or 0.0
+    tag = number_of(stack.slices[0].header, "GantryDetectorTilt") or 0.0
     if abs(tag) < 0.1 or len(stack.slices) == 1:
         return ()
     return (

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.study.header_values import number, numbers, text
+from operators.dicom.study.header_values import number_of, numbers_of, text_of
 from operators.dicom.volumes.slices import Slice, VolumeCandidate
 from operators.errors import SeriesGeometryError, UnsupportedPixelDataError
 
@@ -72,7 +72,7 @@ def stack_slices(candidate: VolumeCandidate) -> SliceStack:
     positions = _vectors(headers, "ImagePositionPatient", 3, name)
     row, column = _orientation(headers, name)
     # Equal positions are ordered by what does not depend on file names, so that runs agree.
-    keys = [(text(plane.header, "SOPInstanceUID"), plane.frame) for plane in candidate.slices]
+    keys = [(text_of(plane.header, "SOPInstanceUID"), plane.frame) for plane in candidate.slices]
     distances = positions @ np.cross(row, column)
     order = sorted(range(len(keys)), key=lambda k: (distances[k], keys[k]))
     slices = tuple(candidate.slices[k] for k in order)
@@ -118,7 +118,7 @@ def single_slice_step(stack: SliceStack) -> float:
     """
     header = stack.slices[0].header
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        step = abs(number(header, keyword) or 0.0)
+        step = abs(number_of(header, keyword) or 0.0)
         if _MIN_MM <= step <= _MAX_MM:
             return step
     raise SeriesGeometryError(
@@ -128,16 +128,16 @@ def single_slice_step(stack: SliceStack) -> float:
 
 def _check_sizes(headers: Sequence[Dataset], name: str) -> None:
     for keyword in ("Rows", "Columns"):
-        found = {number(header, keyword) for header in headers}
+        found = {number_of(header, keyword) for header in headers}
         if len(found) > 1:
             raise SeriesGeometryError(f"{name}: slices differ in {keyword}, expected one, found {len(found)}")
-    if len({text(header, "PhotometricInterpretation") for header in headers}) > 1:
+    if len({text_of(header, "PhotometricInterpretation") for header in headers}) > 1:
         raise UnsupportedPixelDataError(f"{name}: slices differ in PhotometricInterpretation, expected one")
 
 
 def _vectors(headers: Sequence[Dataset], keyword: str, length: int, name: str) -> NDArray[np.float64]:
     """(D, length) finite numbers."""
-    vectors = [numbers(header, keyword) for header in headers]
+    vectors = [numbers_of(header, keyword) for header in headers]
     unfit = sum(len(vector) != length or max(map(abs, vector)) > _MAX_MM for vector in vectors)
     if unfit:
         raise SeriesGeometryError(

@@ -7,7 +7,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
-from operators.dicom.study.header_values import UNREADABLE, text, value
+from operators.dicom.study.header_values import UNREADABLE, text_of, value_of
 from operators.dicom.study.study_index import Instance
 from operators.errors import SeriesGeometryError
 
@@ -76,11 +76,11 @@ def slices_of(instance: Instance) -> tuple[Slice, ...]:
         When the per-frame functional groups do not match the number of frames.
     """
     header = instance.header
-    groups = value(header, "PerFrameFunctionalGroupsSequence")
+    groups = value_of(header, "PerFrameFunctionalGroupsSequence")
     if not groups:
         return (Slice(instance, 0, header),)
-    name = f"series {text(header, 'SeriesInstanceUID')}"
-    num_frames = value(header, "NumberOfFrames")
+    name = f"series {text_of(header, 'SeriesInstanceUID')}"
+    num_frames = value_of(header, "NumberOfFrames")
     if num_frames != len(groups):
         raise SeriesGeometryError(
             f"{name}: expected functional groups for each of {num_frames or 'no'} frames, found {len(groups)}"
@@ -108,7 +108,7 @@ def _common_header(header: Dataset) -> Dataset:
     common = shallow_copy(header)
     for keyword in (*_FRAME_GROUPS, "NumberOfFrames"):
         common.pop(keyword, None)
-    for shared in value(header, "SharedFunctionalGroupsSequence") or ():
+    for shared in value_of(header, "SharedFunctionalGroupsSequence") or ():
         common = _flattened(common, shared)
     return common
 

@@ -14,7 +14,7 @@ from operators.dicom.pixels.pixel_format import PixelFormat, read_pixel_format
 from operators.dicom.pixels.pixel_values import fill_padding, value_remarks, value_transform
 from operators.dicom.pixels.stored_pixels import StoredPixels, locate_pixels
 from operators.dicom.study.batches import map_in_batches
-from operators.dicom.study.header_values import text
+from operators.dicom.study.header_values import text_of
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
 from operators.dicom.study.study_index import SeriesIndex
 from operators.dicom.volumes.slice_layout import SliceLayout, lay_out
@@ -51,7 +51,7 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
     stack, repeated = without_duplicates(stack, reader.same_values)
     headers, reframed = _in_one_frame(stack)
     rows, columns = reader.pixel_format.shape
-    frame_of_reference_uid = text(headers[0], "FrameOfReferenceUID")
+    frame_of_reference_uid = text_of(headers[0], "FrameOfReferenceUID")
     layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid=frame_of_reference_uid)
     limits.check_size(layout.geometry.shape, stack.name)
     array, digest = reader.read(stack.slices, layout)
@@ -131,7 +131,7 @@ def _allocated(shape: tuple[int, int, int], plane: Slice) -> NDArray[np.float32]
         return np.empty(shape, np.float32)
     except MemoryError as error:
         raise ResourceError(
-            f"series {text(plane.header, 'SeriesInstanceUID')}: no memory for {' x '.join(map(str, shape))} voxels; "
+            f"series {text_of(plane.header, 'SeriesInstanceUID')}: no memory for {' x '.join(map(str, shape))} voxels; "
             "free some and try again"
         ) from error
 
@@ -142,12 +142,12 @@ def _in_one_frame(stack: SliceStack) -> tuple[tuple[Dataset, ...], tuple[str, ..
     Some de-identification gives every slice a frame of its own (all of TCIA's LIDC-IDRI). Slices on one regular grid
     that *all* differ are taken for such a series and get the first slice's; two or a few frames are refused.
     """
-    frames = {text(header, "FrameOfReferenceUID") for header in stack.headers}
+    frames = {text_of(header, "FrameOfReferenceUID") for header in stack.headers}
     if len(frames) == 1:
         return stack.headers, ()
     if len(frames) < len(stack.headers) or "" in frames:
         raise SeriesGeometryError(f"{stack.name}: expected one frame of reference, found {len(frames)}")
-    first = text(stack.headers[0], "FrameOfReferenceUID")
+    first = text_of(stack.headers[0], "FrameOfReferenceUID")
     return tuple(_with_frame(header, first) for header in stack.headers), (
         f"{stack.name}: every slice names a frame of reference of its own; the first slice's is used for all",
     )
@@ -160,7 +160,7 @@ def _with_frame(header: Dataset, frame_of_reference_uid: str) -> Dataset:
 
 
 def _identity(plane: Slice) -> str:
-    uid = text(plane.header, "SOPInstanceUID")
+    uid = text_of(plane.header, "SOPInstanceUID")
     return f"{uid} {plane.frame}" if plane.frame else uid
 
 

@@ -2,7 +2,7 @@
 
 from pydicom import Dataset
 
-from operators.dicom.study.header_values import text
+from operators.dicom.study.header_values import text_of
 
 _REGIONS = {
     "head": ("HEAD", "BRAIN", "SKULL", "ORBIT", "FACE", "SINUS", "JAW", "PITUITARY"),
@@ -22,5 +22,5 @@ _BY_TERM = {term: region for region, terms in _REGIONS.items() for term in terms
 
 def body_region(header: Dataset) -> str | None:
     """From Body Part Examined; None where it is missing or is none of the standard's terms."""
-    term = text(header, "BodyPartExamined").upper().replace(" ", "").replace("_", "")
+    term = text_of(header, "BodyPartExamined").upper().replace(" ", "").replace("_", "")
     return _BY_TERM.get(term)

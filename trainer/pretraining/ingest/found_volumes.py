@@ -11,7 +11,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from operators.dicom.selection.series_splitting import split_series
 from operators.dicom.selection.volume_checks import check_volume
-from operators.dicom.study.header_values import text, texts
+from operators.dicom.study.header_values import text_of, texts_of
 from operators.dicom.study.study_index import SeriesIndex, index_readable
 from operators.dicom.volumes.slices import VolumeCandidate
 from operators.dicom.volumes.volume_reader import read_volume
@@ -98,7 +98,7 @@ def _in_series(series: SeriesIndex, pseudonyms: Pseudonyms) -> Iterator[FoundVol
 
 def _read(candidate: VolumeCandidate, pseudonyms: Pseudonyms) -> FoundVolume | Refused:
     header = candidate.slices[0].header
-    if "LOCALIZER" in texts(header, "ImageType"):
+    if "LOCALIZER" in texts_of(header, "ImageType"):
         return Refused("volume: a localizer")
     complaints = check_volume(candidate).complaints
     if complaints:
@@ -110,10 +110,10 @@ def _read(candidate: VolumeCandidate, pseudonyms: Pseudonyms) -> FoundVolume | R
     except OSError:
         # Its message names the file, which may be named after the patient.
         return Refused("volume: the disk did not give a file")
-    study = text(header, "StudyInstanceUID")
-    patient = text(header, "PatientID")
+    study = text_of(header, "StudyInstanceUID")
+    patient = text_of(header, "PatientID")
     # Without an identifier, a study is the widest group that surely belongs to one patient.
-    named = (patient, text(header, "IssuerOfPatientID")) if patient else (study,)
+    named = (patient, text_of(header, "IssuerOfPatientID")) if patient else (study,)
     return FoundVolume(
         patient=pseudonyms.of("patient", *named),
         study=pseudonyms.of("study", study, num_bytes=8),

@@ -9,7 +9,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from operators.dicom.study.header_values import UNREADABLE, number, numbers, text, value, values
+from operators.dicom.study.header_values import UNREADABLE, number_of, numbers_of, text_of, value_of, values_of
 from phantoms import SeriesSpec, build_datasets, save_series
 
 DATA = Path(__file__).parents[3] / "data"
@@ -49,8 +49,8 @@ def test_every_value_of_every_header_is_pydicoms():
         header, expected = unread(path), unread(path)
         for tag in list(header.keys()):
             # Twice, because the first time fills what is kept for the others.
-            assert same(value(header, tag), by_pydicom(expected, tag)), f"{path.name} {tag}"
-            assert same(value(header, tag), by_pydicom(expected, tag)), f"{path.name} {tag}"
+            assert same(value_of(header, tag), by_pydicom(expected, tag)), f"{path.name} {tag}"
+            assert same(value_of(header, tag), by_pydicom(expected, tag)), f"{path.name} {tag}"
             num_compared += 1
     assert num_compared > 9000
 
@@ -63,16 +63,16 @@ def test_the_numbers_of_every_header_are_pydicoms():
         for tag in list(header.keys()):
             if expected.get_item(tag).VR in ("DS", "IS", "US"):
                 found = as_numbers(by_pydicom(expected, tag))
-                assert numbers(header, tag) == found, f"{path.name} {tag}"
+                assert numbers_of(header, tag) == found, f"{path.name} {tag}"
                 num_compared += bool(found)
     assert num_compared > 1500
 
 
 def test_a_list_of_one_header_is_not_that_of_another(tmp_path: Path):
     first, second = (unread(path) for path in save_series(build_datasets(SeriesSpec(shape=(2, 4, 4))), tmp_path))
-    value(first, "ImageType").append("CHANGED")
-    assert "CHANGED" in value(first, "ImageType")
-    assert "CHANGED" not in value(second, "ImageType")
+    value_of(first, "ImageType").append("CHANGED")
+    assert "CHANGED" in value_of(first, "ImageType")
+    assert "CHANGED" not in value_of(second, "ImageType")
 
 
 MALFORMED = {
@@ -90,15 +90,15 @@ MALFORMED = {
 def test_what_is_no_number_gives_none(keyword: str, vr: str, raw: bytes, expected: tuple[float, ...]):
     tag = BaseTag(pydicom.datadict.tag_for_keyword(keyword))
     header = Dataset({tag: RawDataElement(tag, vr, len(raw), raw, 0, False, expected != (256.0,))})
-    assert numbers(header, keyword) == expected
-    assert number(header, keyword) == (expected[0] if expected else None)
+    assert numbers_of(header, keyword) == expected
+    assert number_of(header, keyword) == (expected[0] if expected else None)
 
 
 def test_absent_and_empty_values_are_none():
     header = Dataset()
     header.Modality = ""
-    assert value(header, "Modality") is None
-    assert value(header, "PatientID") is None
-    assert value(header, "NoSuchKeyword") is None
-    assert values(header, "ImageType") == ()
-    assert text(header, "ImageType") == ""
+    assert value_of(header, "Modality") is None
+    assert value_of(header, "PatientID") is None
+    assert value_of(header, "NoSuchKeyword") is None
+    assert values_of(header, "ImageType") == ()
+    assert text_of(header, "ImageType") == ""
