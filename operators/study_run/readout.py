@@ -29,7 +29,7 @@ def read_out_study(
     findings = (
         finding
         for source, readout, series in zip(sources, readouts, segments, strict=True)
-        for finding in localise(readout.findings, series, source.sop_instance_uids)
+        for finding in localise(readout.findings, series, source.nearest_instance_uids)
     )
     measurements = (measurement for series in segments for measurement in measure(series))
     evidence = (

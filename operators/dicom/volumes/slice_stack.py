@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.dicom.study.header_values import number_of, numbers_of, text_of
+from operators.dicom.volumes.slice_planes import orthonormal
 from operators.dicom.volumes.slices import Slice, VolumeCandidate
 from operators.errors import SeriesGeometryError, UnsupportedPixelDataError
 
@@ -158,10 +159,7 @@ def _orientation(headers: Sequence[Dataset], name: str) -> tuple[NDArray[np.floa
             f"{name}: ImageOrientationPatient must be two unit vectors at right angles, got lengths {lengths[0]:.4f} "
             f"and {lengths[1]:.4f}, product {row @ column:.4f}"
         )
-    row = row / lengths[0]
-    # Six digits leave the two slightly askew; the grid has to be exactly orthogonal.
-    column = column - (column @ row) * row
-    return row, column / np.linalg.norm(column)
+    return orthonormal(cosines[0])
 
 
 def _pixel_spacing(headers: Sequence[Dataset], name: str) -> tuple[float, float]:

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
+from operators.dicom.volumes.slice_planes import slice_plane
+from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 
 
@@ -12,8 +16,9 @@ class SourceSeries:
     """One selected series, on its own grid.
 
     role : why it was selected, such as "axial CT"
-    volume : slices ascend along the cross product of row and column direction cosines
-    headers : one per slice in the volume's order, without pixel data
+    volume : slices ascend along the cross product of row and column direction cosines. A resampled one may have more
+        planes than the series has slices
+    headers : one per source slice, ascending likewise, without pixel data
     digest : hex BLAKE3 over the sorted SOP Instance UIDs and the bytes of their pixel data
     reasons : what spoke for selecting it, in plain words
     remarks : what a reader of the results should know about the source, in plain words
@@ -41,4 +46,26 @@ class SourceSeries:
 
     @property
     def sop_instance_uids(self) -> tuple[str, ...]:
+        """One for each source slice."""
         return tuple(str(header.SOPInstanceUID) for header in self.headers)
+
+    @property
+    def slice_planes(self) -> tuple[Geometry, ...]:
+        """The pixels of each source slice as a grid of its own, one slice deep, where its header says that they lie."""
+        frame_of_reference_uid = self.volume.geometry.frame_of_reference_uid
+        return tuple(slice_plane(header, frame_of_reference_uid) for header in self.headers)
+
+    @property
+    def nearest_instance_uids(self) -> tuple[str, ...]:
+        """For each plane of the volume the SOP Instance UID of the source slice that lies nearest to it."""
+        planes = np.arange(self.volume.geometry.shape[0])
+        positions = self.volume.geometry.positions(np.stack([planes, 0 * planes, 0 * planes], axis=1))
+        uids = self.sop_instance_uids
+        return tuple(uids[k] for k in self.nearest_slices(positions))
+
+    def nearest_slices(self, positions: NDArray[np.float64]) -> NDArray[np.int64]:
+        """(N, 3) LPS mm to (N,): the source slice whose plane each position is nearest to."""
+        normal = self.volume.geometry.directions[:, 0]
+        corners = np.array([header.ImagePositionPatient for header in self.headers], np.float64)
+        away = np.abs((positions @ normal)[:, None] - corners @ normal)
+        return np.asarray(away.argmin(axis=1), np.int64)
