@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trainer.pretraining.commands import STOPPED, export_command, plot_command, pretrain_command
+from trainer.pretraining.commands import export_command, plot_command, pretrain_command
+from trainer.pretraining.run import STOPPED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
 
@@ -25,7 +26,7 @@ def main() -> None:
 
 @app.command("demo-model")
 def demo_model(
-    data: Annotated[Path, typer.Option(help="Folder with the open data, laid out as trainer/datasets.py tells.")],
+    data: Annotated[Path, typer.Option(help="The open data, laid out as trainer/demo_model/open_data.py tells.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("app/demo_model"),
     work: Annotated[
         Path | None, typer.Option(help="Folder for shards and runs; what is finished there is not made again.")
@@ -34,8 +35,8 @@ def demo_model(
 ) -> None:
     """Pre-train the embedded model's encoder, fit its heads, measure both on held-out patients."""
     # Reads DICOM and NIfTI; the others run where their readers are not installed.
-    from trainer.demo_model import CONFIG, DemoModelBuilder
-    from trainer.training_processes import FailedError, StoppedError
+    from trainer.demo_model.builder import CONFIG, DemoModelBuilder
+    from trainer.demo_model.training_processes import FailedError, StoppedError
 
     with TemporaryDirectory() as temporary:
         try:
@@ -61,7 +62,7 @@ def ingest(
 ) -> None:
     """Read CT and MR volumes into shards of slices, without anything that names a patient."""
     # Medical readers are not installed where only training runs.
-    from trainer.pretraining.ingest import command
+    from trainer.ingest import command
 
     console = Console()
     try:
@@ -82,7 +83,7 @@ def ingest(
 @app.command("ablate")
 def ablate(
     shards: Annotated[Path, typer.Option(help="Folder that `ingest` wrote, with the sarcoma patients in it.")],
-    data: Annotated[Path, typer.Option(help="Folder with the open data, laid out as trainer/datasets.py tells.")],
+    data: Annotated[Path, typer.Option(help="The open data, laid out as trainer/demo_model/open_data.py tells.")],
     out: Annotated[Path, typer.Option(help="Folder for the cells; those that have a result are not trained again.")],
     budget: Annotated[int, typer.Option(help="Steps of a cell that stays at the low resolution.", min=1)] = 120,
     seeds: Annotated[int, typer.Option(help="Trainings of each setting.", min=1)] = 3,

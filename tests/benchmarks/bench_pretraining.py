@@ -25,17 +25,17 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
 from slice_cases import body_slice  # noqa: E402
+from trainer.ingest.shard_writer import PART, ShardWriter  # noqa: E402
 from trainer.pretraining.config import PretrainingConfig, read_config  # noqa: E402
-from trainer.pretraining.crops import CropBatch, make_crops  # noqa: E402
 from trainer.pretraining.engine import pretrain  # noqa: E402
-from trainer.pretraining.ingest.shard_writer import PART, ShardWriter  # noqa: E402
 from trainer.pretraining.learner import Learner  # noqa: E402
-from trainer.pretraining.metrics_log import Metrics  # noqa: E402
+from trainer.pretraining.model.stochastic_depth import StochasticDepthBlock  # noqa: E402
 from trainer.pretraining.processes import Processes, join_processes  # noqa: E402
 from trainer.pretraining.schedules import StepSettings, build_schedules  # noqa: E402
 from trainer.pretraining.shard_data import open_shards  # noqa: E402
-from trainer.pretraining.stochastic_depth import StochasticDepthBlock  # noqa: E402
 from trainer.pretraining.throughput import peak_operations, step_operations  # noqa: E402
+from trainer.pretraining.views.crops import CropBatch, make_crops  # noqa: E402
+from trainer.pretraining.watching.metrics_log import Metrics  # noqa: E402
 
 CONFIGS = TESTS.parent / "trainer" / "pretraining" / "configs"
 STEP = 50

@@ -16,11 +16,11 @@ from side_by_side import Row, compare, row, write_rows
 
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
+from trainer.ingest.shard_writer import PART, ShardWriter, encode_pixels
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.ingest.shard_writer import PART, ShardWriter, encode_pixels
-from trainer.pretraining.loader import LoaderState, iterate_batches
-from trainer.pretraining.samples import SliceSample
-from trainer.pretraining.shards import decode_pixels
+from trainer.pretraining.data.loader import LoaderState, iterate_batches
+from trainer.pretraining.data.samples import SliceSample
+from trainer.pretraining.data.shards import decode_pixels
 
 CHEST = Path(__file__).parents[1] / "data/ct_chest_lidc0314"
 COPIES = 12

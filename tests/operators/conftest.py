@@ -9,9 +9,9 @@ from encoder_cases import TINY
 from operators.domain.features import EncoderInputSettings
 from operators.heads.linear import Linear
 from operators.heads.records import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
-from trainer.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
-from trainer.export import write_digests, write_head, write_model_file, write_snapshot
-from trainer.random_encoder import RandomEncoderSettings, random_state
+from trainer.demo_model.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
+from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
+from trainer.features.random_features import RandomEncoderSettings, random_state
 
 WIDTH = TINY.hidden_size
 

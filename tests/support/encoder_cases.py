@@ -10,8 +10,8 @@ from operators.domain.features import EncoderInput, EncoderInputSettings
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.encoder.vision_transformer import EncoderConfig
-from trainer.export import write_snapshot
-from trainer.random_encoder import RandomEncoderSettings, random_state
+from trainer.export.model_folder import write_snapshot
+from trainer.features.random_features import RandomEncoderSettings, random_state
 
 CURIA_2_B = EncoderConfig(
     hidden_size=768,

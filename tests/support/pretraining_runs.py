@@ -8,8 +8,8 @@ import numpy as np
 
 from slice_cases import body_slice, tiny_config
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.engine import RunData
-from trainer.pretraining.samples import SliceSample
 
 SLICES = 16
 

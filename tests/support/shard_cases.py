@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.pretraining.ingest.shard_writer import PART, ShardWriter
-from trainer.pretraining.samples import SliceSample
+from trainer.ingest.shard_writer import PART, ShardWriter
+from trainer.pretraining.data.samples import SliceSample
 
 
 def numbered_slice(number: int) -> SliceSample:

@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.crops import CropBatch, make_crops
-from trainer.pretraining.samples import SliceSample
+from trainer.pretraining.data.samples import SliceSample
+from trainer.pretraining.views.crops import CropBatch, make_crops
 
 
 def make_sample(

@@ -13,12 +13,12 @@ from trainer.ablation.plan import Cell
 from trainer.pretraining.checkpoints import find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.engine import CHECKPOINTS, last_record, pretrain, read_model
-from trainer.pretraining.masked_encoder import MaskedEncoder
-from trainer.pretraining.metrics_log import JsonLines
+from trainer.pretraining.model.masked_encoder import MaskedEncoder
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.shard_data import open_shards
-from trainer.pretraining.student_teacher import StudentTeacher
 from trainer.pretraining.teacher_export import TEACHER
+from trainer.pretraining.watching.metrics_log import JsonLines
 
 
 def train_cell(cell: Cell, folder: Path) -> None:

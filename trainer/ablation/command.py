@@ -12,7 +12,7 @@ from trainer.ablation.references import pixel_tokens, place_tokens
 from trainer.ablation.report import UNTRAINED, References, draw, make_table, put_into
 from trainer.ablation.results import CellResult, read_result, write_result
 from trainer.pretraining.config import PretrainingConfig, read_config
-from trainer.pretraining.metrics_log import read_metrics
+from trainer.pretraining.watching.metrics_log import read_metrics
 
 IMAGE_SIZE = 256
 STEP = 6

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from operators.domain.volume import Volume
-from trainer.datasets import Scan, read_sarcoma_scans
-from trainer.pretraining.crop_boxes import CropBox
-from trainer.pretraining.crops import zscore
-from trainer.pretraining.ingest.journal import read_patients
-from trainer.pretraining.ingest.pseudonyms import KEY_FILE, Split, read_or_make_key
-from trainer.pretraining.resampling import resample_each
+from trainer.demo_model.open_data import read_sarcoma_scans
+from trainer.features.scans import Scan
+from trainer.ingest.journal import read_patients
+from trainer.ingest.pseudonyms import KEY_FILE, Split, read_or_make_key
+from trainer.pretraining.views.crop_boxes import CropBox
+from trainer.pretraining.views.crops import zscore
+from trainer.pretraining.views.resampling import resample_each
 
 SAMPLES = 4
 """Along each side of a token, to tell how much of it the mask covers."""

@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from trainer.ablation.labelled import LabelledScan
-from trainer.evaluation import dice
-from trainer.head_training import fit_presence
-from trainer.pretraining.probes import balanced_accuracy, nearest_neighbours
+from trainer.evaluation.figures import dice
+from trainer.heads.linear import fit_presence
+from trainer.pretraining.watching.probes import balanced_accuracy, nearest_neighbours
 
 Encode = Callable[[Tensor], Tensor]
 """(n, 1, S, S) slices, z-scored, to (n, 1 + N, D) tokens, CLS first."""

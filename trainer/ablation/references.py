@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.pixel_statistics import patch_statistics, places
+from trainer.features.pixel_statistics import patch_statistics, places
 
 
 def place_tokens(images: Tensor, *, patch_size: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.ablation.probe import Figures
-from trainer.evaluation import bootstrap_interval
+from trainer.evaluation.figures import bootstrap_interval
 
 
 @dataclass(frozen=True, slots=True)

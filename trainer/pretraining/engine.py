@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.pretraining.batches import Batches, SampleBatches
 from trainer.pretraining.checkpoints import (
     CheckpointRecord,
     Checkpoints,
@@ -27,16 +26,17 @@ from trainer.pretraining.checkpoints import (
 )
 from trainer.pretraining.collectives import sum_over_ranks
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.crops import Augmentation
+from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.learner import Learner, StepResult
-from trainer.pretraining.metrics_log import Listener, tell
-from trainer.pretraining.positions import hand_over
-from trainer.pretraining.probes import measure
+from trainer.pretraining.model.position_table import hand_over
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.processes import Processes
-from trainer.pretraining.samples import SliceSample
 from trainer.pretraining.schedules import StepSettings, build_schedules
-from trainer.pretraining.student_teacher import StudentTeacher
 from trainer.pretraining.throughput import Stopwatch, step_operations
+from trainer.pretraining.views.batches import Batches, SampleBatches
+from trainer.pretraining.views.crops import Augmentation
+from trainer.pretraining.watching.metrics_log import Listener, tell
+from trainer.pretraining.watching.probes import measure
 
 CHECKPOINTS = "checkpoints"
 

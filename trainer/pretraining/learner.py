@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.crops import CropBatch
-from trainer.pretraining.parameter_groups import GroupRule, group_parameters
+from trainer.pretraining.model.parameter_groups import GroupRule, group_parameters
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.processes import Processes, shard
 from trainer.pretraining.schedules import StepSettings
-from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.views.crops import CropBatch
 
 
 @dataclass(frozen=True, slots=True)

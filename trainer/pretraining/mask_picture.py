@@ -10,9 +10,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from trainer.pretraining.config import MaskingSettings
-from trainer.pretraining.content import Content
-from trainer.pretraining.crop_boxes import CropBox
-from trainer.pretraining.masking import BlockPrior, UniformPrior, anatomy_prior, draw_mask
+from trainer.pretraining.views.content import Content
+from trainer.pretraining.views.crop_boxes import CropBox
+from trainer.pretraining.views.masking import BlockPrior, UniformPrior, anatomy_prior, draw_mask
 
 GRID = 32
 SLICE = 512

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from trainer.pretraining.engine import last_record
-from trainer.pretraining.metrics_log import read_metrics
+from trainer.pretraining.watching.metrics_log import read_metrics
 
 PANELS = {
     "Loss": ("loss/",),

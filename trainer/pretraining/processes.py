@@ -11,7 +11,7 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.model.student_teacher import StudentTeacher
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from trainer.pretraining.augmentations.augmentation import IntensityAndPlacing
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.data.loader import LoaderState, iterate_batches
+from trainer.pretraining.data.samples import SliceSample
+from trainer.pretraining.data.shards import DamagedShardError, index_shard, read_slice
 from trainer.pretraining.engine import RunData
-from trainer.pretraining.loader import LoaderState, iterate_batches
-from trainer.pretraining.samples import SliceSample
-from trainer.pretraining.shards import DamagedShardError, index_shard, read_slice
 
 PROBED_SLICES = 2000
 PROBED_SHARDS = 200

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from trainer.pretraining.run import STOPPED, run_here
+
 
 def submit(config: Path, out: Path, *, nodes: int, gpus: int, hours: int) -> str:
     """The job's number. A job that is preempted or out of time is queued again and goes on from its checkpoint.
@@ -43,8 +45,6 @@ class _Task:
     def __call__(self) -> int:
         import submitit
 
-        from trainer.pretraining.commands import run_here
-
         environment = submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
         code = run_here(self.config, self.out)
         if environment.rank == 0:
@@ -53,8 +53,8 @@ class _Task:
 
 
 def queue_again_if_stopped(code: int) -> None:
-    """Put this Slurm job back into the queue after a run that SIGTERM ended; submitit would, had it had the signal."""
-    from trainer.pretraining.commands import STOPPED
-
+    """Put this Slurm job back into the queue after a run that SIGTERM ended; submitit would do so itself if it
+    received the signal.
+    """
     if code == STOPPED:
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True, timeout=60)

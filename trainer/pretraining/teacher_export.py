@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from operators.domain.features import EncoderInputSettings
-from trainer.export import write_snapshot
+from trainer.export.model_folder import write_snapshot
 from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints, read_record
 from trainer.pretraining.engine import CHECKPOINTS, read_model
 

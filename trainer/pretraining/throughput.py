@@ -8,7 +8,7 @@ import torch
 
 from operators.encoder.vision_transformer import EncoderConfig
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.crops import NUM_GLOBAL
+from trainer.pretraining.views.crops import NUM_GLOBAL
 
 PEAK_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}
 """Dense bfloat16 operations per second of the SXM parts, from NVIDIA's data sheets."""

@@ -8,7 +8,7 @@ import pytest
 import app
 from operators.errors import CheckpointError, ModelDigestError
 from operators.model.model_folder import read_model
-from trainer.export import write_digests
+from trainer.export.model_folder import write_digests
 
 DEMO_MODEL = Path(app.__path__[0]) / "demo_model"
 

@@ -4,11 +4,11 @@ import pytest
 
 from phantoms import SeriesSpec, build_datasets, phantom_value, save_series
 from trainer.ablation.labelled import read_splits
-from trainer.pretraining.ingest.batch import IngestSettings, ingest_batch
-from trainer.pretraining.ingest.journal import Journal
-from trainer.pretraining.ingest.pseudonyms import read_or_make_key
-from trainer.pretraining.ingest.sources import walk
-from trainer.pretraining.shards import read_shards
+from trainer.ingest.batch import IngestSettings, ingest_batch
+from trainer.ingest.journal import Journal
+from trainer.ingest.pseudonyms import read_or_make_key
+from trainer.ingest.sources import walk
+from trainer.pretraining.data.shards import read_shards
 
 PATIENTS = [f"P-{number}" for number in range(8)]
 

@@ -10,7 +10,7 @@ from operators.domain.volume import Volume
 from trainer.ablation.labelled import LabelledScan, label_scan
 from trainer.ablation.probe import probe
 from trainer.ablation.references import place_tokens
-from trainer.datasets import Scan
+from trainer.features.scans import Scan
 
 GRID = 8
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from pretraining_runs import labelled_slices
 from trainer.__main__ import app
-from trainer.pretraining.commands import RESOURCES, SETTINGS
+from trainer.ingest.shard_writer import PART, ShardWriter
 from trainer.pretraining.folder_lock import only_writer
-from trainer.pretraining.ingest.shard_writer import PART, ShardWriter
-from trainer.pretraining.metrics_log import JsonLines, read_metrics
+from trainer.pretraining.run import RESOURCES, SETTINGS
+from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
 
 CONFIG = """
 [data]

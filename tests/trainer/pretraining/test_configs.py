@@ -7,9 +7,9 @@ import torch
 from operators.encoder.vision_transformer import EncoderConfig
 from slice_cases import body_slice
 from trainer.pretraining.config import read_config
-from trainer.pretraining.crops import make_crops
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.schedules import build_schedules
-from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.views.crops import make_crops
 
 CONFIGS = Path(__file__).parents[3] / "trainer" / "pretraining" / "configs"
 

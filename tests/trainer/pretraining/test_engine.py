@@ -16,11 +16,11 @@ from torch import Tensor
 from pretraining_runs import HIGH, LOW, MemoryBatches, labelled_slices, memory_data, run_config
 from trainer.pretraining.checkpoints import CheckpointError, Checkpoints, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_model
-from trainer.pretraining.metrics_log import JsonLines, read_metrics
-from trainer.pretraining.positions import resize_positions
+from trainer.pretraining.model.position_table import resize_positions
 from trainer.pretraining.processes import Processes, join_processes
-from trainer.pretraining.samples import SliceSample
+from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
 
 
 @pytest.fixture(scope="module")

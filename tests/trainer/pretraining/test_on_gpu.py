@@ -12,9 +12,9 @@ from slice_cases import joined_batch, tiny_config
 from trainer.pretraining.augmentations.augmentation import IntensityAndPlacing
 from trainer.pretraining.engine import Ending, last_record, pretrain
 from trainer.pretraining.learner import Learner
-from trainer.pretraining.metrics_log import JsonLines, read_metrics
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.schedules import build_schedules
+from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
 
 pytestmark = pytest.mark.gpu
 

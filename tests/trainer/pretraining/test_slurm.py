@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.pretraining.commands import DIVERGED, STOPPED
+from trainer.pretraining.run import DIVERGED, STOPPED
 from trainer.pretraining.slurm import queue_again_if_stopped, submit
 
 

@@ -12,12 +12,12 @@ from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices, memory_data, run_config
 from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
 from trainer.pretraining.engine import pretrain, read_model
-from trainer.pretraining.masked_encoder import MaskedEncoder
-from trainer.pretraining.metrics_log import JsonLines
+from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.plot import draw_runs
-from trainer.pretraining.probes import whole_slices
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.teacher_export import export_teacher
+from trainer.pretraining.watching.metrics_log import JsonLines
+from trainer.pretraining.watching.probes import whole_slices
 
 
 @pytest.fixture(scope="module")

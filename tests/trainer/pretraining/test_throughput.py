@@ -7,10 +7,10 @@ from encoder_cases import TINY
 from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices
 from slice_cases import tiny_config
-from trainer.pretraining.crops import make_crops
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.schedules import build_schedules
-from trainer.pretraining.student_teacher import StudentTeacher
 from trainer.pretraining.throughput import Stopwatch, encoder_operations, named_peak, step_operations
+from trainer.pretraining.views.crops import make_crops
 
 
 def test_an_image_costs_what_torch_counts() -> None:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from slice_cases import joined_batch, part_of, tiny_config
 from trainer.pretraining.collectives import gather_rows, sum_over_ranks
-from trainer.pretraining.crops import CropBatch
 from trainer.pretraining.losses.koleo import koleo_loss
 from trainer.pretraining.losses.sigreg import sigreg_loss
 from trainer.pretraining.losses.sinkhorn import sinkhorn_knopp
+from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.schedules import build_schedules
-from trainer.pretraining.student_teacher import StudentTeacher
+from trainer.pretraining.views.crops import CropBatch
 
 RANKS = 2
 CONFIG = tiny_config(masking={"probability": 1.0})

@@ -20,8 +20,8 @@ from trainer.pretraining.augmentations.placing import turn_and_zoom
 from trainer.pretraining.augmentations.resolution import coarsen
 from trainer.pretraining.augmentations.windows import clamp_to_windows
 from trainer.pretraining.config import AugmentationSettings
-from trainer.pretraining.samples import SliceSample
-from trainer.pretraining.transfer import to_device
+from trainer.pretraining.data.samples import SliceSample
+from trainer.pretraining.views.device_transfer import to_device
 
 Change = Callable[[Tensor], Tensor]
 

@@ -7,7 +7,7 @@ import torch
 from slice_cases import body_slice
 from trainer.pretraining.augmentations.augmentation import IntensityAndPlacing
 from trainer.pretraining.config import AugmentationSettings
-from trainer.pretraining.samples import SliceSample
+from trainer.pretraining.data.samples import SliceSample
 
 OFF = {
     "placing": 0.0,

@@ -1,0 +1,1 @@
+"""Building the embedded model from open data."""

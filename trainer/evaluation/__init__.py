@@ -1,0 +1,1 @@
+"""Figures on patients that were not fitted on."""

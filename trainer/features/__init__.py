@@ -1,0 +1,1 @@
+"""Scans and what encoders, and what is compared with them, make of them."""

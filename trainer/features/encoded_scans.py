@@ -1,0 +1,56 @@
+"""Scans with their features, kept in memory for all the fits of a run."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
+from operators.domain.geometry import Geometry
+from operators.imaging.encoder_input import make_encoder_input
+from trainer.features.scans import Scan
+
+
+class Encodes(Protocol):
+    """An encoder, or what is compared with one."""
+
+    def encode(self, encoder_input: EncoderInput) -> FeatureVolume: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedScan:
+    scan: Scan
+    features: FeatureVolume
+
+    @property
+    def tokens(self) -> NDArray[np.float32]:
+        """(S * N, D)"""
+        return np.asarray(self.features.tokens.reshape(-1, self.features.tokens.shape[-1]))
+
+    def sparse(self) -> "EncodedScan":
+        """What is fitted on; of a sparse scan all that there is."""
+        return self.thinned(self.scan.sparse_step)
+
+    def thinned(self, step: int) -> "EncodedScan":
+        """Every *step*-th slice, as if the others had not been encoded."""
+        scan, features = self.scan.thinned(step), self.features
+        slices, rows, columns = features.geometry.shape
+        affine = features.geometry.affine.copy()
+        affine[:3, 0] *= step
+        grid = Geometry(affine, (len(range(0, slices, step)), rows, columns), features.geometry.frame_of_reference_uid)
+        return EncodedScan(scan, FeatureVolume(features.cls[::step], features.tokens[::step], grid))
+
+
+def encode_scans(scans: Iterable[Scan], encoder: Encodes, settings: EncoderInputSettings) -> Iterator[EncodedScan]:
+    for scan in scans:
+        yield EncodedScan(scan, encoder.encode(make_encoder_input(scan.volume, settings)))
+
+
+def without(scans: Iterable[EncodedScan], patients: frozenset[str]) -> list[EncodedScan]:
+    return [encoded for encoded in scans if encoded.scan.patient not in patients]
+
+
+def only(scans: Iterable[EncodedScan], patients: frozenset[str]) -> list[EncodedScan]:
+    return [encoded for encoded in scans if encoded.scan.patient in patients]

@@ -1,0 +1,54 @@
+"""A labelled scan, as heads and encoders are measured on it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
+from operators.heads.records import Region
+
+FITTED_SLICES = 16
+"""At most about so many slices of a long scan are fitted on; neighbours look alike."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """One series of one patient, its axes already in the encoder's convention.
+
+    regions : body region of each slice, None where it is between two or not sure
+    organs : (D, H, W) uint8 on the volume's grid, k for the k-th organ; None where nobody labelled
+    mass : (D, H, W) bool on the volume's grid; None where nobody looked
+    """
+
+    patient: str
+    name: str
+    modality: str
+    volume: Volume
+    regions: tuple[Region | None, ...]
+    organs: Volume | None = None
+    mass: Volume | None = None
+
+    @property
+    def sparse_step(self) -> int:
+        """From one slice that is fitted on to the next."""
+        return max(1, self.volume.geometry.shape[0] // FITTED_SLICES)
+
+    def thinned(self, step: int) -> "Scan":
+        """Every *step*-th slice."""
+        return replace(
+            self,
+            volume=_thinned(self.volume, step),
+            regions=self.regions[::step],
+            organs=None if self.organs is None else _thinned(self.organs, step),
+            mass=None if self.mass is None else _thinned(self.mass, step),
+        )
+
+
+def _thinned(volume: Volume, step: int) -> Volume:
+    affine = volume.geometry.affine.copy()
+    affine[:3, 0] *= step
+    array: NDArray[np.generic] = volume.array[::step]
+    depth, height, width = array.shape
+    return Volume(array, Geometry(affine, (depth, height, width), volume.geometry.frame_of_reference_uid))

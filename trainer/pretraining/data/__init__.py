@@ -1,0 +1,1 @@
+"""Slices in shards, and the order in which they are read."""

@@ -1,0 +1,1 @@
+"""Encoder, heads and the pair of student and teacher."""
