@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
+from operators.dicom.results.for_people.html_preview import FILE_NAME as PREVIEW
 from operators.study_run.manifest import FILE_NAME, ResultManifest
 
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from operators.dicom.results.earlier_reports import earlier_reports
-from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
-from operators.dicom.results.html_preview import FILE_NAME as PREVIEW
-from operators.dicom.results.html_preview import render_html
-from operators.dicom.results.key_images import KeyImage, key_images
-from operators.dicom.results.key_objects import build_key_objects
+from operators.dicom.results.for_people.encapsulated_pdf import build_encapsulated_pdf
+from operators.dicom.results.for_people.html_preview import FILE_NAME as PREVIEW
+from operators.dicom.results.for_people.html_preview import render_html
+from operators.dicom.results.for_people.key_images import KeyImage, key_images
+from operators.dicom.results.for_people.key_objects import build_key_objects
+from operators.dicom.results.for_people.page import build_report_page
+from operators.dicom.results.for_people.pdf import render_pdf
+from operators.dicom.results.for_people.secondary_capture import build_secondary_captures
+from operators.dicom.results.maps.parametric_map import build_parametric_map
 from operators.dicom.results.output_file import OutputFile, write_dataset
-from operators.dicom.results.parametric_map import build_parametric_map
-from operators.dicom.results.pdf_report import render_pdf
-from operators.dicom.results.report import build_report
-from operators.dicom.results.report_page import build_report_page
+from operators.dicom.results.report.earlier_reports import earlier_reports
+from operators.dicom.results.report.findings_report import build_report
+from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.results.secondary_capture import build_secondary_captures
-from operators.dicom.results.segment_report import build_segment_report
-from operators.dicom.results.segmentation import build_segmentation
+from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import SeriesSegments, StudyReadout
 from operators.study_run.deployment import Deployment

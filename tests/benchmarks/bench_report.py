@@ -20,7 +20,7 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
-from operators.dicom.results.measurement_groups import GroupContext, finding_group  # noqa: E402
+from operators.dicom.results.report.measurement_groups import GroupContext, finding_group  # noqa: E402
 from phantoms import SeriesSpec, build_source_series  # noqa: E402
 from result_cases import PROVENANCE, RUN, Case, build_case, save  # noqa: E402
 

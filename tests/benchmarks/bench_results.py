@@ -31,7 +31,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 from benchmarks.side_by_side import Row, compare, row, seconds, write_rows  # noqa: E402
 from operators.dicom.results.coded_concepts import SEGMENTS, coded_concept  # noqa: E402
 from operators.dicom.results.output_file import write_dataset  # noqa: E402
-from operators.dicom.results.segmentation import build_segmentation  # noqa: E402
+from operators.dicom.results.segmentation.object import build_segmentation  # noqa: E402
 from operators.dicom.volumes.source_series import SourceSeries  # noqa: E402
 from operators.domain.finding import Segment, SeriesSegments  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, build_source_series, save_series  # noqa: E402

@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 from pydicom import Dataset
 
-from operators.dicom.results.encapsulated_pdf import build_encapsulated_pdf
-from operators.dicom.results.key_images import KeyImage, key_images
-from operators.dicom.results.key_objects import build_key_objects
-from operators.dicom.results.parametric_map import build_parametric_map
-from operators.dicom.results.pdf_report import render_pdf
-from operators.dicom.results.report_page import ReportPage, build_report_page
-from operators.dicom.results.secondary_capture import build_secondary_captures
+from operators.dicom.results.for_people.encapsulated_pdf import build_encapsulated_pdf
+from operators.dicom.results.for_people.key_images import KeyImage, key_images
+from operators.dicom.results.for_people.key_objects import build_key_objects
+from operators.dicom.results.for_people.page import ReportPage, build_report_page
+from operators.dicom.results.for_people.pdf import render_pdf
+from operators.dicom.results.for_people.secondary_capture import build_secondary_captures
+from operators.dicom.results.maps.parametric_map import build_parametric_map
 from operators.domain.finding import Evidence, StudyReadout
 from operators.domain.volume import Volume
 from result_cases import Case

@@ -17,11 +17,11 @@ from pydicom import Dataset
 
 from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, SEGMENTS
 from operators.dicom.results.provenance import Provenance
-from operators.dicom.results.report import build_report
+from operators.dicom.results.report.findings_report import build_report
+from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.result_settings import SegmentationType
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.results.segment_report import build_segment_report
-from operators.dicom.results.segmentation import build_segmentation
+from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import (

@@ -17,7 +17,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from operators.dicom.results.digesting import encode_dataset
+from operators.dicom.results.encoding import encode_dataset
 from operators.dicom.results.result_settings import ObjectKind
 from operators.errors import OutputError, ResourceError
 

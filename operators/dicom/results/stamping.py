@@ -4,7 +4,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from operators.dicom.results.coded_concepts import PROCESSING_EQUIPMENT
-from operators.dicom.results.digesting import encode_dataset
+from operators.dicom.results.encoding import encode_dataset
 from operators.dicom.results.run_context import RunContext
 
 UNSTAMPED_UID = "2.25.0"

@@ -1,0 +1,85 @@
+"""Findings, segments and measurements of a study to a Comprehensive 3D SR by TID 1500."""
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom import Dataset
+
+from operators.dicom.results.coded_concepts import (
+    COMMENT,
+    IMAGING_MEASUREMENT_REPORT,
+    IMAGING_MEASUREMENTS,
+    NOT_EVALUATED,
+    QUALITATIVE_EVALUATIONS,
+    coded_concept,
+)
+from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.report.content_items import container, text_item
+from operators.dicom.results.report.document import ReportKind, build_document
+from operators.dicom.results.report.measurement_groups import GroupContext, finding_group, segment_group
+from operators.dicom.results.run_context import RunContext
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.finding import Finding, StudyReadout
+
+KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
+
+
+def build_report(
+    sources: Sequence[SourceSeries],
+    readout: StudyReadout,
+    *,
+    segmentations: Sequence[Dataset],
+    run: RunContext,
+    is_complete: bool,
+    previous: Sequence[Dataset] = (),
+) -> Dataset:
+    """One report of everything that was looked for: present, absent or not evaluated.
+
+    segmentations : the SEG objects that were written, listed as evidence
+    is_complete : every head that was planned has run
+    previous : reports on the same study by earlier models, settings or source images
+    """
+    if not (readout.findings or readout.segments):
+        raise ValueError("report: expected at least one finding or segment, got none")
+    context = GroupContext.of(sources, readout, run)
+    groups = [finding_group(finding, context) for finding in readout.findings if finding.present is not None]
+    groups += [segment_group(segment, series, context) for series in readout.segments for segment in series.segments]
+    return build_document(
+        KIND,
+        [*_imaging_measurements(groups), _evaluations(sources, readout.findings, run.provenance)],
+        sources=sources,
+        segmentations=segmentations,
+        run=run,
+        is_complete=is_complete,
+        previous=previous,
+    )
+
+
+def _imaging_measurements(groups: Sequence[hd.sr.ContentSequence]) -> list[hd.sr.ContentItem]:
+    """TID 1500 row 6, which stands only where it has a group."""
+    return [container(IMAGING_MEASUREMENTS, [item for group in groups for item in group])] if groups else []
+
+
+def _evaluations(
+    sources: Sequence[SourceSeries], findings: Sequence[Finding], provenance: Provenance
+) -> hd.sr.ContainerContentItem:
+    """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, and why these series were read.
+
+    A finding that was not judged has no measurement, hence no group: a NUM without a value would be right by
+    PS3.3 C.18.1, but highdicom cannot read one.
+    """
+    not_judged = [finding for finding in findings if finding.present is None]
+    answers = [
+        hd.sr.CodeContentItem(coded_concept(finding.code), coded_concept(NOT_EVALUATED), relationship_type="CONTAINS")
+        for finding in not_judged
+    ]
+    remarks = [
+        provenance.use_statement,
+        *(
+            f"Series {source.series_instance_uid} was read as {source.role}: {'; '.join(source.reasons)}"
+            for source in sources
+            if source.reasons
+        ),
+        *(f"{finding.name}: not evaluated, {finding.not_evaluated or 'no reason was given'}" for finding in not_judged),
+    ]
+    return container(QUALITATIVE_EVALUATIONS, [*answers, *(text_item(COMMENT, remark) for remark in remarks)])
