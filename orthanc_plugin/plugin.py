@@ -4,25 +4,30 @@
 
     "Curia": {"Python": "/opt/curia/bin/python", "Settings": "/etc/curia.toml"}     Orthanc runs the service
     "Curia": {"ServiceUrl": "http://127.0.0.1:8790", "Token": "…"}                  somebody else does
+    "Curia": {"ServiceUrl": "https://curia.example", "Token": "…", "ServiceCa": "/etc/ssl/hospital.pem"}     behind TLS
 
 Standard library only, since this runs in Orthanc's own interpreter. Nothing may escape: an exception while this file
 is imported keeps Orthanc from starting. There is no stored-instance callback and no REST write, which can lock
 Orthanc up together, and a callback does no more than put an event into a queue.
 """
 
+import contextlib
+import functools
 import http.client
 import json
 import os
 import queue
 import secrets
+import ssl
 import subprocess
 import threading
+import time
 import urllib.parse
 
 import orthanc
 
 JSON, STUDY = "application/json", "/curia/studies/([0-9a-f-]+)"
-NO_ANSWER = b'{"detail": "the Curia service does not answer; its log says why"}\n'
+NO_ANSWER = b'{"detail": "the Curia service does not answer; the logs of both say why"}\n'
 
 
 def guarded(function):
@@ -37,11 +42,29 @@ def guarded(function):
     return call
 
 
-class Service:
-    """The service as Orthanc sees it: an address and, if Orthanc is to run it, a process."""
+def way_to(url, authorities):
+    """The service's address, and what opens a connection to it; with https:// only to whom *authorities* vouch for."""
+    scheme, address, *_ = urllib.parse.urlsplit(url)
+    if scheme == "http" and address and authorities is None:
+        return address, functools.partial(http.client.HTTPConnection, address, timeout=5)
+    if scheme != "https" or not address:
+        raise ValueError("ServiceUrl: expected http://host:port or https://host:port, and ServiceCa with https:// only")
+    if authorities is not None and not os.path.isfile(authorities):
+        raise ValueError(f"ServiceCa: expected a file of certificates, found none at {authorities}")
+    context = ssl.create_default_context(cafile=authorities)
+    return address, functools.partial(http.client.HTTPSConnection, address, timeout=5, context=context)
 
-    def __init__(self, port, Python=None, ServiceUrl="http://127.0.0.1:8790", Token=None, Settings=""):
-        self.python, self.address = Python, urllib.parse.urlsplit(ServiceUrl).netloc
+
+class Service:
+    """The service as Orthanc sees it: an address and, if Orthanc is to run it, a process.
+
+    ServiceCa : file of the authorities that vouch for an https:// address; none takes those of the system
+    """
+
+    def __init__(self, port, Python=None, ServiceUrl="http://127.0.0.1:8790", Token=None, Settings="", ServiceCa=None):
+        self.python, (self.address, self.connect) = Python, way_to(ServiceUrl, ServiceCa)
+        if Python and ServiceUrl.startswith("https"):
+            raise ValueError("Python: expected http:// in ServiceUrl, the service that Orthanc runs has no certificate")
         self.token, self.process = Token or secrets.token_hex(32), None
         self.stopping, self.events = threading.Event(), queue.SimpleQueue()
         self.environment = {"CURIA_ORTHANC_URL": f"http://127.0.0.1:{port}", "CURIA_LISTEN": self.address}
@@ -50,11 +73,12 @@ class Service:
     def call(self, method, path, body=None, accept="*/*"):
         headers = {"Accept": accept, "Authorization": f"Bearer {self.token}", "Content-Type": JSON}
         try:
-            connection = http.client.HTTPConnection(self.address, timeout=5)
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("Content-Type"), answer.read()
-        except OSError:
+            with contextlib.closing(self.connect()) as connection:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                return answer.status, answer.getheader("Content-Type", "text/plain"), answer.read()
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no number where one must stand
+            orthanc.LogWarning(f"Curia: no answer to {method}: {type(error).__name__}: {error}")
             return 503, JSON, NO_ANSWER
 
     def pass_on(self, output, uri, **request):
@@ -63,9 +87,10 @@ class Service:
         status, kind, body = self.call(request["method"], path, request.get("body"), accept)
         if status == 200:
             return output.AnswerBuffer(body, kind)
+        text = body.decode(errors="replace")
         output.SetHttpHeader("Content-Type", kind)
         # Orthanc keeps these two for itself: 401 is its own log-in, 405 would need the list of methods.
-        answer = {401: 502, 405: 400}.get(status, status), body.decode(), len(body)
+        answer = {401: 502, 405: 400}.get(status, status), text, len(text.encode())
         try:
             output.SendHttpStatus(*answer)
         except TypeError:  # newer Python plugins count the bytes themselves
@@ -78,19 +103,27 @@ class Service:
         elif change in (orthanc.ChangeType.STABLE_STUDY, orthanc.ChangeType.ORTHANC_STARTED):
             self.events.put({"study": resource or None})
 
-    @guarded
     def send_nudges(self):
         while True:
-            self.call("POST", "/nudge", json.dumps(self.events.get()).encode())
+            self.send_nudge(self.events.get())
 
     @guarded
+    def send_nudge(self, event):
+        self.call("POST", "/nudge", json.dumps(event).encode())
+
     def keep_running(self):
-        seconds = 1
-        while not self.stopping.wait(seconds if self.process else 0):
-            environment, command = {**os.environ, **self.environment}, [self.python, "-m", "orthanc_plugin"]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-            orthanc.LogWarning(f"Curia: the service ended with status {self.process.wait()}")
-            seconds = min(60, 2 * seconds)
+        seconds = 0
+        while not self.stopping.wait(seconds):
+            started = time.monotonic()
+            self.run_once()
+            # One that ran for a while did not fail at its start.
+            seconds = 1 if time.monotonic() - started > 60 else min(60, 2 * seconds or 1)
+
+    @guarded
+    def run_once(self):
+        environment, command = {**os.environ, **self.environment}, [self.python, "-m", "orthanc_plugin"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        orthanc.LogWarning(f"Curia: the service ended with status {self.process.wait()}")
 
     def stop(self):
         self.stopping.set()

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from canned_answers import answering, make_certificate
 from integration.cutting_proxy import cutting_proxy
 from integration.running_site import FAST, Site, own_service, running_site
 
@@ -122,3 +124,34 @@ def test_a_broken_plugin_section_does_not_stop_orthanc(tmp_path: Path, section: 
     with running_site(tmp_path, curia=section) as site:
         assert site.get("/system")["Name"] == "Curia demo"
         site.wait(lambda: "Curia:" in site.orthanc.log.read_text(), "a word in Orthanc's log", 10.0)
+
+
+def test_a_service_behind_tls_is_spoken_to_from_inside_orthanc(tmp_path: Path, make_study: MakeStudy) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*(certificate := make_certificate(tmp_path)))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(answer, tls=tls) as service:
+        section = {
+            "ServiceUrl": f"https://localhost:{service.port}",
+            "ServiceCa": str(certificate[0]),
+            "Token": "t0ken",
+        }
+        with running_site(tmp_path / "orthanc", curia=section) as site:
+            assert b"POST /nudge" in service.asked.get(timeout=10)
+            assert site.get("/curia/health") == {}
+            assert b"Bearer t0ken" in service.asked.get(timeout=10)
+            site.send(make_study("behind-tls")[1])
+            assert b'"study": "' in service.asked.get(timeout=10)
+
+
+def test_the_interpreter_away_for_a_moment_and_garbage_from_the_service(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as service:
+        section = {"ServiceUrl": f"http://127.0.0.1:{service.port}", "Python": str(python)}
+        with running_site(tmp_path / "orthanc", curia=section) as site:
+            for _ in range(2):
+                answer = site.orthanc.http.get("/curia/worklist")
+                assert (answer.status_code, answer.json().keys()) == (503, {"detail"})
+            site.wait(lambda: "FileNotFoundError" in site.orthanc.log.read_text(), "a word in Orthanc's log", 10.0)
+            python.symlink_to(sys.executable)
+            site.wait(site.orthanc.service_pid, "the service", 10.0)

@@ -3,15 +3,20 @@
 import ast
 import importlib.util
 import json
+import ssl
 import sys
 import threading
+import time
 import types
+from collections.abc import Callable
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from canned_answers import answering, make_certificate
 
 PLUGIN = Path(__file__).parents[2] / "orthanc_plugin" / "plugin.py"
 
@@ -39,6 +44,8 @@ class FakeOrthanc(types.ModuleType):
         self.RegisterOnChangeCallback = lambda callback: setattr(self, "on_change", callback)
         self.ExtendOrthancExplorer = lambda script: setattr(self, "explorer", script)
         self.LogError = self.errors.append
+        self.LogWarning = lambda _: None
+        self.GenerateRestApiAuthorizationToken = lambda: "Bearer orthanc"
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"the plugin called orthanc.{name}")
@@ -130,7 +137,7 @@ def test_it_is_small_and_uses_the_standard_library_only() -> None:
     code = [
         line for number, line in lines if number not in prose and line.strip() and not line.lstrip().startswith("#")
     ]
-    assert len(code) < 85
+    assert len(code) < 110
 
 
 def test_routes_pass_query_accept_and_token_on(monkeypatch: pytest.MonkeyPatch, service: Any) -> None:
@@ -189,3 +196,105 @@ def test_an_error_passes_through_the_newer_python_plugin_too(monkeypatch: pytest
     output = ask(orthanc, "/curia/worklist", "/curia/worklist", output=NewerOutput())
     assert output.status == 503
     assert b"does not answer" in output.body
+
+
+CUT_OR_GARBAGE = {
+    "nothing": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "no status": b"HTTP/1.1 abc\r\n\r\n",
+    "a cut body": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\n<html>",
+    "a cut chunk": b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{",
+    "a chunk without a size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "a header without end": b"HTTP/1.1 200 OK\r\nX: " + 70_000 * b"y",
+    "1,000 headers": b"HTTP/1.1 200 OK\r\n" + 1_000 * b"X: y\r\n" + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", CUT_OR_GARBAGE.values(), ids=CUT_OR_GARBAGE)
+def test_a_cut_or_garbage_answer_is_503_in_words(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    with answering(answer) as service:
+        orthanc = load(monkeypatch, ServiceUrl=f"http://127.0.0.1:{service.port}")
+        output = ask(orthanc, "/curia/worklist", "/curia/worklist")
+    assert (output.status, output.kind) == (503, "application/json")
+    assert "does not answer" in json.loads(output.body)["detail"]
+
+
+@pytest.mark.parametrize("answer", CUT_OR_GARBAGE.values(), ids=CUT_OR_GARBAGE)
+def test_nudges_go_on_after_a_cut_or_garbage_answer(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    with answering(answer, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n") as service:
+        orthanc = load(monkeypatch, ServiceUrl=f"http://127.0.0.1:{service.port}")
+        for study in (b"one", b"two"):
+            orthanc.on_change(ChangeType.STABLE_STUDY, 1, study.decode())
+            assert study in service.asked.get(timeout=5)
+
+
+def test_an_error_in_another_encoding_and_without_a_type_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\ngr\xfc\xdf") as service:
+        orthanc = load(monkeypatch, ServiceUrl=f"http://127.0.0.1:{service.port}")
+        output = ask(orthanc, "/curia/worklist", "/curia/worklist")
+    assert (output.status, output.kind) == (502, "text/plain")
+    assert output.body.decode() == "gr\ufffd\ufffd"
+
+
+def test_an_interpreter_that_is_away_for_a_moment_is_started_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python, marker = tmp_path / "python", tmp_path / "started"
+    orthanc = load(monkeypatch, Python=str(python))
+    wait_until(lambda: any("FileNotFoundError" in error for error in orthanc.errors))
+    python.write_text(f"#!/bin/sh\necho $2 > {marker}.new\nmv {marker}.new {marker}\nread line\n")
+    # As in an upgrade, there it is, and cannot be run yet.
+    wait_until(lambda: any("PermissionError" in error for error in orthanc.errors))
+    python.chmod(0o700)
+    wait_until(marker.exists)
+    assert marker.read_text() == "orthanc_plugin\n"
+    orthanc.on_change(ChangeType.ORTHANC_STOPPED, 0, "")
+    assert len(orthanc.errors) == 2
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize(
+    ("has_ca", "host", "status"), [(True, "localhost", 200), (False, "localhost", 503), (True, "127.0.0.1", 503)]
+)
+def test_https_is_spoken_with_verification_and_the_token_goes_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], has_ca: bool, host: str, status: int
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    ok = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nfine"
+    with answering(ok, tls=tls) as service:
+        ca = {"ServiceCa": str(certificate[0])} if has_ca else {}
+        orthanc = load(monkeypatch, ServiceUrl=f"https://{host}:{service.port}", Token="t0ken", **ca)
+        output = ask(orthanc, "/curia/worklist", "/curia/worklist")
+        assert output.status == status
+        assert service.asked.empty() == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("curia", "word"),
+    [
+        ({"ServiceUrl": "ftp://127.0.0.1:8790"}, "ServiceUrl"),
+        ({"ServiceUrl": "127.0.0.1:8790"}, "ServiceUrl"),
+        ({"ServiceUrl": "https://127.0.0.1:8790", "Python": "/usr/bin/python3"}, "Python"),
+        ({"ServiceUrl": "https://127.0.0.1:8790", "ServiceCa": "/nowhere/ca.pem"}, "ServiceCa"),
+        ({"ServiceUrl": "http://127.0.0.1:8790", "ServiceCa": "/etc/ca.pem"}, "ServiceCa"),
+    ],
+)
+def test_an_address_that_cannot_be_spoken_to_safely_is_refused_at_start(
+    monkeypatch: pytest.MonkeyPatch, curia: dict[str, Any], word: str
+) -> None:
+    orthanc = load(monkeypatch, **curia)
+    assert orthanc.errors
+    assert word in orthanc.errors[0]
+    assert not orthanc.routes
