@@ -86,10 +86,17 @@ class CuriaApplication(Application):
             name="encoder",
             encoder=self._pipeline.encoder,
             cache=self._pipeline.feature_cache,
+            blocks=deployment.model.heads.needs.blocks,
             scratch=self._scratch,
             journal=journal,
         )
-        findings = FindingsOperator(self, name="findings", deployment=deployment, journal=journal)
+        findings = FindingsOperator(
+            self,
+            name="findings",
+            deployment=deployment,
+            device=self._pipeline.encoder.devices[0],
+            journal=journal,
+        )
         segmentation = SegmentationOperator(self, name="segmentation", deployment=deployment, journal=journal)
         seg_writer = SegmentationWriterOperator(self, name="segmentation_writer", writer=writer, journal=journal)
         report_writer = ReportWriterOperator(self, name="report_writer", writer=writer, journal=journal)
@@ -110,8 +117,7 @@ class CuriaApplication(Application):
         features = self._features_writer(reader, encoder) if self._request.features else encoder
         for taker in (findings, segmentation, seg_writer, report_writer, companions, manifest):
             self.add_flow(reader, taker, {("sources", "sources")})
-        for taker in (findings, segmentation):
-            self.add_flow(features, taker, {("features", "features")})
+        self.add_flow(features, findings, {("features", "features")})
         self.add_flow(findings, segmentation, {("readouts", "readouts")})
         for taker in (seg_writer, report_writer, companions, manifest):
             self.add_flow(segmentation, taker, {("study_readout", "study_readout")})

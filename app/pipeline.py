@@ -31,8 +31,10 @@ class Pipeline:
     @property
     def region_probe(self) -> RegionProbe | None:
         """None for a model without a body-region head."""
-        head = self.deployment.model.heads.body_region
-        return RegionProbe(head, self.encoder, self.encoder_input, self.array_module, self.limits) if head else None
+        heads = self.deployment.model.heads.of("body-region")
+        return (
+            RegionProbe(heads[0], self.encoder, self.encoder_input, self.array_module, self.limits) if heads else None
+        )
 
     @classmethod
     def load(cls, model_folder: Path, settings: Settings) -> Self:

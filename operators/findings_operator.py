@@ -3,6 +3,7 @@
 from typing import Any
 
 from operators.framework import Operator, OperatorSpec
+from operators.heads.head import SeriesFeatures
 from operators.heads.readout import predict_findings
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import Journal
@@ -18,8 +19,11 @@ class FindingsOperator(Operator):
     FEATURES = "features"
     READOUTS = "readouts"
 
-    def __init__(self, fragment: Any, *args: Any, deployment: Deployment, journal: Journal, **kwargs: Any) -> None:
+    def __init__(
+        self, fragment: Any, *args: Any, deployment: Deployment, device: str, journal: Journal, **kwargs: Any
+    ) -> None:
         self._heads = deployment.model.heads
+        self._device = device
         self._journal = journal
         super().__init__(fragment, *args, **kwargs)
 
@@ -30,13 +34,17 @@ class FindingsOperator(Operator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         sources, features = op_input.receive(self.SOURCES), op_input.receive(self.FEATURES)
-        with self._journal.stage("findings"):
+        with self._journal.stage("findings", device=self._device):
             readouts = tuple(
                 predict_findings(
-                    feature_volume,
+                    SeriesFeatures(
+                        feature_volume,
+                        source.volume.geometry,
+                        source.modality,
+                        source.series_instance_uid,
+                        self._device,
+                    ),
                     self._heads,
-                    modality=source.modality,
-                    series_instance_uid=source.series_instance_uid,
                 )
                 for source, feature_volume in zip(sources, features, strict=True)
             )

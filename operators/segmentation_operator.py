@@ -11,11 +11,10 @@ from operators.study_run.readout import read_out_study
 class SegmentationOperator(Operator):
     """Segment organs and present findings, place the findings, and measure the segments.
 
-    Inputs ``sources``, ``features``, ``readouts``: tuples in the same order. Output ``study_readout``: StudyReadout.
+    Inputs ``sources``, ``readouts``: tuples in the same order. Output ``study_readout``: StudyReadout.
     """
 
     SOURCES = "sources"
-    FEATURES = "features"
     READOUTS = "readouts"
     STUDY_READOUT = "study_readout"
 
@@ -26,13 +25,11 @@ class SegmentationOperator(Operator):
 
     def setup(self, spec: OperatorSpec) -> None:
         spec.input(self.SOURCES)
-        spec.input(self.FEATURES)
         spec.input(self.READOUTS)
         spec.output(self.STUDY_READOUT)
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, features = op_input.receive(self.SOURCES), op_input.receive(self.FEATURES)
-        readouts = op_input.receive(self.READOUTS)
+        sources, readouts = op_input.receive(self.SOURCES), op_input.receive(self.READOUTS)
         with self._journal.stage("segmentation"):
-            study_readout = read_out_study(sources, features, readouts, deployment=self._deployment)
+            study_readout = read_out_study(sources, readouts, deployment=self._deployment)
         op_output.emit(study_readout, self.STUDY_READOUT)

@@ -63,14 +63,17 @@ class FeatureVolume:
     """The encoder's output for one series, with its place in the patient.
 
     cls : (S, D) float32, after the final norm
-    tokens : (S, N, D) float32, N = rows x columns of the token grid; an array, or a file's tensor that is read when
-        a range of slices is taken from it. After the final norm, unless the encoder was asked for them before it
+    tokens : (S, N, D) float32 after the final norm, N = rows x columns of the token grid; an array, or a file's
+        tensor that is read when a range of slices is taken from it
     geometry : of the (S, rows, columns) grid of token centres, in the source's frame of reference
+    states : (S, 1 + N, B D) float32, CLS first: the outputs of the last B blocks before the final norm, the last
+        block's first; None where nobody asked for them
     """
 
     cls: Any
     tokens: Any
     geometry: Geometry
+    states: Any = None
 
     def __post_init__(self) -> None:
         slices, rows, columns = self.geometry.shape

@@ -1,6 +1,7 @@
 """Features on disk, so that another head or tomorrow's comparison does not encode the same series again.
 
-An entry is a file of tokens and CLS, named by what its features are a function of: voxels and grid, weights, settings.
+An entry is a file of features, named by what they are a function of: voxels and grid, weights, settings, and how many
+blocks' outputs are kept beside the last norm's.
 Files appear whole under their name and are read through an open file, so that several processes may share a folder:
 one may drop what another is still reading.
 """
@@ -20,7 +21,7 @@ from operators.encoder.features import Encoder
 from operators.encoder.tensor_file import is_intact
 from operators.errors import ModelError
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same voxels, weights and settings begin to give other features."""
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
@@ -48,17 +49,21 @@ class FeatureCache:
         if not os.access(self.folder, os.W_OK):
             raise ModelError(f"feature cache: {self.folder} cannot be written to; choose another folder")
 
-    def entry(self, encoder_input: EncoderInput, encoder: Encoder) -> "CacheEntry":
-        """Where the features of a series are or will be; reads all its voxels once."""
+    def entry(self, encoder_input: EncoderInput, encoder: Encoder, *, blocks: int = 0) -> "CacheEntry":
+        """Where the features of a series are or will be; reads all its voxels once.
+
+        blocks : of which the outputs before the final norm are kept too
+        """
         listing = {
             "version": VERSION,
             "source": source_digest(encoder_input),
             "encoder": encoder.sha256,
             "precision": encoder.precision,
             "settings": asdict(encoder_input.settings),
+            "blocks": blocks,
         }
         name = hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()
-        return CacheEntry(self, self.folder / f"{name}.safetensors", encoder_input, encoder)
+        return CacheEntry(self, self.folder / f"{name}.safetensors", encoder_input, encoder, blocks)
 
     def evict(self) -> None:
         """Drop the least recently used entries, the newest too where it alone is over the limit."""
@@ -91,13 +96,14 @@ class CacheEntry:
     path: Path
     encoder_input: EncoderInput
     encoder: Encoder
+    blocks: int
 
     def find(self) -> FeatureVolume | None:
         """The features if they are there and whole; an entry that is not is dropped."""
         try:
             if is_intact(self.path):
                 os.utime(self.path)
-                return self.encoder.read_file(self.encoder_input, self.path)
+                return self.encoder.read_file(self.encoder_input, self.path, blocks=self.blocks)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -112,7 +118,7 @@ class CacheEntry:
         os.close(handle)
         unfinished = Path(name)
         try:
-            features = self.encoder.encode_to_file(self.encoder_input, unfinished)
+            features = self.encoder.encode_to_file(self.encoder_input, unfinished, blocks=self.blocks)
             unfinished.replace(self.path)
         finally:
             unfinished.unlink(missing_ok=True)

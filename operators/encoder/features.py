@@ -1,12 +1,13 @@
 """Slices to features: the encoder run in batches, its tokens placed in the patient.
 
 Slices come in and features go out a batch at a time, so that the length of a series costs no memory but for the tokens,
-and tokens beyond `TOKENS_IN_MEMORY` go to a file.
+and tokens beyond `FEATURES_IN_MEMORY` go to a file.
 """
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ from operators.domain.features import EncoderInput, FeatureVolume
 from operators.encoder.devices import DTYPES, Precision, default_batch_size, default_precision
 from operators.encoder.replica import Launched, Replica
 from operators.encoder.snapshot import Snapshot
-from operators.encoder.tensor_file import Blocks, read_tensors, write_tensors
+from operators.encoder.tensor_file import Blocks, part_of, read_tensors, write_tensors
 from operators.errors import ResourceError
 
-TOKENS_IN_MEMORY = 1 << 30
+FEATURES_IN_MEMORY = 1 << 30
 """Bytes; 340 slices at Curia-2 B's width."""
 
 Features = NDArray[np.float32]
@@ -51,45 +52,43 @@ class Encoder:
         self.replicas = tuple(Replica(snapshot, torch.device(device), dtype) for device in devices)
         self.batch_size = batch_size or default_batch_size(snapshot.config, first, dtype)
 
-    def encode(
-        self, encoder_input: EncoderInput, *, scratch: Path | None = None, final_norm: bool = True
-    ) -> FeatureVolume:
+    def encode(self, encoder_input: EncoderInput, *, scratch: Path | None = None, blocks: int = 0) -> FeatureVolume:
         """CLS and patch tokens of every slice.
 
         When a device's memory runs out, the rest is encoded with half the batch.
 
         scratch : folder for tokens that are too many for the memory; None keeps all of them in memory
-        final_norm : whether the patch tokens are taken after the final norm; CLS always is
+        blocks : keep the outputs of so many last blocks too, as they are before the final norm
 
         Raises
         ------
         ResourceError
             The memory ran out with half the batch too.
         """
-        cls_shape, tokens_shape = self._shapes(encoder_input)
-        if scratch is not None and 4 * np.prod(tokens_shape) > TOKENS_IN_MEMORY:
+        shape = self._shape(encoder_input, blocks)
+        if scratch is not None and 4 * np.prod(shape) > FEATURES_IN_MEMORY:
             # Only the open file keeps it: the name goes with the folder.
-            folder = Path(tempfile.mkdtemp(prefix="tokens-", dir=scratch))
-            return self.encode_to_file(encoder_input, folder / "features.safetensors", final_norm=final_norm)
-        cls, tokens = np.empty(cls_shape, np.float32), np.empty(tokens_shape, np.float32)
-        for place, features in self._features(encoder_input, final_norm=final_norm):
-            cls[place], tokens[place] = features[:, 0], features[:, 1:]
-        return self._volume(encoder_input, cls, tokens)
+            folder = Path(tempfile.mkdtemp(prefix="features-", dir=scratch))
+            return self.encode_to_file(encoder_input, folder / "features.safetensors", blocks=blocks)
+        whole = np.empty(shape, np.float32)
+        for place, features in self._features(encoder_input, blocks=blocks):
+            whole[place] = features
+        return self._volume(encoder_input, whole, whole[:, 0, : self.config.hidden_size])
 
-    def encode_to_file(self, encoder_input: EncoderInput, path: Path, *, final_norm: bool = True) -> FeatureVolume:
-        """The same with the features in a new file, ``tokens`` and ``cls``; the tokens stay there."""
-        cls_shape, tokens_shape = self._shapes(encoder_input)
-        cls = np.empty(cls_shape, np.float32)
+    def encode_to_file(self, encoder_input: EncoderInput, path: Path, *, blocks: int = 0) -> FeatureVolume:
+        """The same with the features in a new file, where all but CLS stay."""
+        shape = self._shape(encoder_input, blocks)
+        cls = np.empty((shape[0], self.config.hidden_size), np.float32)
 
-        def token_blocks() -> Iterator[Features]:
-            for place, features in self._features(encoder_input, final_norm=final_norm):
-                cls[place] = features[:, 0]
-                yield features[:, 1:]
+        def feature_blocks() -> Iterator[Features]:
+            for place, features in self._features(encoder_input, blocks=blocks):
+                cls[place] = features[:, 0, : self.config.hidden_size]
+                yield features
 
-        write_tensors({"tokens": Blocks(tokens_shape, token_blocks()), "cls": Blocks(cls_shape, (cls,))}, path)
-        return self._volume(encoder_input, cls, read_tensors(path)["tokens"])
+        write_tensors({"features": Blocks(shape, feature_blocks()), "cls": Blocks(cls.shape, (cls,))}, path)
+        return self._volume(encoder_input, read_tensors(path)["features"], cls)
 
-    def read_file(self, encoder_input: EncoderInput, path: Path) -> FeatureVolume:
+    def read_file(self, encoder_input: EncoderInput, path: Path, *, blocks: int = 0) -> FeatureVolume:
         """What `encode_to_file` wrote for the same input.
 
         Raises
@@ -98,29 +97,36 @@ class Encoder:
             It is no such file.
         """
         tensors = read_tensors(path)
-        shapes = tuple(tensors[name].shape for name in ("cls", "tokens") if name in tensors)
-        if shapes != self._shapes(encoder_input):
-            raise ValueError(f"{path.name}: expected features of shapes {self._shapes(encoder_input)}, got {shapes}")
-        return self._volume(encoder_input, tensors["cls"][:], tensors["tokens"])
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        shape = self._shape(encoder_input, blocks)
+        expected = {"features": shape, "cls": (shape[0], self.config.hidden_size)}
+        if shapes != expected:
+            raise ValueError(f"{path.name}: expected tensors of shapes {expected}, got {shapes}")
+        return self._volume(encoder_input, tensors["features"], tensors["cls"][:])
 
-    def _shapes(self, encoder_input: EncoderInput) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Of CLS and tokens."""
+    def _shape(self, encoder_input: EncoderInput, blocks: int) -> tuple[int, int, int]:
+        """(S, 1 + N, (1 + blocks) D), of all features."""
         size = encoder_input.geometry.shape[1:]
         if size != (self.config.image_size, self.config.image_size):
             raise ValueError(f"images: expected {self.config.image_size} pixels along both sides, got {size}")
-        width = self.config.hidden_size
-        return (len(encoder_input), width), (len(encoder_input), self.config.grid_size**2, width)
+        if not 0 <= blocks <= self.config.num_hidden_layers:
+            raise ValueError(f"blocks: expected at most the encoder's {self.config.num_hidden_layers}, got {blocks}")
+        return len(encoder_input), 1 + self.config.grid_size**2, (1 + blocks) * self.config.hidden_size
 
-    def _volume(self, encoder_input: EncoderInput, cls: Features, tokens: object) -> FeatureVolume:
+    def _volume(self, encoder_input: EncoderInput, features: Any, cls: Features) -> FeatureVolume:
+        """features : (S, 1 + N, (1 + blocks) D), an array or a tensor in a file."""
         grid = (len(encoder_input), self.config.grid_size, self.config.grid_size)
-        return FeatureVolume(cls, tokens, encoder_input.geometry.rescaled(grid))
+        width = self.config.hidden_size
+        tokens = part_of(features, slice(1, None), slice(0, width))
+        states = part_of(features, slice(None), slice(width, None)) if features.shape[2] > width else None
+        return FeatureVolume(cls, tokens, encoder_input.geometry.rescaled(grid), states)
 
-    def _features(self, encoder_input: EncoderInput, *, final_norm: bool) -> Iterator[tuple[slice, Features]]:
-        """(n, 1 + N, D) one after the other, each with its place along the slice axis."""
+    def _features(self, encoder_input: EncoderInput, *, blocks: int) -> Iterator[tuple[slice, Features]]:
+        """(n, 1 + N, (1 + blocks) D) one after the other, each with its place along the slice axis."""
         done, half = 0, max(1, self.batch_size // 2)
         for batch_size in (self.batch_size, half):
             try:
-                for features in self._batches(encoder_input, done, batch_size, final_norm=final_norm):
+                for features in self._batches(encoder_input, done, batch_size, blocks=blocks):
                     yield slice(done, done + len(features)), features
                     done += len(features)
             except (MemoryError, RuntimeError) as error:
@@ -135,16 +141,14 @@ class Encoder:
             "pixels at a time; free some of it or run on another device"
         )
 
-    def _batches(
-        self, encoder_input: EncoderInput, start: int, batch_size: int, *, final_norm: bool
-    ) -> Iterator[Features]:
+    def _batches(self, encoder_input: EncoderInput, start: int, batch_size: int, *, blocks: int) -> Iterator[Features]:
         """The features from slice *start* on; the devices are given the next batches before the last are awaited."""
         under_way: list[Launched] = []
         for block in encoder_input.blocks(start, batch_size * len(self.replicas)):
             # Through DLPack NumPy and CuPy arrays arrive alike, without a copy where they already lie right.
             parts = torch.utils.dlpack.from_dlpack(block).split(batch_size)  # type: ignore[no-untyped-call]
             launched = [
-                replica.launch(part, full_batch=batch_size, final_norm=final_norm)
+                replica.launch(part, full_batch=batch_size, blocks=blocks)
                 for replica, part in zip(self.replicas, parts, strict=False)
             ]
             yield from (earlier.result() for earlier in under_way)

@@ -64,6 +64,28 @@ class FileTensor:
         return array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorPart:
+    """The same rows and columns of each matrix of a tensor in a file, read when they are taken."""
+
+    tensor: FileTensor
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        first, rows, columns = self.tensor.shape
+        return first, len(range(*self.rows.indices(rows))), len(range(*self.columns.indices(columns)))
+
+    def __getitem__(self, place: slice) -> NDArray[np.float32]:
+        return self.tensor[place][:, self.rows, self.columns]
+
+
+def part_of(tensor: Any, rows: slice, columns: slice) -> Any:
+    """``tensor[:, rows, columns]`` of an array or of a tensor in a file, without reading it."""
+    return TensorPart(tensor, rows, columns) if isinstance(tensor, FileTensor) else tensor[:, rows, columns]
+
+
 def write_tensors(tensors: Mapping[str, Blocks], path: Path) -> None:
     """Write the tensors in the order given, each block as it comes, with the digest of their bytes.
 

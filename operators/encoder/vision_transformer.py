@@ -81,14 +81,20 @@ def build_vision_transformer(config: EncoderConfig) -> torch.nn.Module:
     return model.eval()  # type: ignore[no-any-return]
 
 
-def encode_images(model: Any, images: torch.Tensor, *, final_norm: bool) -> torch.Tensor:
-    """(B, C, P, P) to (B, 1 + N, D): CLS after the final norm; the patch tokens after it or before it.
+def encode_images(model: Any, images: torch.Tensor, *, blocks: int = 0) -> torch.Tensor:
+    """(B, C, P, P) to (B, 1 + N, (1 + blocks) D): the last block's output after the final norm, CLS first.
 
-    The published heads for volumes read their tokens before the norm, all others after it.
+    blocks : so many last blocks' outputs before the norm stand beside it, the last block's first. The published
+        heads for volumes read these, all others what comes after the norm.
     """
-    tokens = model.blocks(model.norm_pre(model._pos_embed(model.patch_embed(images))))
+    tokens = model.norm_pre(model._pos_embed(model.patch_embed(images)))
+    before_norm: list[torch.Tensor] = []
+    for number, block in enumerate(model.blocks, start=1):
+        tokens = block(tokens)
+        if number > len(model.blocks) - blocks:
+            before_norm.insert(0, tokens)
     normed: torch.Tensor = model.norm(tokens)
-    return normed if final_norm else torch.cat([normed[:, :1], tokens[:, 1:]], dim=1)
+    return torch.cat([normed, *before_norm], dim=-1) if before_norm else normed
 
 
 def interpolate_positions(table: torch.Tensor, grid_size: int) -> torch.Tensor:

@@ -1,16 +1,32 @@
 """Which part of the body a series shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
+from pydantic import TypeAdapter
+from torch import Tensor
 
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import Algorithm
+from operators.domain.finding import Algorithm, Code, Finding
 from operators.encoder.pooling import mean_pooled
-from operators.heads.linear import Linear
-from operators.heads.records import BodyRegionRecord, Label
+from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
+from operators.heads.labels import Label, read_labels
+from operators.heads.linear import Linear, read_linear
+from operators.heads.records import checked
+
+NAME = "body region"
+
+
+class BodyRegionRecord(HeadRecord):
+    """Linear in [CLS, mean of the patch tokens] of each slice, softmax, mean over the slices."""
+
+    task: Literal["body-region"]
+    kind: Literal["linear"]
+    inputs: tuple[Literal["cls"], Literal["mean-token"]]
+    code: Code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,12 +35,51 @@ class BodyRegionHead:
     labels: tuple[Label, ...]
     linear: Linear
     algorithm: Algorithm
+    needs: Needs = Needs(tokens=True)
 
-    def probabilities(self, features: FeatureVolume) -> dict[str, float]:
-        """Probability of each region for the series: the mean over its slices."""
-        logits = self.linear(slice_features(features))
-        mean = softmax(logits, axis=1).mean(axis=0)
-        return {label.name: float(value) for label, value in zip(self.labels, mean, strict=True)}
+    def begin(self, series: SeriesFeatures) -> "_Reading":
+        return _Reading(self, series, self.linear.on(series.device))
+
+    def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
+        """None: what nobody asked about the region has no place among the findings."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    head: BodyRegionHead
+    series: SeriesFeatures
+    linear: Linear
+    of_slices: list[Tensor] = field(default_factory=list)
+
+    def take(self, block: FeatureBlock) -> None:
+        assert block.tokens is not None, "the head needs them"
+        features = torch.cat([block.cls, block.tokens.mean(dim=1)], dim=1)
+        self.of_slices.append(self.linear(features).softmax(dim=1))
+
+    def answer(self) -> HeadAnswer:
+        """The likeliest region as a finding, its code as the site."""
+        mean = torch.cat(self.of_slices).mean(dim=0)
+        regions = {label.name: float(value) for label, value in zip(self.head.labels, mean, strict=True)}
+        likeliest = max(self.head.labels, key=lambda label: regions[label.name])
+        finding = Finding(
+            name=NAME,
+            code=self.head.record.code,
+            site=likeliest.code,
+            head=self.head.record.name,
+            series_instance_uid=self.series.series_instance_uid,
+            probability=regions[likeliest.name],
+            threshold=None,
+            present=True,
+        )
+        return HeadAnswer(findings=(finding,), regions=regions)
+
+
+def read_head(folder: HeadFolder) -> BodyRegionHead:
+    record = checked(folder.table, TypeAdapter(BodyRegionRecord), folder.path / "head.toml")
+    labels = read_labels(folder.path)
+    linear = read_linear(folder.path, num_outputs=len(labels), num_features=2 * folder.width)
+    return BodyRegionHead(record, labels, linear, folder.algorithm)
 
 
 def slice_features(features: FeatureVolume) -> NDArray[np.float32]:

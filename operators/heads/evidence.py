@@ -1,19 +1,17 @@
-"""Organs: a linear read-out of the patch tokens, brought to the source's own grid."""
+"""Evidence on the grid of tokens or of cells within them, brought to the source's own grid."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import Algorithm
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.linear import Linear
-from operators.heads.records import Label, SegmentationRecord
 from operators.imaging.resampling import resample
 
 FULL = 255
@@ -22,35 +20,37 @@ SLAB = 8
 """Source slices at a time: bounds the memory, whatever the length of the series."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentationHead:
-    record: SegmentationRecord
-    labels: tuple[Label, ...]
-    linear: Linear
-    algorithm: Algorithm
+class CellEvidence:
+    """The evidence of each class on the grid of cells, *subdivision* along each side of a patch, as it comes in.
 
-    def label_map(self, features: FeatureVolume, source: Geometry) -> NDArray[np.uint8]:
-        """(D, H, W) on the source grid: 0 for background, k for the k-th label."""
-        return strongest_class(cell_evidence(features, self.linear, self.record.subdivision), source)
+    tokens : the grid of tokens
+    """
 
-    def probabilities(self, features: FeatureVolume, source: Geometry) -> NDArray[np.uint8]:
-        """(labels, D, H, W) on the source grid, in steps of 1/255."""
-        return class_probabilities(cell_evidence(features, self.linear, self.record.subdivision), source)
+    def __init__(self, tokens: Geometry, *, num_classes: int, subdivision: int = 1) -> None:
+        slices, rows, columns = tokens.shape
+        self._subdivision = subdivision
+        self._grid = (rows, columns)
+        self._geometry = tokens.rescaled((slices, rows * subdivision, columns * subdivision))
+        self._per_class = np.empty((num_classes, *self._geometry.shape), np.float32)
+
+    def put(self, place: slice, outputs: Any) -> None:
+        """outputs : (n, N, C) with C over class, cell row and cell column within the patch"""
+        outputs = outputs.cpu().numpy() if isinstance(outputs, torch.Tensor) else outputs
+        cells = outputs.reshape(len(outputs), *self._grid, -1, self._subdivision, self._subdivision)
+        _, _, height, width = self._per_class.shape
+        self._per_class[:, place] = cells.transpose(3, 0, 1, 4, 2, 5).reshape(-1, len(outputs), height, width)
+
+    def volumes(self) -> tuple[Volume, ...]:
+        """One for each class."""
+        return tuple(Volume(evidence, self._geometry) for evidence in self._per_class)
 
 
 def cell_evidence(features: FeatureVolume, linear: Linear, subdivision: int) -> tuple[Volume, ...]:
-    """The evidence of each class on the grid of cells, *subdivision* along each side of a patch.
-
-    The linear map's outputs run over class, cell row and cell column within the patch.
-    """
-    slices, rows, columns = features.geometry.shape
-    cells = (slices, rows * subdivision, columns * subdivision)
-    per_class = np.empty((len(linear.bias) // subdivision**2, *cells), np.float32)
+    """What a linear map of the tokens says about each class, on the grid of cells (see `CellEvidence`)."""
+    cells = CellEvidence(features.geometry, num_classes=len(linear.bias) // subdivision**2, subdivision=subdivision)
     for place, tokens in features.token_blocks():
-        outputs = linear(tokens).reshape(len(tokens), rows, columns, -1, subdivision, subdivision)
-        per_class[:, place] = outputs.transpose(3, 0, 1, 4, 2, 5).reshape(len(per_class), len(tokens), *cells[1:])
-    geometry = features.geometry.rescaled(cells)
-    return tuple(Volume(evidence, geometry) for evidence in per_class)
+        cells.put(place, linear(tokens))
+    return cells.volumes()
 
 
 def strongest_class(evidence: tuple[Volume, ...], source: Geometry) -> NDArray[np.uint8]:

@@ -1,17 +1,48 @@
 """One finding: evidence in each patch token, a calibrated probability for the series."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
 from scipy.special import expit
 
-from operators.domain.features import FeatureVolume
-from operators.domain.finding import Algorithm
+from operators.domain.finding import Algorithm, Finding
 from operators.domain.volume import Volume
-from operators.heads.evidence import cell_evidence
-from operators.heads.linear import Linear
-from operators.heads.records import FindingRecord, Label
+from operators.errors import CheckpointError
+from operators.heads.evidence import CellEvidence
+from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures, finding_of
+from operators.heads.labels import Label, read_labels, segment_labels
+from operators.heads.linear import Linear, read_linear
+from operators.heads.masks import FindingMask
+from operators.heads.records import Record, checked
+
+
+class Calibration(Record):
+    """Logistic: probability = 1 / (1 + exp(-(slope * score + intercept)))."""
+
+    slope: float
+    intercept: float
+
+
+class FindingRecord(HeadRecord):
+    """Linear in each patch token, summed up to a probability for the series.
+
+    top_tokens : a slice's score is the mean evidence of so many of its tokens
+    calibration : of the best slice's score
+    threshold : probability from which the finding is called present
+    mask_threshold : evidence from which a voxel belongs to it
+    """
+
+    task: Literal["finding"]
+    kind: Literal["linear"]
+    inputs: tuple[Literal["tokens"]]
+    top_tokens: int = Field(ge=1)
+    calibration: Calibration
+    threshold: float = Field(ge=0, le=1)
+    mask_threshold: float
+    minimum_volume_ml: float = Field(ge=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,10 +51,14 @@ class FindingHead:
     label: Label
     linear: Linear
     algorithm: Algorithm
+    needs: Needs = Needs(tokens=True)
 
-    def evidence(self, features: FeatureVolume) -> Volume:
-        """Log odds of each token, on the token grid."""
-        return cell_evidence(features, self.linear, 1)[0]
+    def begin(self, series: SeriesFeatures) -> "_Reading":
+        cells = CellEvidence(series.features.geometry, num_classes=1)
+        return _Reading(self, series, self.linear.on(series.device), cells)
+
+    def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
+        return (finding_of(self.label, self.record, series, threshold=self.record.threshold, reason=reason),)
 
     def probability(self, evidence: Volume) -> float:
         """That the series shows the finding in any slice."""
@@ -32,8 +67,39 @@ class FindingHead:
         return float(expit(calibration.slope * score + calibration.intercept))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    head: FindingHead
+    series: SeriesFeatures
+    linear: Linear
+    cells: CellEvidence
+
+    def take(self, block: FeatureBlock) -> None:
+        self.cells.put(block.place, self.linear(block.tokens))
+
+    def answer(self) -> HeadAnswer:
+        record, label = self.head.record, self.head.label
+        (evidence,) = self.cells.volumes()
+        probability = self.head.probability(evidence)
+        present = probability >= record.threshold
+        finding = finding_of(
+            label, record, self.series, probability=probability, threshold=record.threshold, present=present
+        )
+        mask = FindingMask(record.name, label.name, label, evidence, record.mask_threshold, record.minimum_volume_ml)
+        return HeadAnswer(findings=(finding,), evidence={label.name: evidence}, masks=(mask,) if present else ())
+
+
 def slice_scores(evidence: Volume, top_tokens: int) -> NDArray[np.float32]:
     """(S,): mean evidence of the strongest tokens of each slice."""
     per_slice = np.asarray(evidence.array, np.float32).reshape(evidence.geometry.shape[0], -1)
     strongest: NDArray[np.float32] = np.partition(per_slice, -top_tokens, axis=1)[:, -top_tokens:]
     return np.asarray(strongest.mean(axis=1), np.float32)
+
+
+def read_head(folder: HeadFolder) -> FindingHead:
+    record = checked(folder.table, TypeAdapter(FindingRecord), folder.path / "head.toml")
+    labels = segment_labels(read_labels(folder.path), folder.path)
+    if len(labels) != 1:
+        raise CheckpointError(f"head {folder.path.name}: expected one label for a finding, got {len(labels)}")
+    linear = read_linear(folder.path, num_outputs=1, num_features=folder.width)
+    return FindingHead(record, labels[0], linear, folder.algorithm)

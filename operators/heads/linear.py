@@ -1,10 +1,12 @@
-"""A linear read-out of features, the only kind of weights that the heads here have."""
+"""A linear map of features, and how a head's tensors are read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -13,17 +15,23 @@ from operators.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
 
+Tensors = dict[str, NDArray[np.float32]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """weight : (outputs, features) float32; bias : (outputs,) float32"""
+    """weight : (outputs, features) float32; bias : (outputs,) float32; NumPy as read, torch `on` a device"""
 
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    weight: Any
+    bias: Any
 
     def __call__(self, features: Any) -> Any:
         """(..., features) to (..., outputs)."""
         return features @ self.weight.T + self.bias
+
+    def on(self, device: str) -> "Linear":
+        """The same map for torch tensors on *device*."""
+        return Linear(torch.from_numpy(self.weight).to(device), torch.from_numpy(self.bias).to(device))
 
 
 def read_linear(folder: Path, *, num_outputs: int, num_features: int) -> Linear:
@@ -32,19 +40,32 @@ def read_linear(folder: Path, *, num_outputs: int, num_features: int) -> Linear:
     Raises
     ------
     CheckpointError
-        A tensor is missing, or does not fit the labels or the encoder; both shapes are named.
+        As `read_weights` says.
+    """
+    tensors = read_weights(folder, {"weight": (num_outputs, num_features), "bias": (num_outputs,)})
+    return Linear(tensors["weight"], tensors["bias"])
+
+
+def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Tensors:
+    """The tensors of a head folder, float32, each of the shape that labels and encoder ask for.
+
+    Raises
+    ------
+    CheckpointError
+        A tensor is missing, unexpected, not finite or of another shape; both shapes are named.
     """
     place = f"{folder.name}/{WEIGHTS}"
     try:
         tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{place}: not readable as safetensors ({error})") from error
-    expected = {"weight": (num_outputs, num_features), "bias": (num_outputs,)}
-    if tensors.keys() != expected.keys():
-        raise CheckpointError(f"{place}: expected the tensors {sorted(expected)}, got {sorted(tensors)}")
-    for name, shape in expected.items():
+    if tensors.keys() != shapes.keys():
+        raise CheckpointError(f"{place}: expected the tensors {sorted(shapes)}, got {sorted(tensors)}")
+    for name, shape in shapes.items():
         if tensors[name].shape != shape:
             raise CheckpointError(
                 f"{place}: {name}: labels and encoder ask for shape {shape}, the file has {tensors[name].shape}"
             )
-    return Linear(tensors["weight"].astype(np.float32), tensors["bias"].astype(np.float32))
+        if not np.isfinite(tensors[name]).all():
+            raise CheckpointError(f"{place}: {name}: expected finite values, some are not; get the file again")
+    return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}

@@ -1,16 +1,13 @@
-"""From the features of a series to its findings: body region first, then every finding that fits it."""
+"""From the features of a series to all that the heads say about it."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from operators.domain.features import FeatureVolume
-from operators.domain.finding import Finding
+from operators.domain.finding import Finding, Measurement
 from operators.domain.volume import Volume
-from operators.heads.body_region import BodyRegionHead
-from operators.heads.finding import FindingHead
-from operators.heads.records import Scope
-from operators.model.model_folder import Heads
-
-BODY_REGION = "body region"
+from operators.heads.head import Head, HeadAnswer, Heads, SeriesFeatures, ask
+from operators.heads.masks import Masks
+from operators.heads.scope import out_of_scope
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,113 +15,71 @@ class FindingsReadout:
     """What the heads say about one series.
 
     evidence : log odds on the token grid, for each finding that was evaluated
+    masks : what is to be drawn, anatomy first, then present findings
     regions : probability of each body region, empty without such a head
     """
 
-    findings: tuple[Finding, ...]
-    evidence: dict[str, Volume] = field(default_factory=dict)
-    regions: dict[str, float] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    evidence: Mapping[str, Volume] = field(default_factory=dict)
+    masks: tuple[Masks, ...] = ()
+    regions: Mapping[str, float] = field(default_factory=dict)
 
 
-def predict_findings(
-    features: FeatureVolume, heads: Heads, *, modality: str, series_instance_uid: str
-) -> FindingsReadout:
-    """Ask every head that was trained on such a series; say of the others why not."""
-    regions = {} if heads.body_region is None else heads.body_region.probabilities(features)
-    findings: list[Finding] = []
-    if heads.body_region is not None:
-        findings.append(_region_finding(heads.body_region, regions, series_instance_uid))
-    evidence: dict[str, Volume] = {}
-    for name in dict.fromkeys(head.label.name for head in heads.findings):
-        finding, shown = _read_out(
-            [head for head in heads.findings if head.label.name == name],
-            features,
-            modality=modality,
-            regions=regions,
-            series_instance_uid=series_instance_uid,
-        )
-        findings.append(finding)
-        if shown is not None:
-            evidence[name] = shown
-    return FindingsReadout(tuple(findings), evidence, regions)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opinion:
+    """What one head says of one finding; of several the one with the smallest rank counts."""
+
+    rank: int
+    finding: Finding
 
 
-def _read_out(
-    heads: list[FindingHead],
-    features: FeatureVolume,
-    *,
-    modality: str,
-    regions: dict[str, float],
-    series_instance_uid: str,
-) -> tuple[Finding, Volume | None]:
-    """Heads for one finding are alternatives, say one for each modality: the first that fits is asked."""
-    obstacles = []
-    for head in heads:
-        obstacle = out_of_scope(head.record, modality=modality, regions=regions)
+def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
+    """Ask every head that was trained on such a series; say of the others why not.
+
+    All heads are asked in one pass over the features, those for other body regions too: only the features tell.
+    """
+    fitting = [head for head in heads.all if series.modality in head.record.modality]
+    answers = dict(zip((head.record.name for head in fitting), ask(fitting, series), strict=True))
+    regions = next((answer.regions for answer in answers.values() if answer.regions), {})
+    opinions: dict[str, list[_Opinion]] = {}
+    valid: list[HeadAnswer] = []
+    for head in heads.all:
+        obstacle = out_of_scope(head.record, modality=series.modality, regions=regions)
         if obstacle is None:
-            evidence = head.evidence(features)
-            return _evaluated(head, evidence, series_instance_uid), evidence
+            valid.append(answers[head.record.name])
+        for opinion in _opinions(head, series, obstacle, valid[-1] if obstacle is None else None):
+            opinions.setdefault(opinion.finding.name, []).append(opinion)
+    # Heads for one finding are alternatives, say one for each modality: the first that fits is heard.
+    chosen = {name: min(of_name, key=lambda opinion: opinion.rank) for name, of_name in opinions.items()}
+    heard = {(name, opinion.finding.head) for name, opinion in chosen.items()}
+    return FindingsReadout(
+        findings=tuple(opinion.finding for opinion in chosen.values()),
+        measurements=tuple(measurement for answer in valid for measurement in answer.measurements),
+        evidence=dict(_heard_evidence(valid, heard)),
+        masks=tuple(sorted(_heard_masks(valid, heard), key=lambda masks: masks.finding is not None)),
+        regions=regions,
+    )
+
+
+def _opinions(
+    head: Head, series: SeriesFeatures, obstacle: str | None, answer: HeadAnswer | None
+) -> Iterator[_Opinion]:
+    if answer is not None:
+        yield from (_Opinion(0, finding) for finding in answer.findings)
+    else:
         # The obstacle of the head for this modality tells more than "the other head is for MR".
-        obstacles.append((modality not in head.record.modality, obstacle, head))
-    _, obstacle, head = min(obstacles, key=lambda entry: entry[0])
-    return _not_evaluated(head, obstacle, series_instance_uid), None
+        rank = 1 if series.modality in head.record.modality else 2
+        yield from (_Opinion(rank, finding) for finding in head.unanswered(series, obstacle or ""))
 
 
-def out_of_scope(scope: Scope, *, modality: str, regions: dict[str, float]) -> str | None:
-    """Why a head does not fit the series, in plain words; None where it fits."""
-    if modality not in scope.modality:
-        return f"trained on {' and '.join(scope.modality)}, this series is {modality or 'of no named modality'}"
-    if not scope.body_region:
-        return None
-    trained_on = " and ".join(scope.body_region)
-    if not regions:
-        return f"trained on {trained_on}, and no head tells the body region of this series"
-    if sum(regions[name] for name in scope.body_region) >= scope.region_confidence:
-        return None
-    likeliest = max(regions, key=lambda name: regions[name])
-    return f"trained on {trained_on}, this series looks like {likeliest} (probability {regions[likeliest]:.2f})"
+def _heard_evidence(answers: list[HeadAnswer], heard: set[tuple[str, str]]) -> Iterator[tuple[str, Volume]]:
+    for answer in answers:
+        for finding in answer.findings:
+            if (finding.name, finding.head) in heard and finding.name in answer.evidence:
+                yield finding.name, answer.evidence[finding.name]
 
 
-def _region_finding(head: BodyRegionHead, regions: dict[str, float], series_instance_uid: str) -> Finding:
-    likeliest = max(regions, key=lambda name: regions[name])
-    code = next(label.code for label in head.labels if label.name == likeliest)
-    return Finding(
-        name=BODY_REGION,
-        code=head.record.code,
-        site=code,
-        head=head.record.name,
-        series_instance_uid=series_instance_uid,
-        probability=regions[likeliest],
-        threshold=None,
-        present=True,
-    )
-
-
-def _evaluated(head: FindingHead, evidence: Volume, series_instance_uid: str) -> Finding:
-    probability = head.probability(evidence)
-    return Finding(
-        name=head.label.name,
-        code=head.label.code,
-        site=head.label.site,
-        laterality=head.label.laterality,
-        head=head.record.name,
-        series_instance_uid=series_instance_uid,
-        probability=probability,
-        threshold=head.record.threshold,
-        present=probability >= head.record.threshold,
-    )
-
-
-def _not_evaluated(head: FindingHead, obstacle: str, series_instance_uid: str) -> Finding:
-    return Finding(
-        name=head.label.name,
-        code=head.label.code,
-        site=head.label.site,
-        laterality=head.label.laterality,
-        head=head.record.name,
-        series_instance_uid=series_instance_uid,
-        probability=None,
-        threshold=head.record.threshold,
-        present=None,
-        not_evaluated=obstacle,
-    )
+def _heard_masks(answers: list[HeadAnswer], heard: set[tuple[str, str]]) -> Iterator[Masks]:
+    for answer in answers:
+        yield from (masks for masks in answer.masks if masks.finding is None or (masks.finding, masks.head) in heard)

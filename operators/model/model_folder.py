@@ -3,43 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from operators.domain.finding import Algorithm
 from operators.encoder.snapshot import Snapshot, read_snapshot
 from operators.errors import CheckpointError, ModelDigestError
-from operators.heads.body_region import BodyRegionHead
-from operators.heads.evidence import SegmentationHead
-from operators.heads.finding import FindingHead
-from operators.heads.linear import read_linear
-from operators.heads.records import (
-    BodyRegionRecord,
-    FindingRecord,
-    Label,
-    SegmentationRecord,
-    read_head_record,
-    read_labels,
-    read_toml,
-)
+from operators.heads.head import Head, HeadFolder, Heads
+from operators.heads.kinds import read_head
+from operators.heads.records import checked, read_table, read_toml
 from operators.model.digests import check_digests, folder_digest
 
 MODEL_FILE = "model.toml"
+BODY_REGION = "body-region"
 
-Head = BodyRegionHead | SegmentationHead | FindingHead
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heads:
-    """The heads of a model; a bare snapshot has none."""
-
-    body_region: BodyRegionHead | None = None
-    segmentations: tuple[SegmentationHead, ...] = ()
-    findings: tuple[FindingHead, ...] = ()
-
-    @property
-    def all(self) -> tuple[Head, ...]:
-        first = () if self.body_region is None else (self.body_region,)
-        return (*first, *self.segmentations, *self.findings)
+_ORDER = {BODY_REGION: 0, "segmentation": 1}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +43,16 @@ class ModelRecord(BaseModel):
     demonstration: bool
     licence: str
     intended_use: str
+
+
+class _Identity(BaseModel):
+    """What of a head.toml tells the head from others and to which encoder it belongs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    version: str
+    encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 def read_model(folder: Path) -> Model:
@@ -114,46 +101,24 @@ def _read_bare_snapshot(folder: Path) -> Model:
 def _read_heads(folder: Path, snapshot: Snapshot) -> Heads:
     paths = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     heads = [_read_head(path, snapshot) for path in paths]
-    regions = [head for head in heads if isinstance(head, BodyRegionHead)]
+    regions = [head for head in heads if head.record.task == BODY_REGION]
     if len(regions) > 1:
         raise CheckpointError(f"heads: expected at most one body-region head, found {len(regions)}")
-    return Heads(
-        body_region=regions[0] if regions else None,
-        segmentations=tuple(head for head in heads if isinstance(head, SegmentationHead)),
-        findings=tuple(head for head in heads if isinstance(head, FindingHead)),
-    )
+    names = [head.record.name for head in heads]
+    for name in names:
+        if names.count(name) > 1:
+            raise CheckpointError(f"heads: two of them are named {name!r}; each needs a name of its own")
+    # The region first, then anatomy, then what is looked for in it: the order of findings and segments.
+    return Heads(tuple(sorted(heads, key=lambda head: _ORDER.get(head.record.task, len(_ORDER)))))
 
 
 def _read_head(folder: Path, snapshot: Snapshot) -> Head:
-    record, labels = read_head_record(folder), read_labels(folder)
+    table = read_table(folder / "head.toml")
+    record = checked(table, TypeAdapter(_Identity), folder / "head.toml")
     if record.encoder_sha256 != snapshot.sha256:
         raise ModelDigestError(
             f"head {folder.name}: trained on the encoder {record.encoder_sha256[:12]}, "
             f"this folder holds {snapshot.sha256[:12]}; heads do not carry over to other features"
         )
-    width = snapshot.config.hidden_size
     algorithm = Algorithm(record.name, record.version, folder_digest(folder))
-    if isinstance(record, BodyRegionRecord):
-        linear = read_linear(folder, num_outputs=len(labels), num_features=2 * width)
-        return BodyRegionHead(record, labels, linear, algorithm)
-    if isinstance(record, SegmentationRecord):
-        num_outputs = len(labels) * record.subdivision**2
-        linear = read_linear(folder, num_outputs=num_outputs, num_features=width)
-        return SegmentationHead(record, _with_category(labels, folder), linear, algorithm)
-    return _finding_head(folder, record, labels, algorithm=algorithm, width=width)
-
-
-def _finding_head(
-    folder: Path, record: FindingRecord, labels: tuple[Label, ...], *, algorithm: Algorithm, width: int
-) -> FindingHead:
-    if len(labels) != 1:
-        raise CheckpointError(f"head {folder.name}: expected one label for a finding, got {len(labels)}")
-    linear = read_linear(folder, num_outputs=1, num_features=width)
-    return FindingHead(record, _with_category(labels, folder)[0], linear, algorithm)
-
-
-def _with_category(labels: tuple[Label, ...], folder: Path) -> tuple[Label, ...]:
-    for label in labels:
-        if label.category is None:
-            raise CheckpointError(f"{folder.name}/labels.toml: {label.name}: a segment needs a category code")
-    return labels
+    return read_head(HeadFolder(folder, table, algorithm, snapshot.config.hidden_size))

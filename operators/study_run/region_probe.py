@@ -17,7 +17,7 @@ from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.features import Encoder
 from operators.errors import InputError
-from operators.heads.body_region import BodyRegionHead
+from operators.heads.head import Head, SeriesFeatures, ask
 from operators.imaging.array_module import ArrayModule
 from operators.imaging.encoder_input import make_encoder_input
 
@@ -29,7 +29,7 @@ NUM_SLICES = 5
 class RegionProbe:
     """The encoder with what it needs to look at a few slices."""
 
-    head: BodyRegionHead
+    head: Head
     encoder: Encoder
     settings: EncoderInputSettings
     array_module: ArrayModule
@@ -39,7 +39,15 @@ class RegionProbe:
         """Of each body region, from the middle slices."""
         source = read_volume(middle_slices(candidate), role="body region", limits=self.limits)
         encoder_input = make_encoder_input(source.volume, self.settings, self.array_module)
-        return self.head.probabilities(self.encoder.encode(encoder_input))
+        series = SeriesFeatures(
+            self.encoder.encode(encoder_input, blocks=self.head.needs.blocks),
+            source.volume.geometry,
+            source.modality,
+            source.series_instance_uid,
+            self.encoder.devices[0],
+        )
+        (answer,) = ask([self.head], series)
+        return dict(answer.regions)
 
     def look(self, decisions: Iterable[SeriesDecision], rules: SelectionRules) -> dict[str, dict[str, float]]:
         """By Series Instance UID, for the series that fit a role which names a body region.

@@ -59,7 +59,7 @@ def test_tokens_on_disk_change_nothing_and_leave_nothing(
     snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(snapshot, tmp_path / "memory", features="tokens")
-    monkeypatch.setattr(features_module, "TOKENS_IN_MEMORY", 1000)
+    monkeypatch.setattr(features_module, "FEATURES_IN_MEMORY", 1000)
     run(snapshot, tmp_path / "disk", features="tokens")
     in_memory, on_disk = (load_file(tmp_path / name / "features.safetensors") for name in ("memory", "disk"))
     assert in_memory.keys() == on_disk.keys()

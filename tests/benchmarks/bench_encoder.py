@@ -122,7 +122,7 @@ def _gpu_rows(name: str, config: EncoderConfig) -> Iterator[Row]:
     images = torch.randn(batch_size, 1, config.image_size, config.image_size, device="cuda", dtype=torch.bfloat16)
     eager = copy.deepcopy(replica.model)
     compiled = torch.compile(eager.forward_features, mode="max-autotune")
-    ours = _passes(lambda: replica.forward(images, full_batch=batch_size, final_norm=True))
+    ours = _passes(lambda: replica.forward(images, full_batch=batch_size, blocks=0))
     title = f"Curia-2 {name} at 512, bfloat16, batch of {batch_size}: {PASSES} passes"
     device = torch.cuda.get_device_name()
     for rival, forward in (("timm eager", eager.forward_features), ("torch.compile of timm", compiled)):

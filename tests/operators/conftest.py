@@ -7,8 +7,10 @@ import pytest
 
 from encoder_cases import TINY
 from operators.domain.features import EncoderInputSettings
+from operators.heads.body_region import BodyRegionRecord
+from operators.heads.finding import Calibration, FindingRecord
 from operators.heads.linear import Linear
-from operators.heads.records import BodyRegionRecord, Calibration, FindingRecord, SegmentationRecord
+from operators.heads.organs import SegmentationRecord
 from trainer.demo_model.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
 from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from operators.heads.body_region import slice_features
+from operators.heads.body_region import BodyRegionRecord, slice_features
 from operators.heads.linear import Linear
-from operators.heads.records import BodyRegionRecord
 from trainer.demo_model.concepts import REGIONS, TARGET_REGION
 from trainer.features.encoded_scans import EncodedScan, only, without
 from trainer.heads.linear import fit_classes

@@ -16,8 +16,10 @@ from structlog import get_logger
 
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
+from operators.heads.head import HeadRecord
+from operators.heads.labels import Label
 from operators.heads.linear import Linear
-from operators.heads.records import HeadRecord, Label, Modality
+from operators.heads.scope import Modality
 from trainer.demo_model.body_region import (
     Results,
     body_region_record,

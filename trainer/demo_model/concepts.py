@@ -1,7 +1,7 @@
 """The coded concepts that the embedded model's heads speak of."""
 
 from operators.domain.finding import Code
-from operators.heads.records import Label
+from operators.heads.labels import Label
 
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMALITY = Code("49755003", "SCT", "Morphologically Abnormal Structure")

@@ -29,7 +29,7 @@ from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.records import Region
+from operators.heads.scope import Region
 from operators.imaging.encoder_input import orient_for_encoder
 from operators.imaging.resampling import resample
 from trainer.demo_model.labels import lung_and_bone_by_rule

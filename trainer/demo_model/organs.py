@@ -6,8 +6,8 @@ import numpy as np
 
 from operators.heads.evidence import cell_evidence, strongest_class
 from operators.heads.linear import Linear
-from operators.heads.records import SegmentationRecord
-from operators.heads.segments import without_specks
+from operators.heads.masks import without_specks
+from operators.heads.organs import SegmentationRecord
 from trainer.demo_model.concepts import ORGANS
 from trainer.demo_model.labels import cell_labels
 from trainer.evaluation.figures import dice

@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.evidence import above, cell_evidence
-from operators.heads.finding import slice_scores
+from operators.heads.finding import Calibration, FindingRecord, slice_scores
 from operators.heads.linear import Linear
-from operators.heads.records import Calibration, FindingRecord, Modality
-from operators.heads.segments import without_specks
+from operators.heads.masks import without_specks
+from operators.heads.scope import Modality
 from trainer.demo_model.labels import token_fraction
 from trainer.evaluation.figures import ByPatient, dice, mean_with_interval, paired_difference
 from trainer.features.encoded_scans import EncodedScan

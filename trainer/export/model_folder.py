@@ -16,8 +16,8 @@ from operators.domain.features import EncoderInputSettings
 from operators.encoder.key_names import to_legacy_names
 from operators.encoder.snapshot import WEIGHTS
 from operators.encoder.vision_transformer import EncoderConfig
+from operators.heads.labels import Label
 from operators.heads.linear import Linear
-from operators.heads.records import Label
 from operators.model.digests import DIGEST_FILE, file_sha256, model_files
 from operators.model.model_folder import MODEL_FILE
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.records import Region
+from operators.heads.scope import Region
 
 FITTED_SLICES = 16
 """At most about so many slices of a long scan are fitted on; neighbours look alike."""

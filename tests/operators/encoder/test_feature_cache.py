@@ -147,3 +147,18 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_deployment(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="feature cache: .*/file/cache cannot be made"):
         FeatureCache(tmp_path / "file" / "cache", LARGE)
+
+
+def test_states_before_the_norm_have_an_entry_of_their_own(cache: FeatureCache, encoder: Encoder) -> None:
+    cache.entry(some_input(), encoder).encode()
+    entry = cache.entry(some_input(), encoder, blocks=2)
+    assert entry.find() is None
+    expected = encoder.encode(some_input(), blocks=2)
+    for features in (entry.encode(), entry.find()):
+        assert features is not None
+        np.testing.assert_array_equal(features.tokens[:], expected.tokens)
+        np.testing.assert_array_equal(features.states[1:], expected.states[1:])
+    assert expected.states.shape == (3, 17, 2 * TINY.hidden_size)
+    plain = cache.entry(some_input(), encoder).find()
+    assert plain is not None
+    assert plain.states is None

@@ -10,7 +10,7 @@ from operators.domain.geometry import Geometry
 from operators.encoder import features as features_module
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot
-from operators.encoder.tensor_file import FileTensor
+from operators.encoder.tensor_file import TensorPart
 from operators.encoder.vision_transformer import build_vision_transformer
 from operators.errors import ResourceError
 
@@ -131,9 +131,9 @@ def test_tokens_beyond_the_bound_lie_in_a_file(
 ) -> None:
     in_memory = encoder.encode(oblique_input(), scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(features_module, "TOKENS_IN_MEMORY", 4 * SLICES * 16 * 24 - 1)
+    monkeypatch.setattr(features_module, "FEATURES_IN_MEMORY", 4 * SLICES * 17 * 24 - 1)
     on_disk = encoder.encode(oblique_input(), scratch=tmp_path)
-    assert isinstance(on_disk.tokens, FileTensor)
+    assert isinstance(on_disk.tokens, TensorPart)
     np.testing.assert_array_equal(on_disk.cls, in_memory.cls)
     np.testing.assert_array_equal(on_disk.tokens[:], in_memory.tokens)
     for place, tokens in on_disk.token_blocks():

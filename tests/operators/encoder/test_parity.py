@@ -36,7 +36,7 @@ class Case:
         with torch.inference_mode():
             output = self.reference(torch.from_numpy(self.images), output_hidden_states=True)
         self.normed = output.last_hidden_state.numpy()
-        self.before_norm = output.hidden_states[-1].numpy()
+        self.before_norm, self.one_block_earlier = (output.hidden_states[-k].numpy() for k in (1, 2))
 
 
 def images(size: int, slices: int) -> np.ndarray:
@@ -57,10 +57,12 @@ def test_features_equal_transformers(case: Case) -> None:
     features = encoder.encode(input_of(case.images))
     assert_close(features.cls, case.normed[:, 0])
     assert_close(features.tokens, case.normed[:, 1:])
-    before_norm = encoder.encode(input_of(case.images), final_norm=False)
-    assert_close(before_norm.cls, case.normed[:, 0])
-    assert_close(before_norm.tokens, case.before_norm[:, 1:])
-    assert np.abs(before_norm.tokens - case.normed[:, 1:]).max() > 0.1
+    more = encoder.encode(input_of(case.images), blocks=2)
+    assert_close(more.tokens, case.normed[:, 1:])
+    width = encoder.config.hidden_size
+    assert_close(more.states[..., :width], case.before_norm)
+    assert_close(more.states[..., width:], case.one_block_earlier)
+    assert np.abs(more.states[:, 1:, :width] - case.normed[:, 1:]).max() > 0.1
 
 
 HALVES = [*((size, "bfloat16") for size in SIZES), ("B at 512", "float16")]

@@ -7,13 +7,17 @@ import pytest
 from operators.domain.features import FeatureVolume
 from operators.domain.finding import Code
 from operators.domain.geometry import Geometry
+from operators.errors import ModelError
 from operators.heads.finding import slice_scores
+from operators.heads.head import Head, Heads, Needs, SeriesFeatures, ask
+from operators.heads.labels import Label
 from operators.heads.linear import Linear
+from operators.heads.masks import without_specks
 from operators.heads.measurements import measure
 from operators.heads.readout import out_of_scope, predict_findings
-from operators.heads.records import Label, Scope
-from operators.heads.segments import localise, predict_segments, without_specks
-from operators.model.model_folder import Heads, read_model
+from operators.heads.scope import Scope
+from operators.heads.segments import localise, predict_segments
+from operators.model.model_folder import read_model
 
 GRID = Geometry(np.diag([3.0, 8.0, 8.0, 1.0]), (4, 4, 4), "1.2.3")
 SOURCE = GRID.rescaled((4, 32, 32))
@@ -30,27 +34,36 @@ def features(*, block: float) -> FeatureVolume:
 @pytest.fixture
 def heads(model_folder: Path) -> Heads:
     """Region: always extremity; mass: log odds 20 * first feature - 10; organs: lung everywhere."""
-    heads = read_model(model_folder).heads
-    assert heads.body_region is not None
+    region_head, organ_head, mass_head = read_model(model_folder).heads.all
     region = Linear(np.zeros((5, 16), np.float32), np.array([0, 0, 0, 3, 0], np.float32))
     mass = Linear(np.array([[20.0] + [0.0] * 7], np.float32), np.array([-10.0], np.float32))
     organs = Linear(np.zeros((12, 8), np.float32), np.repeat([1.0, -1.0, -1.0], 4).astype(np.float32))
     return Heads(
-        replace(heads.body_region, linear=region),
-        (replace(heads.segmentations[0], linear=organs),),
-        (replace(heads.findings[0], linear=mass),),
+        (
+            replace(region_head, linear=region),
+            replace(organ_head, linear=organs),
+            replace(mass_head, linear=mass),
+        )
     )
 
 
+def with_region(heads: Heads, **changes: object) -> Heads:
+    return Heads((replace(heads.all[0], **changes), *heads.all[1:]))
+
+
+def with_masses(heads: Heads, *masses: Head) -> Heads:
+    return Heads((*heads.all[:2], *masses))
+
+
+def series(shown: FeatureVolume, modality: str = "CT") -> SeriesFeatures:
+    return SeriesFeatures(shown, SOURCE, modality, "1.5")
+
+
 def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabilities: bool = False) -> tuple:
-    shown = features(block=block)
-    readout = predict_findings(shown, heads, modality=modality, series_instance_uid="1.5")
+    readout = predict_findings(series(features(block=block), modality), heads)
     segments = predict_segments(
-        shown,
         readout,
-        heads,
         source=SOURCE,
-        modality=modality,
         series_instance_uid="1.5",
         tracking_uid=lambda head, label: f"uid of {head}/{label}",
         with_probabilities=with_probabilities,
@@ -107,16 +120,15 @@ def test_another_modality_is_not_evaluated(heads: Heads) -> None:
 
 
 def test_another_body_region_is_not_evaluated(heads: Heads) -> None:
-    assert heads.body_region is not None
     chest = Linear(np.zeros((5, 16), np.float32), np.array([0, 3, 0, 0, 0], np.float32))
-    readout, _ = read_out(replace(heads, body_region=replace(heads.body_region, linear=chest)), block=1.0)
+    readout, _ = read_out(with_region(heads, linear=chest), block=1.0)
     assert readout.findings[1].not_evaluated == "trained on extremity, this series looks like chest (probability 0.83)"
 
 
 def test_heads_for_one_finding_are_alternatives(heads: Heads) -> None:
-    (mass,) = heads.findings
+    mass = heads.all[2]
     record = mass.record.model_copy(update={"name": "mass-mr", "modality": ("MR",)})
-    both = replace(heads, findings=(mass, replace(mass, record=record)))
+    both = with_masses(heads, mass, replace(mass, record=record))
     for modality, name in (("CT", "mass"), ("MR", "mass-mr")):
         readout, segments = read_out(both, block=1.0, modality=modality)
         assert [(finding.name, finding.head) for finding in readout.findings[1:]] == [("soft-tissue mass", name)]
@@ -137,15 +149,15 @@ def test_several_regions_of_a_head_count_together() -> None:
 
 def test_the_region_of_a_series_is_the_mean_over_its_slices(heads: Heads) -> None:
     """One slice out of four speaks for the chest, strongly; its logit alone would decide the mean of logits."""
-    assert heads.body_region is not None
     weight = np.zeros((5, 16), np.float32)
     weight[1, 0], weight[2, 8] = 1000.0, 10.0
     shown = features(block=0.0)
     shown.cls[0, 0] = 1.0
     tokens = np.zeros((4, 16, 8), np.float32)
     tokens[1:, :, 0] = 1.0
-    head = replace(heads.body_region, linear=Linear(weight, np.zeros(5, np.float32)))
-    probabilities = head.probabilities(FeatureVolume(shown.cls, tokens, GRID))
+    head = with_region(heads, linear=Linear(weight, np.zeros(5, np.float32))).all[0]
+    (answer,) = ask([head], series(FeatureVolume(shown.cls, tokens, GRID)))
+    probabilities = answer.regions
     names = [label.name for label in head.labels]
     others = 0.75 / (4 + np.exp(10))
     assert probabilities[names[1]] == pytest.approx(0.25 + others)
@@ -153,11 +165,11 @@ def test_the_region_of_a_series_is_the_mean_over_its_slices(heads: Heads) -> Non
 
 
 def test_of_two_obstacles_that_of_the_head_for_the_modality_is_told(heads: Heads) -> None:
-    (mass,) = heads.findings
+    mass = heads.all[2]
     record = mass.record.model_copy(update={"name": "mass-mr", "modality": ("MR",), "body_region": ("head",)})
     both = (mass, replace(mass, record=record))
     for alternatives in (both, both[::-1]):
-        readout, _ = read_out(replace(heads, findings=alternatives), block=1.0, modality="MR")
+        readout, _ = read_out(with_masses(heads, *alternatives), block=1.0, modality="MR")
         assert readout.findings[1].head == "mass-mr"
         assert "trained on head, this series looks like extremity" in readout.findings[1].not_evaluated
 
@@ -169,8 +181,9 @@ def test_only_findings_of_the_series_get_a_place_in_it(heads: Heads) -> None:
 
 
 def test_slice_scores_are_means_of_the_strongest(heads: Heads) -> None:
-    evidence = heads.findings[0].evidence(features(block=1.0))
-    np.testing.assert_allclose(slice_scores(evidence, 5), [-10.0, 6.0, 6.0, -10.0])
+    (answer,) = ask(heads.all[2:], series(features(block=1.0)))
+    scores = slice_scores(answer.evidence["soft-tissue mass"], 5)
+    np.testing.assert_allclose(scores, [-10.0, 6.0, 6.0, -10.0])
 
 
 def test_localise_wants_one_instance_for_each_slice(heads: Heads) -> None:
@@ -204,3 +217,18 @@ def test_a_side_without_a_site_is_no_label() -> None:
     assert Label(name="mass", code=mass, site=Code("39607008", "SCT", "Lung"), laterality=left).laterality == left
     with pytest.raises(ValueError, match="laterality: expected a site"):
         Label(name="mass", code=mass, laterality=left)
+
+
+def test_features_that_are_not_finite_are_told_with_their_slices(heads: Heads) -> None:
+    shown = features(block=1.0)
+    shown.tokens[3, 5, 2] = np.nan
+    with pytest.raises(ModelError, match=r"series 1\.5: expected finite values, slices 1 to 4"):
+        predict_findings(series(shown), heads)
+
+
+def test_heads_that_read_no_tokens_are_given_none(heads: Heads) -> None:
+    region = replace(heads.all[0], needs=Needs())
+    with pytest.raises(AssertionError, match="needs them"):
+        ask([region], series(features(block=1.0)))
+    assert Heads((region,)).needs == Needs()
+    assert heads.needs == Needs(tokens=True)

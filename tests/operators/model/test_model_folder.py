@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import app
 from operators.errors import CheckpointError, ModelDigestError
@@ -59,14 +60,20 @@ def test_a_changed_threshold_is_another_head(model_folder: Path) -> None:
     edit(model_folder / "heads/mass/head.toml", "threshold = 0.5", "threshold = 0.6")
     after = read_model(model_folder)
     assert before.digest != after.digest
-    assert before.heads.findings[0].algorithm.sha256 != after.heads.findings[0].algorithm.sha256
+    assert before.heads.all[2].algorithm.sha256 != after.heads.all[2].algorithm.sha256
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "error", "message"),
     [
         ("heads/mass/head.toml", 'encoder_sha256 = "', 'encoder_sha256 = "00', CheckpointError, "encoder_sha256"),
-        ("heads/mass/head.toml", 'task = "finding"', 'task = "guess"', CheckpointError, "mass/head.toml"),
+        (
+            "heads/mass/head.toml",
+            'task = "finding"',
+            'task = "guess"',
+            CheckpointError,
+            "task 'guess'.*finding/linear",
+        ),
         ("heads/mass/head.toml", "threshold = 0.5", "threshold = 1.5", CheckpointError, "threshold"),
         ("heads/mass/head.toml", "slope = 1.0", "slope = ", CheckpointError, "not valid TOML"),
         ("heads/organs/head.toml", "subdivision = 2", "subdivision = 3", CheckpointError, r"\(27, 24\).*\(12, 24\)"),
@@ -95,11 +102,30 @@ def test_refuses_two_body_region_heads(model_folder: Path) -> None:
         read_model(model_folder)
 
 
+def test_refuses_two_heads_of_one_name(model_folder: Path) -> None:
+    shutil.copytree(model_folder / "heads/mass", model_folder / "heads/mass2")
+    write_digests(model_folder)
+    with pytest.raises(CheckpointError, match="two of them are named 'mass'"):
+        read_model(model_folder)
+
+
+def test_refuses_labels_of_one_name_and_weights_that_are_not_finite(model_folder: Path) -> None:
+    edit(model_folder / "heads/organs/labels.toml", 'name = "liver"', 'name = "lung"')
+    with pytest.raises(CheckpointError, match="organs/labels.toml: 'lung' names two outputs"):
+        read_model(model_folder)
+    edit(model_folder / "heads/organs/labels.toml", 'name = "lung"', 'name = "liver"', count=1)
+    path = model_folder / "heads/mass/model.safetensors"
+    save_file(load_file(path) | {"bias": np.array([np.inf], np.float32)}, path)
+    write_digests(model_folder)
+    with pytest.raises(CheckpointError, match="mass/model.safetensors: bias: expected finite values"):
+        read_model(model_folder)
+
+
 def test_the_embedded_model_loads_and_tells_its_figures() -> None:
     model = read_model(DEMO_MODEL)
     assert model.demonstration
-    assert {label.name for head in model.heads.segmentations for label in head.labels} == {"lung", "liver", "bone"}
-    assert {head.record.modality for head in model.heads.findings} == {("CT",), ("MR",)}
+    assert {label.name for head in model.heads.of("segmentation") for label in head.labels} == {"lung", "liver", "bone"}
+    assert {head.record.modality for head in model.heads.of("finding")} == {("CT",), ("MR",)}
     measured = tomllib.loads((DEMO_MODEL / "model.toml").read_text())["measured"]
     for head in model.heads.all:
         assert measured[head.record.name] == head.record.measured
@@ -111,8 +137,8 @@ def test_the_embedded_model_loads_and_tells_its_figures() -> None:
     assert size < 25e6
 
 
-def edit(path: Path, old: str, new: str) -> None:
+def edit(path: Path, old: str, new: str, count: int = -1) -> None:
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new, count))
     write_digests(next(parent for parent in path.parents if (parent / "model.toml").exists()))

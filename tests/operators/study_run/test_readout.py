@@ -1,10 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from trainer.concepts import ABNORMALITY
 
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
 from operators.dicom.results.result_settings import ResultSettings
+from operators.heads.labels import Label
+from operators.heads.masks import FindingMask
 from operators.heads.readout import FindingsReadout
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
@@ -15,13 +18,15 @@ from result_cases import build_case
 
 @pytest.mark.parametrize("is_resampled", [False, True])
 def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_along(is_resampled):
-    """Of the present mass alone: what other heads say takes features, of which there are none."""
+    """Of the present mass alone."""
     case = build_case(build_source_series(SeriesSpec()))
     source, shown = replace(case.source, is_resampled=is_resampled), evidence_of(case)
     mass = replace(case.findings[0], head="soft-tissue-mass-ct", localisation=None)
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
-    readout = FindingsReadout((mass,), {"soft-tissue mass": shown.volume})
-    read = read_out_study([source], [None], [readout], deployment=deployment)
+    label = Label(name=mass.name, code=mass.code, category=ABNORMALITY)
+    mask = FindingMask(mass.head, mass.name, label, shown.volume, threshold=-1.0, minimum_volume_ml=0.0)
+    readout = FindingsReadout((mass,), evidence={"soft-tissue mass": shown.volume}, masks=(mask,))
+    read = read_out_study([source], [readout], deployment=deployment)
     (evidence,), (series,), (finding,) = read.evidence, read.segments, read.findings
     assert (evidence.finding, evidence.volume) == (mass, shown.volume)
     assert series.series_instance_uid == source.series_instance_uid

@@ -1,0 +1,229 @@
+"""What a head is: its record, what it reads of a series, and how it comes to an answer, a few slices at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from operators.domain.features import BLOCK, FeatureVolume
+from operators.domain.finding import Algorithm, Finding, Measurement
+from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
+from operators.errors import ModelError
+from operators.heads.labels import Label
+from operators.heads.masks import Masks
+from operators.heads.scope import Scope
+
+
+class HeadRecord(Scope):
+    """What every head.toml says.
+
+    data : what the head was fitted on
+    measured : figures on patients that the head did not see, by name
+    """
+
+    task: str
+    kind: str
+    name: str
+    version: str
+    encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    data: str
+    measured: dict[str, float | int | str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a head reads of a series beside CLS.
+
+    tokens : patch tokens after the final norm
+    blocks : outputs of so many last blocks before the final norm
+    """
+
+    tokens: bool = False
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureBlock:
+    """Features of a few slices, on the device that the heads run on; None for what no head needs.
+
+    place : of the slices along the slice axis
+    cls : (n, D) and tokens : (n, N, D), after the final norm
+    states : (n, 1 + N, B D), before it; see `FeatureVolume`
+    """
+
+    place: slice
+    cls: Tensor
+    tokens: Tensor | None
+    states: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesFeatures:
+    """A series as heads see it.
+
+    source : the grid that masks are drawn on
+    modality : of the headers
+    device : that the heads run on, a torch name
+    """
+
+    features: FeatureVolume
+    source: Geometry
+    modality: str
+    series_instance_uid: str
+    device: str = "cpu"
+
+    def blocks(self, needs: Needs) -> Iterator[FeatureBlock]:
+        """All slices, a few at a time, with what *needs* names.
+
+        Raises
+        ------
+        ModelError
+            A feature is not finite: no head may judge by it.
+        """
+        features = self.features
+        for start in range(0, features.geometry.shape[0], BLOCK):
+            place = slice(start, min(start + BLOCK, features.geometry.shape[0]))
+            yield FeatureBlock(
+                place,
+                self._on_device(features.cls, place),
+                self._on_device(features.tokens, place) if needs.tokens else None,
+                self._on_device(features.states, place) if needs.blocks else None,
+            )
+
+    def _on_device(self, array: Any, place: slice) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array[place], np.float32)).to(self.device)
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"features of series {self.series_instance_uid}: expected finite values, slices {place.start + 1} to "
+                f"{place.stop} have some that are not; run the encoder in float32 or bfloat16 and check its weights"
+            )
+        return tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadAnswer:
+    """What a head says about one series.
+
+    evidence : log odds on the token grid by finding, before calibration
+    masks : what it shows, of findings only where they are present
+    regions : probability of each body region, from a body-region head alone
+    """
+
+    findings: tuple[Finding, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    evidence: Mapping[str, Volume] = field(default_factory=dict)
+    masks: tuple[Masks, ...] = ()
+    regions: Mapping[str, float] = field(default_factory=dict)
+
+
+class Reading(Protocol):
+    """A head at work on one series."""
+
+    def take(self, block: FeatureBlock) -> None:
+        """Read the next slices; they come in order."""
+
+    def answer(self) -> HeadAnswer:
+        """The answer, once every slice was read."""
+
+
+class Head(Protocol):
+    """A head of any kind."""
+
+    @property
+    def record(self) -> HeadRecord: ...
+
+    @property
+    def algorithm(self) -> Algorithm: ...
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def begin(self, series: SeriesFeatures) -> Reading:
+        """Begin to read a series of a modality that the head knows."""
+
+    def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
+        """The findings that it looks for, none of them evaluated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """The heads of a model in the order in which they are asked; a bare snapshot has none."""
+
+    all: tuple[Head, ...] = ()
+
+    def of(self, task: str) -> tuple[Head, ...]:
+        """Those for one task, say "segmentation"."""
+        return tuple(head for head in self.all if head.record.task == task)
+
+    @property
+    def needs(self) -> Needs:
+        """What all of them together read of a series."""
+        return joined(self.all)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadFolder:
+    """A head on disk, as a kind's reader gets it.
+
+    table : head.toml as it is
+    algorithm : its identity
+    width : of the encoder's features
+    """
+
+    path: Path
+    table: Mapping[str, object]
+    algorithm: Algorithm
+    width: int
+
+
+def finding_of(
+    label: Label,
+    record: HeadRecord,
+    series: SeriesFeatures,
+    *,
+    name: str = "",
+    probability: float | None = None,
+    threshold: float | None = None,
+    present: bool | None = None,
+    reason: str | None = None,
+) -> Finding:
+    """One entry of ``findings[]``.
+
+    name : empty for the label's own
+    reason : why *present* is None
+    """
+    return Finding(
+        name=name or label.name,
+        code=label.code,
+        site=label.site,
+        laterality=label.laterality,
+        head=record.name,
+        series_instance_uid=series.series_instance_uid,
+        probability=probability,
+        threshold=threshold,
+        present=present,
+        not_evaluated=reason,
+    )
+
+
+def joined(heads: Sequence[Head]) -> Needs:
+    """What several heads together read of a series."""
+    return Needs(
+        tokens=any(head.needs.tokens for head in heads), blocks=max((head.needs.blocks for head in heads), default=0)
+    )
+
+
+def ask(heads: Sequence[Head], series: SeriesFeatures) -> tuple[HeadAnswer, ...]:
+    """The answers of all *heads*, in one pass over the series' features."""
+    readings = [head.begin(series) for head in heads]
+    with torch.inference_mode():
+        for block in series.blocks(joined(heads)) if readings else ():
+            for reading in readings:
+                reading.take(block)
+        return tuple(reading.answer() for reading in readings)
