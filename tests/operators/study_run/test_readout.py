@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import pytest
-from trainer.concepts import ABNORMALITY
 
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
@@ -14,6 +13,7 @@ from operators.study_run.deployment import Deployment
 from operators.study_run.readout import read_out_study
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
+from trainer.demo_model.concepts import ABNORMALITY
 
 
 @pytest.mark.parametrize("is_resampled", [False, True])
