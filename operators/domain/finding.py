@@ -5,17 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from operators.domain.concepts import Code
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A coded concept (DICOM PS3.3 section 8)."""
-
-    value: str
-    scheme: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True)

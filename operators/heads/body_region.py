@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import Algorithm, Code, Finding
+from operators.domain.finding import Algorithm, Finding
 from operators.encoder.pooling import mean_pooled
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from operators.domain.finding import Code
+from operators.domain.concepts import Code
 from operators.errors import CheckpointError
 from operators.heads.records import Record, read_toml
 

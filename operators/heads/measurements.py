@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist, pdist
 
-from operators.domain.finding import Code, Measurement, Segment, SeriesSegments
+from operators.domain.concepts import LONG_AXIS, MAXIMUM_3D_DIAMETER, MILLILITRE, MILLIMETRE, SHORT_AXIS, VOLUME, Code
+from operators.domain.finding import Measurement, Segment, SeriesSegments
 from operators.domain.geometry import Geometry
-
-VOLUME = Code("118565006", "SCT", "Volume")
-LONG_AXIS = Code("103339001", "SCT", "Long axis")  # CID 7470
-SHORT_AXIS = Code("103340004", "SCT", "Short axis")  # CID 7470
-MAXIMUM_3D_DIAMETER = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")  # CID 7470
-MILLILITRE = Code("mL", "UCUM", "milliliter")
-MILLIMETRE = Code("mm", "UCUM", "mm")
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 

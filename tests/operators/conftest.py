@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from encoder_cases import TINY
+from operators.domain.concepts import TARGET_REGION
 from operators.domain.features import EncoderInputSettings
 from operators.heads.body_region import BodyRegionRecord
 from operators.heads.finding import Calibration, FindingRecord
 from operators.heads.linear import Linear
 from operators.heads.organs import SegmentationRecord
-from trainer.demo_model.concepts import MASS, ORGANS, REGIONS, TARGET_REGION
+from trainer.demo_model.head_labels import MASS, ORGANS, REGIONS
 from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import BODY_REGIONS, FINDINGS, SEGMENTS
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.findings_report import build_report
 from operators.dicom.results.report.segment_report import build_segment_report
@@ -24,9 +23,9 @@ from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.concepts import BODY_REGIONS, FINDINGS, SEGMENTS, Code
 from operators.domain.finding import (
     Algorithm,
-    Code,
     Finding,
     Localisation,
     Measurement,

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from operators.domain.concepts import TARGET_REGION
 from operators.heads.body_region import BodyRegionRecord, slice_features
 from operators.heads.linear import Linear
-from trainer.demo_model.concepts import REGIONS, TARGET_REGION
+from trainer.demo_model.head_labels import REGIONS
 from trainer.features.encoded_scans import EncodedScan, only, without
 from trainer.heads.linear import fit_classes
 

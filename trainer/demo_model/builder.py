@@ -27,9 +27,9 @@ from trainer.demo_model.body_region import (
     judge_regions,
     measure_body_region,
 )
-from trainer.demo_model.concepts import MASS, ORGANS, REGIONS
 from trainer.demo_model.embedded_encoder import Counts, TrainedEncoder, ingest_parts, train_encoders
 from trainer.demo_model.encoded_data import EncodedData, encode_data, read_source_data
+from trainer.demo_model.head_labels import MASS, ORGANS, REGIONS
 from trainer.demo_model.organs import fit_organs, judge_organs, measure_organs, organs_record
 from trainer.demo_model.soft_tissue_mass import (
     Judged,

@@ -8,7 +8,7 @@ from operators.heads.evidence import cell_evidence, strongest_class
 from operators.heads.linear import Linear
 from operators.heads.masks import without_specks
 from operators.heads.organs import SegmentationRecord
-from trainer.demo_model.concepts import ORGANS
+from trainer.demo_model.head_labels import ORGANS
 from trainer.demo_model.labels import cell_labels
 from trainer.evaluation.figures import dice
 from trainer.features.encoded_scans import EncodedScan, only, without

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import highdicom as hd
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import ARTIFICIAL_INTELLIGENCE, PROCESSING_EQUIPMENT, coded_concept
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.uids import derive_uid
+from operators.domain.concepts import ARTIFICIAL_INTELLIGENCE, DEVICE, PROCESSING_EQUIPMENT
 from operators.domain.finding import Algorithm
 
 
@@ -85,7 +86,7 @@ class Provenance:
     def device_observer(self) -> hd.sr.ObserverContext:
         """TID 1004 Device Observer."""
         return hd.sr.ObserverContext(
-            hd.sr.CodedConcept("121007", "DCM", "Device"),
+            coded_concept(DEVICE),
             hd.sr.DeviceObserverIdentifyingAttributes(
                 uid=self.device_uid,
                 name=self.model_name,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import SOURCE_IMAGE, coded_concept
+from operators.dicom.results.codes import coded_concept
+from operators.domain.concepts import SOURCE_IMAGE
 
 
 def instance_reference(dataset: Dataset) -> Dataset:

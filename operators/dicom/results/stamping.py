@@ -3,9 +3,9 @@
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
-from operators.dicom.results.coded_concepts import PROCESSING_EQUIPMENT
 from operators.dicom.results.encoding import encode_dataset
 from operators.dicom.results.run_context import RunContext
+from operators.domain.concepts import PROCESSING_EQUIPMENT
 
 UNSTAMPED_UID = "2.25.0"
 """SOP Instance UID of an object that is not finished yet."""

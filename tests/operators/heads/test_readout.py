@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
-from operators.domain.finding import Code
 from operators.domain.geometry import Geometry
 from operators.errors import ModelError
 from operators.heads.finding import slice_scores

@@ -5,6 +5,7 @@ import pytest
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
 from operators.dicom.results.result_settings import ResultSettings
+from operators.domain.concepts import ABNORMAL_STRUCTURE
 from operators.heads.labels import Label
 from operators.heads.masks import FindingMask
 from operators.heads.readout import FindingsReadout
@@ -13,7 +14,6 @@ from operators.study_run.deployment import Deployment
 from operators.study_run.readout import read_out_study
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
-from trainer.demo_model.concepts import ABNORMALITY
 
 
 @pytest.mark.parametrize("is_resampled", [False, True])
@@ -23,7 +23,7 @@ def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_a
     source, shown = replace(case.source, is_resampled=is_resampled), evidence_of(case)
     mass = replace(case.findings[0], head="soft-tissue-mass-ct", localisation=None)
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
-    label = Label(name=mass.name, code=mass.code, category=ABNORMALITY)
+    label = Label(name=mass.name, code=mass.code, category=ABNORMAL_STRUCTURE)
     mask = FindingMask(mass.head, mass.name, label, shown.volume, threshold=-1.0, minimum_volume_ml=0.0)
     readout = FindingsReadout((mass,), evidence={"soft-tissue mass": shown.volume}, masks=(mask,))
     read = read_out_study([source], [readout], deployment=deployment)

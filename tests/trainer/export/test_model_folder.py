@@ -10,7 +10,7 @@ from operators.encoder.snapshot import read_snapshot
 from operators.encoder.torchvision_schemas import define_missing_schemas
 from operators.encoder.vision_transformer import build_vision_transformer
 from operators.heads.linear import Linear, read_linear
-from trainer.demo_model.concepts import MASS
+from trainer.demo_model.head_labels import MASS
 from trainer.export.model_folder import to_toml, write_head, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 

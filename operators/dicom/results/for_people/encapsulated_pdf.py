@@ -6,11 +6,12 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, coded_concept
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.references import distinct_instances, instance_reference
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
+from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT
 
 SERIES_NUMBER = 9401
 _KIND = "PDF"

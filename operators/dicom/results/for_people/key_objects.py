@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import highdicom as hd
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import OF_INTEREST, coded_concept
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.for_people.key_images import KeyImage
 from operators.dicom.results.references import distinct_instances
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
+from operators.domain.concepts import OF_INTEREST
 
 SERIES_NUMBER = 9201
 _KIND = "KO"

@@ -8,19 +8,14 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from scipy.special import expit
 
-from operators.dicom.results.coded_concepts import (
-    BODY_REGIONS,
-    NO_UNITS,
-    PROBABILITY,
-    UNSPECIFIED_CALCULATION,
-    coded_concept,
-)
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.frame_planes import plane_attributes, set_slice_measures
 from operators.dicom.results.references import source_image_reference
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.concepts import BODY_REGIONS, NO_UNITS, PROBABILITY, UNSPECIFIED_CALCULATION
 from operators.domain.finding import Evidence, Finding
 
 SERIES_NUMBER = 9501

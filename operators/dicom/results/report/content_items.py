@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import highdicom as hd
 
-from operators.dicom.results.coded_concepts import coded_concept
-from operators.domain.finding import Code
+from operators.dicom.results.codes import coded_concept
+from operators.domain.concepts import Code
 
 
 def container(

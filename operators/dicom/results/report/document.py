@@ -6,20 +6,14 @@ from dataclasses import dataclass
 import highdicom as hd
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import (
-    ANY_IMAGING_PROCEDURE,
-    ENGLISH,
-    IMAGING_PROCEDURES,
-    PROCEDURE_REPORTED,
-    coded_concept,
-)
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.image_library import image_library
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Code
+from operators.domain.concepts import ANY_IMAGING_PROCEDURE, ENGLISH, IMAGING_PROCEDURES, PROCEDURE_REPORTED, Code
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
-from operators.dicom.results.coded_concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
 from operators.dicom.results.report.findings_report import KIND
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.study.header_values import text_of, value_of
+from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
 
 
 def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Dataset, ...]:

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import highdicom as hd
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import (
-    COMMENT,
-    IMAGING_MEASUREMENT_REPORT,
-    IMAGING_MEASUREMENTS,
-    NOT_EVALUATED,
-    QUALITATIVE_EVALUATIONS,
-    coded_concept,
-)
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.content_items import container, text_item
 from operators.dicom.results.report.document import ReportKind, build_document
 from operators.dicom.results.report.measurement_groups import GroupContext, finding_group, segment_group
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.concepts import (
+    COMMENT,
+    IMAGING_MEASUREMENT_REPORT,
+    IMAGING_MEASUREMENTS,
+    NOT_EVALUATED,
+    QUALITATIVE_EVALUATIONS,
+)
 from operators.domain.finding import Finding, StudyReadout
 
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")

@@ -5,41 +5,40 @@ from collections.abc import Iterator, Sequence
 import highdicom as hd
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import IMAGE_LIBRARY, IMAGE_LIBRARY_GROUP, SOURCE, coded_concept
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.report.content_items import container
 from operators.dicom.study.header_values import numbers_of
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Code
+from operators.domain.concepts import (
+    FRAME_OF_REFERENCE_UID,
+    FROM_MINUS_ONE_TO_ONE,
+    HORIZONTAL_PIXEL_SPACING,
+    IMAGE_LIBRARY,
+    IMAGE_LIBRARY_GROUP,
+    IMAGE_ORIENTATION,
+    MILLIMETRE,
+    MODALITIES,
+    MODALITY,
+    PIXEL_DATA_COLUMNS,
+    PIXEL_DATA_ROWS,
+    PIXELS,
+    SLICE_THICKNESS,
+    SOURCE,
+    SPACING_BETWEEN_SLICES,
+    VERTICAL_PIXEL_SPACING,
+)
 
 _RELATIONSHIP = hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
-_MODALITY = Code("121139", "DCM", "Modality")
-_MODALITIES = {
-    # CID 29
-    "CT": Code("CT", "DCM", "Computed Tomography"),
-    "MR": Code("MR", "DCM", "Magnetic Resonance"),
-    "PT": Code("PT", "DCM", "Positron emission tomography"),
-}
-_FRAME_OF_REFERENCE = Code("112227", "DCM", "Frame of Reference UID")
-_PIXELS, _MILLIMETRE, _RATIO = (
-    Code("{pixels}", "UCUM", "pixels"),
-    Code("mm", "UCUM", "mm"),
-    Code("{-1:1}", "UCUM", "{-1:1}"),
-)
 _NUMBERS = (
     # TID 1602 and 1604 in their order, but for the position, which the images of a series do not share:
     # name, attribute and which of its values, unit
-    (Code("110910", "DCM", "Pixel Data Rows"), "Rows", 0, _PIXELS),
-    (Code("110911", "DCM", "Pixel Data Columns"), "Columns", 0, _PIXELS),
-    (Code("111026", "DCM", "Horizontal Pixel Spacing"), "PixelSpacing", 1, _MILLIMETRE),
-    (Code("111066", "DCM", "Vertical Pixel Spacing"), "PixelSpacing", 0, _MILLIMETRE),
-    (Code("112226", "DCM", "Spacing between slices"), "SpacingBetweenSlices", 0, _MILLIMETRE),
-    (Code("112225", "DCM", "Slice Thickness"), "SliceThickness", 0, _MILLIMETRE),
-    (Code("110904", "DCM", "Image Orientation (Patient) Row X"), "ImageOrientationPatient", 0, _RATIO),
-    (Code("110905", "DCM", "Image Orientation (Patient) Row Y"), "ImageOrientationPatient", 1, _RATIO),
-    (Code("110906", "DCM", "Image Orientation (Patient) Row Z"), "ImageOrientationPatient", 2, _RATIO),
-    (Code("110907", "DCM", "Image Orientation (Patient) Column X"), "ImageOrientationPatient", 3, _RATIO),
-    (Code("110908", "DCM", "Image Orientation (Patient) Column Y"), "ImageOrientationPatient", 4, _RATIO),
-    (Code("110909", "DCM", "Image Orientation (Patient) Column Z"), "ImageOrientationPatient", 5, _RATIO),
+    (PIXEL_DATA_ROWS, "Rows", 0, PIXELS),
+    (PIXEL_DATA_COLUMNS, "Columns", 0, PIXELS),
+    (HORIZONTAL_PIXEL_SPACING, "PixelSpacing", 1, MILLIMETRE),
+    (VERTICAL_PIXEL_SPACING, "PixelSpacing", 0, MILLIMETRE),
+    (SPACING_BETWEEN_SLICES, "SpacingBetweenSlices", 0, MILLIMETRE),
+    (SLICE_THICKNESS, "SliceThickness", 0, MILLIMETRE),
+    *((name, "ImageOrientationPatient", index, FROM_MINUS_ONE_TO_ONE) for index, name in enumerate(IMAGE_ORIENTATION)),
 )
 
 
@@ -69,12 +68,12 @@ def _group(source: SourceSeries) -> hd.sr.ContainerContentItem:
 
 def _shared_descriptors(header: Dataset) -> Iterator[hd.sr.ContentItem]:
     """TID 1602 and 1604, as far as the header has their attributes."""
-    if header.Modality in _MODALITIES:
-        modality = coded_concept(_MODALITIES[header.Modality])
-        yield hd.sr.CodeContentItem(coded_concept(_MODALITY), modality, relationship_type=_RELATIONSHIP)
+    if header.Modality in MODALITIES:
+        modality = coded_concept(MODALITIES[header.Modality])
+        yield hd.sr.CodeContentItem(coded_concept(MODALITY), modality, relationship_type=_RELATIONSHIP)
     if header.get("FrameOfReferenceUID"):
         frame = header.FrameOfReferenceUID
-        yield hd.sr.UIDRefContentItem(coded_concept(_FRAME_OF_REFERENCE), frame, relationship_type=_RELATIONSHIP)
+        yield hd.sr.UIDRefContentItem(coded_concept(FRAME_OF_REFERENCE_UID), frame, relationship_type=_RELATIONSHIP)
     for name, keyword, index, unit in _NUMBERS:
         found = numbers_of(header, keyword)
         if len(found) > index:

@@ -14,18 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import (
-    ABSENT,
-    NO_UNITS,
-    PRESENCE,
-    PRESENT,
-    PROBABILITY,
-    THRESHOLD,
-    coded_concept,
-)
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.contour import outline
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.concepts import ABSENT, NO_UNITS, PRESENCE, PRESENT, PROBABILITY, THRESHOLD
 from operators.domain.finding import Finding, Localisation, Measurement, Segment, SeriesSegments, StudyReadout
 
 

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import (
-    COMMENT,
-    IMAGING_MEASUREMENTS,
-    ONCOLOGY_MEASUREMENT_REPORT,
-    QUALITATIVE_EVALUATIONS,
-)
 from operators.dicom.results.report.content_items import container, text_item
 from operators.dicom.results.report.document import ReportKind, build_document
 from operators.dicom.results.report.measurement_groups import GroupContext, segment_reference_group
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.concepts import (
+    COMMENT,
+    IMAGING_MEASUREMENTS,
+    ONCOLOGY_MEASUREMENT_REPORT,
+    QUALITATIVE_EVALUATIONS,
+)
 from operators.domain.finding import StudyReadout
 
 KIND = ReportKind("SR:segments", ONCOLOGY_MEASUREMENT_REPORT, series_number=9102, description="AI segment measurements")

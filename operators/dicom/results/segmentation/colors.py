@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.dicom.results.coded_concepts import SEGMENTS
 from operators.dicom.results.segmentation.extents import Extent, touching
+from operators.domain.concepts import SEGMENTS
 
 NUM_COLORS = 128
 CLEARLY_DIFFERENT = 30.0

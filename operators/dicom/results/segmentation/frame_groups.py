@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pydicom.dataelem import RawDataElement
 from pydicom.valuerep import DSfloat
 
-from operators.dicom.results.coded_concepts import SEGMENTATION, SOURCE_IMAGE
 from operators.dicom.results.segmentation.explicit_vr import element, item, raw_sequence, sequence
 from operators.dicom.results.segmentation.frames import SegmentFrames
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Code
+from operators.domain.concepts import SEGMENTATION, SOURCE_IMAGE, Code
 
 
 def encode_frame_groups(frames: SegmentFrames, source: SourceSeries, *, indexes_segments: bool) -> RawDataElement:

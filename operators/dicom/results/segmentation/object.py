@@ -10,7 +10,7 @@ from pydicom.charset import convert_encodings, default_encoding
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from operators.dicom.results.coded_concepts import coded_concept
+from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.frame_planes import set_slice_measures
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.result_settings import SegmentationType

@@ -6,8 +6,8 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from operators.dicom.results.coded_concepts import ABSENT, NO_UNITS, PRESENT, PROBABILITY, THRESHOLD
 from operators.dicom.results.report.findings_report import build_report
+from operators.domain.concepts import ABSENT, NO_UNITS, PRESENT, PROBABILITY, THRESHOLD
 from phantoms import BODIES, SeriesSpec, build_source_series, phantom_mask
 from result_cases import (
     GEOMETRIES,

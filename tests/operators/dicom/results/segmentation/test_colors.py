@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from highdicom.color import CIELabColor
 
-from operators.dicom.results.coded_concepts import SEGMENTS
 from operators.dicom.results.segmentation.colors import CLEARLY_DIFFERENT, NUM_COLORS, segment_colors
 from operators.dicom.results.segmentation.extents import Extent, extent_of
+from operators.domain.concepts import SEGMENTS
 
 ONE_VOXEL = extent_of(np.ones((1, 1, 1), bool))
 

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 import SimpleITK
 
-from operators.dicom.results.coded_concepts import SEGMENTS
+from operators.domain.concepts import SEGMENTS
 from phantoms import SeriesSpec, build_source_series, phantom_mask
 from result_cases import GEOMETRIES, LABELS, PROVENANCE, build_case, save
 

@@ -1,0 +1,129 @@
+"""Every coded concept that the software itself writes or looks for: one thing has one code everywhere.
+
+The model's label files bring codes of their own for what a head tells apart; those that they share with this table mean
+the same in both.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept (DICOM PS3.3 section 8).
+
+    scheme : the coding scheme's designator, DCM, SCT, UCUM, ...
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+# Derivation and references
+
+SEGMENTATION = Code("113076", "DCM", "Segmentation")  # CID 7203
+UNSPECIFIED_CALCULATION = Code("112187", "DCM", "Unspecified method of calculation")  # CID 7203
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")  # CID 7202
+OF_INTEREST = Code("113000", "DCM", "Of Interest")  # CID 7010
+
+# Who made it
+
+DEVICE = Code("121007", "DCM", "Device")  # CID 270
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")  # CID 7162
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")  # CID 7005
+
+# The report's frame (TID 1500)
+
+IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")  # CID 7021
+ONCOLOGY_MEASUREMENT_REPORT = Code("126001", "DCM", "Oncology Measurement Report")  # CID 7021
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
+IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+COMMENT = Code("121106", "DCM", "Comment")
+
+IMAGING_PROCEDURES = {
+    # CID 100, for sources that do not name their procedure
+    "CT": Code("25045-6", "LN", "CT unspecified body region"),
+    "MR": Code("25056-3", "LN", "MRI unspecified body region"),
+}
+ANY_IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")  # CID 100
+
+# The report's image library (TID 1600, 1602 and 1604)
+
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+SOURCE = Code("260753009", "SCT", "Source")  # CID 7551
+MODALITY = Code("121139", "DCM", "Modality")
+MODALITIES = {
+    # CID 29
+    "CT": Code("CT", "DCM", "Computed Tomography"),
+    "MR": Code("MR", "DCM", "Magnetic Resonance"),
+    "PT": Code("PT", "DCM", "Positron emission tomography"),
+}
+FRAME_OF_REFERENCE_UID = Code("112227", "DCM", "Frame of Reference UID")
+PIXEL_DATA_ROWS = Code("110910", "DCM", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
+HORIZONTAL_PIXEL_SPACING = Code("111026", "DCM", "Horizontal Pixel Spacing")
+VERTICAL_PIXEL_SPACING = Code("111066", "DCM", "Vertical Pixel Spacing")
+SPACING_BETWEEN_SLICES = Code("112226", "DCM", "Spacing between slices")
+SLICE_THICKNESS = Code("112225", "DCM", "Slice Thickness")
+IMAGE_ORIENTATION = (
+    # in the order of the values of Image Orientation (Patient)
+    Code("110904", "DCM", "Image Orientation (Patient) Row X"),
+    Code("110905", "DCM", "Image Orientation (Patient) Row Y"),
+    Code("110906", "DCM", "Image Orientation (Patient) Row Z"),
+    Code("110907", "DCM", "Image Orientation (Patient) Column X"),
+    Code("110908", "DCM", "Image Orientation (Patient) Column Y"),
+    Code("110909", "DCM", "Image Orientation (Patient) Column Z"),
+)
+
+# Answers
+
+PRESENCE = Code("121052", "DCM", "Presence of property")
+PRESENT = Code("52101004", "SCT", "Present")  # CID 240
+ABSENT = Code("272519000", "SCT", "Absent")  # CID 240
+NOT_EVALUATED = Code("373121007", "SCT", "Not Evaluated")
+PROBABILITY = Code("122157", "DCM", "Probability")
+THRESHOLD = Code("122411", "DCM", "Threshold Value")
+TARGET_REGION = Code("123014", "DCM", "Target Region")
+
+# Measurements and units
+
+VOLUME = Code("118565006", "SCT", "Volume")
+LONG_AXIS = Code("103339001", "SCT", "Long axis")  # CID 7470
+SHORT_AXIS = Code("103340004", "SCT", "Short axis")  # CID 7470
+MAXIMUM_3D_DIAMETER = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")  # CID 7470
+
+NO_UNITS = Code("1", "UCUM", "no units")
+MILLILITRE = Code("mL", "UCUM", "milliliter")
+MILLIMETRE = Code("mm", "UCUM", "mm")
+PIXELS = Code("{pixels}", "UCUM", "pixels")
+FROM_MINUS_ONE_TO_ONE = Code("{-1:1}", "UCUM", "{-1:1}")
+
+# What is seen, and where
+
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")  # CID 7150
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")  # CID 7150
+
+MASS = Code("4147007", "SCT", "Mass")
+"""What is seen; "Neoplasm" would say what it is."""
+
+SEGMENTS = {
+    # by label: category and type
+    "lung": (ANATOMICAL_STRUCTURE, Code("39607008", "SCT", "Lung")),
+    "liver": (ANATOMICAL_STRUCTURE, Code("10200004", "SCT", "Liver")),
+    "bone": (ANATOMICAL_STRUCTURE, Code("272673000", "SCT", "Bone")),
+    "soft-tissue mass": (ABNORMAL_STRUCTURE, MASS),
+}
+BODY_REGIONS = {
+    "head": Code("69536005", "SCT", "Head"),
+    "chest": Code("816094009", "SCT", "Chest"),
+    "abdomen": Code("818981001", "SCT", "Abdomen"),
+    "extremity": Code("66019005", "SCT", "Extremity"),
+    "other": Code("38866009", "SCT", "Body part structure"),
+}
+FINDINGS = {
+    # by name: finding and site
+    "soft-tissue mass": (MASS, Code("87784001", "SCT", "Soft tissue")),
+}
