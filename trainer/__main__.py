@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from trainer.pretraining.commands import export_command, plot_command, pretrain_command
-from trainer.pretraining.run import STOPPED
+from trainer.pretraining.run import SETTINGS, STOPPED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
 
@@ -77,7 +77,7 @@ def ingest(
         )
     except (ValueError, OSError) as error:
         console.print(f"{error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(SETTINGS) from error
 
 
 @app.command("ablate")
@@ -100,7 +100,7 @@ def ablate(
         run_cells(config, shards=shards, data=data, out=out, docs=docs, budget=budget, seeds=seeds, tell=typer.echo)
     except (ValueError, FileNotFoundError) as error:
         typer.echo(error, err=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(SETTINGS) from error
 
 
 @app.command("masks")

@@ -106,6 +106,6 @@ def interpolate_positions(table: torch.Tensor, grid_size: int) -> torch.Tensor:
     old, width = int((table.shape[1] - 1) ** 0.5), table.shape[2]
     if old == grid_size:
         return table
-    square = table[:, 1:].reshape(1, old, old, width).permute(0, 3, 1, 2)
+    square = table[:, 1:].float().reshape(1, old, old, width).permute(0, 3, 1, 2)
     resized = torch.nn.functional.interpolate(square, size=(grid_size, grid_size), mode="bicubic", align_corners=False)
-    return torch.cat([table[:, :1], resized.permute(0, 2, 3, 1).reshape(1, -1, width)], dim=1)
+    return torch.cat([table[:, :1], resized.permute(0, 2, 3, 1).reshape(1, -1, width).to(table.dtype)], dim=1)

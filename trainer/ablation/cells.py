@@ -10,14 +10,13 @@ from torch import Tensor
 
 from operators.encoder.vision_transformer import interpolate_positions
 from trainer.ablation.plan import Cell
-from trainer.pretraining.checkpoints import find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.engine import CHECKPOINTS, last_record, pretrain, read_model
+from trainer.pretraining.engine import last_record, pretrain
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.shard_data import open_shards
-from trainer.pretraining.teacher_export import TEACHER
+from trainer.pretraining.teacher_export import read_teacher
 from trainer.pretraining.watching.metrics_log import JsonLines
 
 
@@ -32,16 +31,11 @@ def train_cell(cell: Cell, folder: Path) -> None:
         pool.submit(_train, cell.config, folder).result()
 
 
-def read_teacher(folder: Path, *, image_size: int) -> Callable[[Tensor], Tensor]:
+def teacher_of(folder: Path, *, image_size: int) -> Callable[[Tensor], Tensor]:
     """(n, 1, S, S) to (n, 1 + N, D) of the run's last teacher, its position table on the grid of *image_size*."""
-    checkpoint, record = find_checkpoints(folder / CHECKPOINTS)[-1], last_record(folder)
-    assert record is not None
-    config = record.config.at_stage(record.config.stages[record.stage])
     with join_processes():
-        state = read_model(checkpoint, config)
-    return _encode_with(
-        config, {name.removeprefix(TEACHER): t for name, t in state.items() if name.startswith(TEACHER)}, image_size
-    )
+        teacher = read_teacher(folder)
+    return _encode_with(teacher.config, teacher.state, image_size)
 
 
 def untrained(config: PretrainingConfig, *, image_size: int) -> Callable[[Tensor], Tensor]:

@@ -1,18 +1,18 @@
 """``python -m trainer ablate``: trains the cells that have no result yet, probes them, writes table and figure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from trainer.ablation.cells import read_teacher, train_cell, untrained
+from trainer.ablation.cells import teacher_of, train_cell, untrained
 from trainer.ablation.labelled import LabelledScan, read_labelled
 from trainer.ablation.plan import Cell, plan_cells
 from trainer.ablation.probe import Encode, probe
 from trainer.ablation.references import pixel_tokens, place_tokens
 from trainer.ablation.report import UNTRAINED, References, draw, make_table, put_into
 from trainer.ablation.results import CellResult, read_result, write_result
-from trainer.pretraining.config import PretrainingConfig, read_config
-from trainer.pretraining.watching.metrics_log import read_metrics
+from trainer.pretraining.config import read_config
+from trainer.pretraining.watching.metrics_log import read_metrics, training_seconds
 
 IMAGE_SIZE = 256
 STEP = 6
@@ -31,7 +31,7 @@ def ablate(
     tell: Callable[[str], None],
 ) -> None:
     """Cells one after the other; the table is written anew after each, so that a run that is cut off has one."""
-    config = fed_from(read_config(settings), shards)
+    config = read_config(settings).on_shards(str(shards / "train" / "*.tar"))
     cells = plan_cells(config, budget=budget, seeds=seeds)
     scans = list(read_labelled(data, shards, image_size=IMAGE_SIZE, patch_size=config.model.patch_size, step=STEP))
     tell(f"held out: {', '.join(sorted({scan.patient for scan in scans if scan.held_out}))}")
@@ -61,22 +61,18 @@ def measure_cell(cell: Cell, out: Path, scans: Sequence[LabelledScan]) -> CellRe
     train_cell(cell, folder)
     rows = [row for row in read_metrics(folder) if "lr" in row]
     signs = {name: value for name, value in rows[-1].items() if not isinstance(value, str)}
-    patients = probe(read_teacher(folder, image_size=scans[0].images.shape[-1]), scans)
+    patients = probe(teacher_of(folder, image_size=scans[0].images.shape[-1]), scans)
     seconds = training_seconds(rows, cell.config.data.batch_size)
     result = CellResult(cell.rung, cell.seed, cell.digest, seconds, patients, signs)
     write_result(result, folder / "result.json")
     return result
 
 
-def training_seconds(rows: Sequence[Mapping[str, float]], batch_size: int) -> float:
-    """From the logged speeds, each of which is the mean since the row before; so it holds for resumed runs too."""
-    steps = [row["step"] for row in rows]
-    past = zip([0, *steps[:-1]], rows, strict=True)
-    return sum((row["step"] - before) * batch_size / row["images_per_second"] for before, row in past)
-
-
 def probe_references(cells: Sequence[Cell], scans: Sequence[LabelledScan]) -> References:
-    """cells : one of each seed; their weights before the first step are probed too"""
+    """Figures of what learns nothing, and of the weights before the first step.
+
+    cells : one of each seed
+    """
     patch_size, image_size = cells[0].config.model.patch_size, scans[0].images.shape[-1]
 
     def result(encode: Encode, seed: int) -> CellResult:
@@ -87,9 +83,3 @@ def probe_references(cells: Sequence[Cell], scans: Sequence[LabelledScan]) -> Re
         "pixel statistics": [result(partial(pixel_tokens, patch_size=patch_size), 0)],
         UNTRAINED: [result(untrained(cell.config, image_size=image_size), cell.seed) for cell in cells],
     }
-
-
-def fed_from(config: PretrainingConfig, shards: Path) -> PretrainingConfig:
-    """The same settings on the training part of *shards*; cells are probed afterwards, not while they train."""
-    data = config.data.model_copy(update={"shards": str(shards / "train" / "*.tar"), "validation_shards": None})
-    return config.model_copy(update={"data": data})

@@ -7,19 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from operators.domain.volume import Volume
 from trainer.demo_model.open_data import read_sarcoma_scans
 from trainer.features.scans import Scan
+from trainer.features.token_labels import token_fraction
 from trainer.ingest.journal import read_patients
 from trainer.ingest.pseudonyms import KEY_FILE, Split, read_or_make_key
 from trainer.pretraining.views.crop_boxes import CropBox
 from trainer.pretraining.views.crops import zscore
 from trainer.pretraining.views.resampling import resample_each
-
-SAMPLES = 4
-"""Along each side of a token, to tell how much of it the mask covers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +48,8 @@ def label_scan(scan: Scan, split: Split, *, image_size: int, patch_size: int) ->
     slices = list(_planes(scan.volume))
     images = zscore(resample_each(slices, [CropBox(0, 0, *pixels.shape) for pixels in slices], image_size))
     grid = image_size // patch_size
-    masks = torch.stack(list(_planes(scan.mass)))[:, None]
-    sampled = functional.interpolate(masks, (grid * SAMPLES, grid * SAMPLES), mode="nearest-exact")
-    covered = functional.avg_pool2d(sampled, SAMPLES).flatten(1) >= 0.5
+    tokens = scan.mass.geometry.rescaled((len(images), grid, grid))
+    covered = torch.from_numpy(token_fraction(scan.mass, tokens) >= 0.5)
     return LabelledScan(scan.patient, scan.modality, split == "validation", images, covered)
 
 

@@ -9,18 +9,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from trainer.ablation.labelled import LabelledScan
-from trainer.evaluation.figures import dice
+from trainer.evaluation.overlap import best_threshold, dice
+from trainer.evaluation.probes import balanced_accuracy, nearest_neighbours
+from trainer.heads.covered_tokens import STRENGTH, sample_tokens
 from trainer.heads.linear import fit_presence
-from trainer.pretraining.watching.probes import balanced_accuracy, nearest_neighbours
 
 Encode = Callable[[Tensor], Tensor]
 """(n, 1, S, S) slices, z-scored, to (n, 1 + N, D) tokens, CLS first."""
 
-STRENGTH = 0.01
-"""Inverse penalty of the linear map; the embedded model's head has it."""
-
-TOKENS_FROM_EACH_SCAN = 2000
-THRESHOLDS = np.arange(-3.0, 1.01, 0.25)
+THRESHOLDS = tuple(np.arange(-3.0, 1.01, 0.25).tolist())
 BATCH = 16
 
 Figures = Mapping[str, float]
@@ -50,14 +47,16 @@ Encoded = tuple[Tensor, LabelledScan]
 def _of_one_modality(fitted: Sequence[Encoded], asked: Sequence[Encoded], *, seed: int) -> dict[str, Figures]:
     known_cls = torch.cat([tokens[:, 0] for tokens, _ in fitted])
     known = torch.cat([scan.covered.any(dim=1) for _, scan in fitted]).long()
-    features, present = _sampled(fitted, seed=seed)
+    features, present = sample_tokens(
+        ((tokens[:, 1:].flatten(0, 1).numpy(), scan.covered.flatten().numpy()) for tokens, scan in fitted), seed=seed
+    )
     linear = fit_presence(features, present, strength=STRENGTH)
 
     def evidence(tokens: Tensor) -> NDArray[np.float32]:
         flat = tokens[:, 1:].flatten(0, 1).numpy()
         return np.asarray(flat @ linear.weight[0] + linear.bias[0])
 
-    threshold = _best_threshold(np.asarray(features @ linear.weight[0] + linear.bias[0]), present)
+    threshold = best_threshold(features @ linear.weight[0] + linear.bias[0], present, THRESHOLDS)
     found: dict[str, Figures] = {}
     for tokens, scan in asked:
         true, scores = scan.covered.flatten().numpy(), evidence(tokens)
@@ -76,19 +75,3 @@ def _encoded(encode: Encode, scan: LabelledScan) -> Tensor:
     """(n, 1 + N, D) float32."""
     starts = range(0, len(scan.images), BATCH)
     return torch.cat([encode(scan.images[start : start + BATCH]).float().cpu() for start in starts])
-
-
-def _sampled(fitted: Sequence[Encoded], *, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The same number of tokens of each scan."""
-    rng = np.random.default_rng(seed)
-    features, present = [], []
-    for tokens, scan in fitted:
-        flat, covered = tokens[:, 1:].flatten(0, 1).numpy(), scan.covered.flatten().numpy()
-        chosen = rng.choice(len(flat), min(len(flat), TOKENS_FROM_EACH_SCAN), replace=False)
-        features.append(flat[chosen])
-        present.append(covered[chosen])
-    return np.concatenate(features), np.concatenate(present)
-
-
-def _best_threshold(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> float:
-    return float(max(THRESHOLDS, key=lambda threshold: dice(scores > threshold, present)))

@@ -36,7 +36,7 @@ def make_table(results: Sequence[CellResult], references: References) -> str:
     changes = [["what it adds", *columns]]
     for (_, low), (name, high) in pairwise(ladder):
         added = [difference(*of_the_same_seeds(high, low), metric) for metric in metrics]
-        changes.append([name, *(f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in added)])
+        changes.append([name, *(f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})" for d in added)])
     return f"{_markdown(rows)}\n{_markdown(changes)}"
 
 

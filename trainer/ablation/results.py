@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.ablation.probe import Figures
-from trainer.evaluation.figures import bootstrap_interval
+from trainer.evaluation.figures import Figure, bootstrap_interval
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """digest : of the cell's settings
+    """What was measured of a cell.
+
+    digest : of the cell's settings
     seconds : of the training's steps, waiting for data included
     patients : figures of each held-out patient
     signs : the training's last logged figures
@@ -31,21 +33,14 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """mean : over seeds and patients
+    """Mean and deviation of a figure.
+
+    mean : over seeds and patients
     deviation : between the seeds' means (unbiased); nan for one seed
     """
 
     mean: float
     deviation: float
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Of two rungs over the same patients; the interval is a bootstrap over patients, 95 %."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def write_result(result: CellResult, path: Path) -> None:
@@ -60,16 +55,16 @@ def read_result(path: Path) -> CellResult | None:
 
 
 def spread(results: Sequence[CellResult], metric: str) -> Spread:
-    """results : of one rung, a seed each"""
+    """Mean and deviation of one rung's results, a seed each."""
     seeds = _by_seed(results, metric).mean(axis=1)
     return Spread(float(seeds.mean()), float(seeds.std(ddof=1)) if len(seeds) > 1 else float("nan"))
 
 
-def difference(results: Sequence[CellResult], others: Sequence[CellResult], metric: str) -> Difference:
-    """results minus others, each patient's mean over the seeds first."""
+def difference(results: Sequence[CellResult], others: Sequence[CellResult], metric: str) -> Figure:
+    """Results minus others over the same patients, each patient's mean over the seeds first."""
     values = _by_seed(results, metric).mean(axis=0) - _by_seed(others, metric).mean(axis=0)
     low, high = bootstrap_interval(values.tolist(), seed=0)
-    return Difference(float(values.mean()), low, high)
+    return Figure(float(values.mean()), low, high, len(values))
 
 
 def of_the_same_seeds(

@@ -36,16 +36,16 @@ from trainer.demo_model.soft_tissue_mass import (
     MassFigures,
     compare_masses,
     fit_mass,
-    fit_read_out,
+    fit_readout,
     mass_record,
     measure_masses,
 )
 from trainer.demo_model.training_processes import THREADS
 from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
-from trainer.evaluation.figures import patient_folds
+from trainer.evaluation.folds import patient_folds
 from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
-from trainer.features.encoded_scans import EncodedScan, Encodes, encode_scans, only, without
-from trainer.features.pixel_statistics import PixelStatistics, Place, SideBySide
+from trainer.features.encoded_scans import EncodedScan, SliceEncoder, encode_scans, only, without
+from trainer.features.pixel_statistics import PatchPlace, PixelStatistics, SideBySide
 from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.pretraining.config import read_config
 from trainer.pretraining.model.student_teacher import StudentTeacher
@@ -100,10 +100,10 @@ class _Verdicts:
         shown, asked = without(sarcomas, held_out), only(sarcomas, held_out)
         for modality, judged_on in _JUDGED.items():
             scans = [scan.sparse() for scan in shown if scan.scan.modality == modality]
-            read_out = fit_read_out(scans, seed=SEED)
-            self.fitted[modality] += map(read_out.judge, scans)
+            readout = fit_readout(scans, seed=SEED)
+            self.fitted[modality] += map(readout.judge, scans)
             for other in judged_on:
-                self.masses[modality, other] += [read_out.judge(scan) for scan in asked if scan.scan.modality == other]
+                self.masses[modality, other] += [readout.judge(scan) for scan in asked if scan.scan.modality == other]
 
     def measure_masses(self, parts: Sequence[frozenset[str]]) -> dict[Modality, MassFigures]:
         return {
@@ -120,11 +120,14 @@ class _Verdicts:
 
 
 class DemoModelBuilder:
-    """work : shards, runs and snapshots; whatever is finished there is not made again"""
+    """Trains, fits, measures and writes the embedded model.
+
+    work : folder of shards, runs and snapshots; whatever is finished there is not made again
+    """
 
     def __init__(self, data: Path, out: Path, work: Path, config: Path = CONFIG) -> None:
         self.out, self.work = out, work
-        self.config_sha256 = hashlib.sha256(config.read_bytes()).hexdigest()
+        self.config_name, self.config_sha256 = config.name, hashlib.sha256(config.read_bytes()).hexdigest()
         self.config = read_config(config)
         self.stacks = tuple(unlabelled_stacks(data))
         self.source = read_source_data(data, seed=SEED)
@@ -194,7 +197,7 @@ class DemoModelBuilder:
             for modality, figures in others.items()
         }
 
-    def _untrained(self, snapshot: Snapshot) -> dict[str, Encodes]:
+    def _untrained(self, snapshot: Snapshot) -> dict[str, SliceEncoder]:
         first = self.config.at_stage(self.config.stages[0])
         states = {
             "before-training": (StudentTeacher(first).teacher_encoder_state(), first.encoder_config),
@@ -205,7 +208,7 @@ class DemoModelBuilder:
             folder = self.work / "snapshots" / name
             write_snapshot(state, config, snapshot.input_settings, folder)
             encoders[name] = Encoder(read_snapshot(folder))
-        pixels, place = PixelStatistics(snapshot.config.patch_size), Place(snapshot.config.patch_size)
+        pixels, place = PixelStatistics(snapshot.config.patch_size), PatchPlace(snapshot.config.patch_size)
         return {
             **encoders,
             "pixel-statistics": pixels,
@@ -219,7 +222,7 @@ class DemoModelBuilder:
                 "pre-trained without labels on the slices counted below, by the recipe of docs/pre-training.md; "
                 "the slices of the bundled demo study were left out"
             ),
-            "config": "trainer/pretraining/configs/embedded.toml",
+            "config": f"trainer/pretraining/configs/{self.config_name}",
             "config_sha256": self.config_sha256,
             "chosen_by": (
                 "settings and length of the pre-training were tried out on 12 of the 16 sarcoma patients that the "

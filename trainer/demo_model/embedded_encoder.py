@@ -14,7 +14,7 @@ from trainer.ingest.pseudonyms import KEY_FILE
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.teacher_export import export_teacher
-from trainer.pretraining.watching.metrics_log import read_metrics
+from trainer.pretraining.watching.metrics_log import read_metrics, training_seconds
 
 Counts = dict[str, dict[str, int]]
 
@@ -24,7 +24,9 @@ _WHOLE = 2**40
 
 @dataclass(frozen=True, slots=True)
 class TrainedEncoder:
-    """snapshot : folder
+    """A finished training, and what its log tells.
+
+    snapshot : folder
     steps, slices_seen : in all stages; a slice that was seen twice counts twice
     seconds : that its steps took
     signs : losses and what else the run told at its last step, by name
@@ -66,18 +68,13 @@ def train_encoders(config: PretrainingConfig, work: Path, num_parts: int) -> Gen
     with training_processes() as trainings:
         endings = {
             name: trainings.start(
-                _with_shards(config, f"{escape(str(work))}/shards/{parts}/train/*.tar"), work / "runs" / name
+                config.on_shards(f"{escape(str(work))}/shards/{parts}/train/*.tar"), work / "runs" / name
             )
             for name, parts in runs.items()
         }
         for name, ending in endings.items():
             ending.result()
             yield _finished(config, work / "runs" / name, work / "snapshots" / name)
-
-
-def _with_shards(config: PretrainingConfig, shards: str) -> PretrainingConfig:
-    data = config.data.model_copy(update={"shards": shards, "validation_shards": None})
-    return config.model_copy(update={"data": data})
 
 
 def _finished(config: PretrainingConfig, run: Path, snapshot: Path) -> TrainedEncoder:
@@ -91,19 +88,6 @@ def _finished(config: PretrainingConfig, run: Path, snapshot: Path) -> TrainedEn
         seconds=training_seconds(rows, config.data.batch_size),
         signs=_last_signs(rows),
     )
-
-
-def training_seconds(rows: Sequence[dict[str, float]], batch_size: int) -> float:
-    """From the rates in a run's log, so that it counts no pause between a stop and the resumption.
-
-    rows : of metrics.jsonl, one process's
-    """
-    seconds, done = 0.0, 0.0
-    for row in rows:
-        if "images_per_second" in row:
-            seconds += (row["step"] - done) * batch_size / row["images_per_second"]
-            done = row["step"]
-    return seconds
 
 
 def _last_signs(rows: Sequence[dict[str, float]]) -> dict[str, float]:

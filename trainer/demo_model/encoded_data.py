@@ -13,13 +13,15 @@ from trainer.demo_model.open_data import (
     read_sarcoma_scans,
     read_unseen_slices,
 )
-from trainer.features.encoded_scans import EncodedScan, Encodes, encode_scans
+from trainer.features.encoded_scans import EncodedScan, SliceEncoder, encode_scans
 from trainer.features.scans import Scan
 
 
 @dataclass(frozen=True, slots=True)
 class SourceData:
-    """regions : scans that only tell the body region, sparse
+    """All the open data, read.
+
+    regions : scans that only tell the body region, sparse
     framings : the organ scans in other framings
     unseen : never trained or fitted on
     """
@@ -38,7 +40,9 @@ class SourceData:
 
 @dataclass(frozen=True, slots=True)
 class EncodedData:
-    """sarcomas : whole of the patients that are to be judged, sparse of the others
+    """The open data as one encoder sees them.
+
+    sarcomas : whole of the patients that are to be judged, sparse of the others
     framed : the organ scans in all framings, their own included
     regions : everything that tells a body region, sparse
     """
@@ -50,7 +54,7 @@ class EncodedData:
 
 
 def read_source_data(data: Path, *, seed: int) -> SourceData:
-    """seed : of the phantoms"""
+    """Read everything that is trained, fitted or measured on; *seed* is the phantoms'."""
     organs = tuple(read_organ_scans(data))
     return SourceData(
         sarcomas=tuple(read_sarcoma_scans(data)),
@@ -62,9 +66,9 @@ def read_source_data(data: Path, *, seed: int) -> SourceData:
 
 
 def encode_data(
-    source: SourceData, encoder: Encodes, settings: EncoderInputSettings, *, judged: frozenset[str]
+    source: SourceData, encoder: SliceEncoder, settings: EncoderInputSettings, *, judged: frozenset[str]
 ) -> EncodedData:
-    """judged : patients"""
+    """Encode what the fits need; only the sarcoma scans of the patients *judged* are encoded whole."""
 
     def encoded(scans: Iterable[Scan]) -> Iterator[EncodedScan]:
         return encode_scans(scans, encoder, settings)

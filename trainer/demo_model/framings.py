@@ -20,7 +20,9 @@ PADDING_HU = -2000.0
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """zoom : share of the field of view that is kept; above 1 air is added
+    """How an image is cut out of what was scanned.
+
+    zoom : share of the field of view that is kept; above 1 air is added
     circle : whether the corners outside the inscribed circle hold padding
     """
 

@@ -32,7 +32,7 @@ from operators.domain.volume import Volume
 from operators.heads.scope import Region
 from operators.imaging.encoder_input import orient_for_encoder
 from operators.imaging.resampling import resample
-from trainer.demo_model.labels import lung_and_bone_by_rule
+from trainer.demo_model.lung_and_bone import lung_and_bone_by_rule
 from trainer.features.scans import Scan
 from trainer.ingest.nifti import read_nifti
 

@@ -9,9 +9,9 @@ from operators.heads.linear import Linear
 from operators.heads.masks import without_specks
 from operators.heads.organs import SegmentationRecord
 from trainer.demo_model.head_labels import ORGANS
-from trainer.demo_model.labels import cell_labels
-from trainer.evaluation.figures import dice
+from trainer.evaluation.overlap import dice
 from trainer.features.encoded_scans import EncodedScan, only, without
+from trainer.features.token_labels import cell_labels
 from trainer.heads.linear import fit_cells
 
 SUBDIVISION = 4
@@ -31,10 +31,11 @@ def fit_organs(scans: Sequence[EncodedScan]) -> Linear:
 def judge_organs(
     scans: Sequence[EncodedScan], shown: Sequence[EncodedScan], held_out: frozenset[str]
 ) -> dict[str, dict[str, float]]:
-    """Dice on the source grid by patient and organ, each patient of *held_out* judged by a head that did not see him.
+    """Dice on the source grid by patient and organ, judged by a head that did not see that patient.
 
     scans : as they were taken; measured on
     shown : the same in several framings; fitted on
+    held_out : who is judged; the encoder did not see them either
     """
     figures: dict[str, dict[str, float]] = {}
     for encoded in only(scans, held_out):

@@ -14,14 +14,14 @@ from operators.heads.finding import Calibration, FindingRecord, slice_scores
 from operators.heads.linear import Linear
 from operators.heads.masks import without_specks
 from operators.heads.scope import Modality
-from trainer.demo_model.labels import token_fraction
-from trainer.evaluation.figures import ByPatient, dice, mean_with_interval, paired_difference
+from trainer.evaluation.figures import ByPatient, Figure, mean_figure, paired_difference
+from trainer.evaluation.overlap import dice
 from trainer.features.encoded_scans import EncodedScan
 from trainer.features.scans import Scan
-from trainer.heads.linear import fit_calibration, fit_presence
+from trainer.features.token_labels import token_fraction
+from trainer.heads.covered_tokens import STRENGTH, fit_covered_tokens
+from trainer.heads.linear import Features, fit_calibration, fit_presence
 
-STRENGTH = 0.01
-TOKENS_FROM_EACH_SCAN = 2000
 TOP_TOKENS = 20
 THRESHOLD = 0.5
 MINIMUM_VOLUME_ML = 2.0
@@ -71,15 +71,7 @@ class MassFigures:
 
 def fit_mass(scans: Sequence[EncodedScan], *, seed: int) -> Linear:
     """Tumour tokens against all others, the same number of tokens from each scan."""
-    rng = np.random.default_rng(seed)
-    features, present = [], []
-    for encoded in (scan.sparse() for scan in scans):
-        assert encoded.scan.mass is not None
-        covered = token_fraction(encoded.scan.mass, encoded.features.geometry).ravel() >= 0.5
-        chosen = rng.choice(len(covered), min(len(covered), TOKENS_FROM_EACH_SCAN), replace=False)
-        features.append(encoded.tokens[chosen])
-        present.append(covered[chosen])
-    return fit_presence(np.concatenate(features), np.concatenate(present), strength=STRENGTH)
+    return fit_covered_tokens(map(_covered_tokens, scans), seed=seed)
 
 
 def fit_slices_with_mass(scans: Sequence[EncodedScan]) -> Linear:
@@ -90,6 +82,12 @@ def fit_slices_with_mass(scans: Sequence[EncodedScan]) -> Linear:
     return fit_presence(cls, np.concatenate(present), strength=STRENGTH)
 
 
+def _covered_tokens(encoded: EncodedScan) -> tuple[Features, NDArray[np.bool_]]:
+    sparse = encoded.sparse()
+    assert sparse.scan.mass is not None
+    return sparse.tokens, token_fraction(sparse.scan.mass, sparse.features.geometry).ravel() >= 0.5
+
+
 def slices_with_mass(scan: Scan, tokens: Geometry) -> NDArray[np.bool_]:
     """(S,): slices of which at least half a token is tumour."""
     assert scan.mass is not None
@@ -97,7 +95,7 @@ def slices_with_mass(scan: Scan, tokens: Geometry) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadOut:
+class MassReadout:
     """The heads of one modality."""
 
     of_tokens: Linear
@@ -108,8 +106,8 @@ class ReadOut:
         return Judged(encoded.scan, cell_evidence(features, self.of_tokens, 1)[0], self.of_slices(features.cls)[:, 0])
 
 
-def fit_read_out(scans: Sequence[EncodedScan], *, seed: int) -> ReadOut:
-    return ReadOut(fit_mass(scans, seed=seed), fit_slices_with_mass(scans))
+def fit_readout(scans: Sequence[EncodedScan], *, seed: int) -> MassReadout:
+    return MassReadout(fit_mass(scans, seed=seed), fit_slices_with_mass(scans))
 
 
 def measure_masses(
@@ -141,7 +139,7 @@ def measure_masses(
         by_patient["slice_auc_on_mr"] = _slice_aucs(transferred, _token_scores)
     measured: dict[str, float | int | str] = {"protocol": protocol, "patients": len(judged)}
     for name, values in by_patient.items():
-        measured |= mean_with_interval(name, values, seed=seed)
+        measured |= mean_figure(values, seed=seed).record(name)
     measured |= {
         "stack_auc": round(float(roc_auc_score(positive, scores)), 3),
         "stacks_with_mass": int(positive.sum()),
@@ -161,9 +159,9 @@ def compare_masses(
         table[name] = {}
         for figure, values in figures.by_patient.items():
             difference = paired_difference(trained.by_patient[figure], values)
-            table[name] |= mean_with_interval(figure, values, seed=seed)
-            apart = mean_with_interval(f"trained_minus_this_{figure}", difference, seed=seed)
-            table[name] |= apart | {f"trained_{figure}_is": _verdict(apart, f"trained_minus_this_{figure}")}
+            apart = mean_figure(difference, seed=seed)
+            table[name] |= mean_figure(values, seed=seed).record(figure)
+            table[name] |= apart.record(f"trained_minus_this_{figure}") | {f"trained_{figure}_is": _verdict(apart)}
     return table
 
 
@@ -192,10 +190,10 @@ def mass_record(figures: MassFigures, *, modality: Modality, encoder_sha256: str
     )
 
 
-def _verdict(difference: Mapping[str, float], name: str) -> str:
-    if difference[f"{name}_95_low"] > 0:
+def _verdict(difference: Figure) -> str:
+    if difference.is_above_zero:
         return "above"
-    return "below" if difference[f"{name}_95_high"] < 0 else "neither above nor below"
+    return "below" if difference.is_below_zero else "neither above nor below"
 
 
 def _token_scores(scan: Judged) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
-"""Figures on patients that a head did not see."""
+"""A figure over patients, with the interval that says how much the choice of patients decides."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,42 @@ ByPatient = Mapping[str, float]
 """One figure for each patient."""
 
 
-def patient_folds(patients: Sequence[str], num_folds: int) -> tuple[frozenset[str], ...]:
-    """Patients dealt out one after the other in the order of their names; a fold is what a head must not see."""
-    names = sorted(set(patients))
-    return tuple(frozenset(names[start::num_folds]) for start in range(num_folds))
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value over patients and its 95 % interval.
+
+    patients : how many it is of
+    """
+
+    value: float
+    low: float
+    high: float
+    patients: int
+
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the interval leaves out 0, on its upper side."""
+        return self.low > 0
+
+    @property
+    def is_below_zero(self) -> bool:
+        return self.high < 0
+
+    def record(self, name: str) -> dict[str, float | int]:
+        """The figure as a model card has it."""
+        return {
+            name: round(self.value, 3),
+            f"{name}_95_low": round(self.low, 3),
+            f"{name}_95_high": round(self.high, 3),
+            f"{name}_patients": self.patients,
+        }
 
 
-def dice(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    """Overlap of two masks, 1 for equal ones; two empty masks agree."""
-    total = np.count_nonzero(predicted) + np.count_nonzero(true)
-    return 2.0 * np.count_nonzero(predicted & true) / total if total else 1.0
+def mean_figure(values: ByPatient, *, seed: int) -> Figure:
+    """The mean over patients."""
+    ordered = [values[patient] for patient in sorted(values)]
+    low, high = bootstrap_interval(ordered, seed=seed)
+    return Figure(float(np.mean(list(values.values()))), low, high, len(values))
 
 
 def bootstrap_interval(
@@ -35,17 +62,6 @@ def bootstrap_interval(
     draws = rng.integers(0, len(array), (NUM_RESAMPLES, len(array)))
     low, high = np.percentile([statistic(array[draw]) for draw in draws], [2.5, 97.5])
     return float(low), float(high)
-
-
-def mean_with_interval(name: str, values: ByPatient, *, seed: int) -> dict[str, float | int]:
-    """The mean over patients as *name*, its interval, and of how many patients."""
-    low, high = bootstrap_interval([values[patient] for patient in sorted(values)], seed=seed)
-    return {
-        name: round(float(np.mean(list(values.values()))), 3),
-        f"{name}_95_low": round(low, 3),
-        f"{name}_95_high": round(high, 3),
-        f"{name}_patients": len(values),
-    }
 
 
 def paired_difference(first: ByPatient, second: ByPatient) -> dict[str, float]:

@@ -13,7 +13,7 @@ from operators.imaging.encoder_input import make_encoder_input
 from trainer.features.scans import Scan
 
 
-class Encodes(Protocol):
+class SliceEncoder(Protocol):
     """An encoder, or what is compared with one."""
 
     def encode(self, encoder_input: EncoderInput) -> FeatureVolume: ...
@@ -43,7 +43,7 @@ class EncodedScan:
         return EncodedScan(scan, FeatureVolume(features.cls[::step], features.tokens[::step], grid))
 
 
-def encode_scans(scans: Iterable[Scan], encoder: Encodes, settings: EncoderInputSettings) -> Iterator[EncodedScan]:
+def encode_scans(scans: Iterable[Scan], encoder: SliceEncoder, settings: EncoderInputSettings) -> Iterator[EncodedScan]:
     for scan in scans:
         yield EncodedScan(scan, encoder.encode(make_encoder_input(scan.volume, settings)))
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInput, FeatureVolume
-from trainer.features.encoded_scans import Encodes
+from trainer.features.encoded_scans import SliceEncoder
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
 BLOCK = 16
@@ -28,7 +28,7 @@ class PixelStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PatchPlace:
     """Tells of each patch only where in the image it lies."""
 
     patch_size: int
@@ -44,8 +44,8 @@ class Place:
 class SideBySide:
     """The features of two, on one grid."""
 
-    first: Encodes
-    second: Encodes
+    first: SliceEncoder
+    second: SliceEncoder
 
     def encode(self, encoder_input: EncoderInput) -> FeatureVolume:
         first, second = self.first.encode(encoder_input), self.second.encode(encoder_input)

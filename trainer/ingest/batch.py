@@ -17,7 +17,9 @@ from trainer.ingest.statistics import ContentStatistics
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """validation_share : of the patients
+    """How a tree is read into shards.
+
+    validation_share : of the patients
     nifti : which NIfTI files are images, and of what
     shard_bytes : at which a shard is closed
     """

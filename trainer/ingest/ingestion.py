@@ -13,7 +13,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from trainer.ingest.batch import IngestSettings, ingest_batch
-from trainer.ingest.journal import BatchResult, Journal
+from trainer.ingest.journal import BatchResult, IngestJournal
 from trainer.ingest.pseudonyms import Pseudonyms, read_or_make_key
 from trainer.ingest.reader_messages import silence_readers
 from trainer.ingest.sources import Folder, in_batches, walk
@@ -27,7 +27,7 @@ Tell = Callable[[Batch, BatchResult], None]
 class Ingestion:
     """Work on one output folder, which no other process may work on at the same time."""
 
-    def __init__(self, settings: IngestSettings, journal: Journal, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, settings: IngestSettings, journal: IngestJournal, pseudonyms: Pseudonyms) -> None:
         self.settings = settings
         self.pseudonyms = pseudonyms
         self._journal = journal
@@ -100,7 +100,7 @@ def open_ingestion(settings: IngestSettings) -> Iterator[Ingestion]:
     ValueError
         When another process works on it, or when it was begun with other settings.
     """
-    with only_writer(settings.out), Journal(settings.out) as journal:
+    with only_writer(settings.out), IngestJournal(settings.out) as journal:
         journal.keep_setting("validation share", settings.validation_share)
         yield Ingestion(settings, journal, read_or_make_key(settings.out))
 

@@ -47,7 +47,7 @@ class BatchResult:
     counts: Counts
 
 
-class Journal:
+class IngestJournal:
     """One SQLite file beside the shards; memory does not grow with what it holds."""
 
     def __init__(self, folder: Path) -> None:

@@ -33,7 +33,9 @@ PARTIAL = ".partial"
 
 
 class CheckpointRecord(BaseModel):
-    """stage, step : the stage's number from 0, and how many of its steps are done
+    """Where a run stands.
+
+    stage, step : the stage's number from 0, and how many of its steps are done
     total : steps done in all stages
     world : processes that wrote it
     """
@@ -47,7 +49,7 @@ class CheckpointRecord(BaseModel):
     config: PretrainingConfig
 
 
-class CheckpointError(Exception):
+class TrainingCheckpointError(Exception):
     """A checkpoint could not be written, or cannot be read."""
 
 
@@ -87,7 +89,7 @@ class Checkpoints:
 
         Raises
         ------
-        CheckpointError
+        TrainingCheckpointError
             It could not be written.
         """
         if self._writing is None:
@@ -96,7 +98,7 @@ class Checkpoints:
         try:
             written.result()
         except (OSError, RuntimeError, CheckpointException) as error:
-            raise CheckpointError(self._lost(name, error)) from error
+            raise TrainingCheckpointError(self._lost(name, error)) from error
         distributed.barrier()
 
     def _finish(self, name: str, written: Future[Any]) -> None:
@@ -142,7 +144,7 @@ def read_tensors(checkpoint: Path, into: dict[str, Tensor]) -> None:
     try:
         load(into, storage_reader=HuggingFaceStorageReader(str(checkpoint)))
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
-        raise CheckpointError(
+        raise TrainingCheckpointError(
             f"checkpoint {checkpoint}: cannot be read ({_cause(error)}); remove it to go on from the one before"
         ) from error
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
-from trainer.pretraining.checkpoints import CheckpointError
+from trainer.pretraining.checkpoints import TrainingCheckpointError
 from trainer.pretraining.config import read_config
 from trainer.pretraining.processes import join_processes
 from trainer.pretraining.run import RESOURCES, SETTINGS, complain, run_here
@@ -47,7 +47,7 @@ def export_command(
     with join_processes():
         try:
             typer.echo(export_teacher(run, out, dtype=torch.float32 if float32 else torch.float16))
-        except CheckpointError as error:
+        except TrainingCheckpointError as error:
             raise typer.Exit(complain(error, RESOURCES)) from error
 
 

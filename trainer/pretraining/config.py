@@ -48,7 +48,9 @@ class ModelSettings(_Table):
 
 
 class DataSettings(_Table):
-    """shards, validation_shards : glob patterns
+    """What is read, and how much at a time.
+
+    shards, validation_shards : glob patterns
     workers : threads that decode; 0 decodes when asked
     batch_size : slices a process takes at a time
     shuffle_shards : shards whose slices are mixed
@@ -217,7 +219,9 @@ class StageSettings(_Table):
 
 
 class RunSettings(_Table):
-    """max_skipped : steps in a row that may be left out for gradients that are not finite"""
+    """How a run computes, saves and reports.
+
+    max_skipped : steps in a row that may be left out for gradients that are not finite"""
 
     precision: Literal["bf16", "fp32"] = "bf16"
     activation_checkpointing: bool = False
@@ -283,6 +287,11 @@ class PretrainingConfig(_Table):
         if stage.activation_checkpointing is not None:
             run = run.model_copy(update={"activation_checkpointing": stage.activation_checkpointing})
         return self.model_copy(update={"crops": crops, "run": run})
+
+    def on_shards(self, shards: str) -> "PretrainingConfig":
+        """The same run on other shards, a glob pattern, and without slices to probe while it trains."""
+        data = self.data.model_copy(update={"shards": shards, "validation_shards": None})
+        return self.model_copy(update={"data": data})
 
     @property
     def encoder_config(self) -> EncoderConfig:

@@ -1,7 +1,7 @@
 """The training itself: stages, resuming, stopping, checkpoints, figures; one function call for every process.
 
-All that is random in a step is seeded by the run's seed, the stage, the step and the process, so that a run that goes
-on from a checkpoint needs nothing but the step's number to continue to the bit.
+All that is random in a step is seeded by the run's seed, the stage, the step and the process, so that a resumed run
+needs only the step number to continue bit for bit.
 """
 
 import signal
@@ -80,7 +80,7 @@ def pretrain(
     ------
     ValueError
         *out* holds a run with other settings.
-    DivergedError, CheckpointError
+    DivergedError, TrainingCheckpointError
         The last checkpoint is whole and from before the trouble.
     """
     with _stop_on_signal() as stop:

@@ -17,7 +17,9 @@ from trainer.pretraining.views.crops import CropBatch
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """losses, signs : scalars on the device, of this process's slices; as `Judgement` has them
+    """What a step gave.
+
+    losses, signs : scalars on the device, of this process's slices; as `Judgement` has them
     gradient_norm : over all processes, before clipping
     finite : False when the step was left out because a gradient was not
     """
@@ -29,7 +31,9 @@ class StepResult:
 
 
 class Learner:
-    """config : with a stage's sizes in [crops]
+    """Student, teacher and optimiser of one stage.
+
+    config : with a stage's sizes in [crops]
     weights : of an earlier stage on this stage's token grid; freshly drawn ones without
     """
 

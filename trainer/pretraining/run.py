@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from trainer.pretraining.checkpoints import CheckpointError
+from trainer.pretraining.checkpoints import TrainingCheckpointError
 from trainer.pretraining.config import PretrainingConfig, read_config
 from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
 from trainer.pretraining.folder_lock import only_writer
@@ -33,7 +33,7 @@ def run_here(config: Path, out: Path) -> int:
         return complain(error, SETTINGS)
     except DamagedShardError as error:
         return complain(error, DATA)
-    except CheckpointError as error:
+    except TrainingCheckpointError as error:
         return complain(error, RESOURCES)
     except DivergedError as error:
         return complain(error, DIVERGED)

@@ -51,7 +51,7 @@ class Schedules:
 
 
 def build_schedules(config: PretrainingConfig, stage: StageSettings, *, global_batch_size: int) -> Schedules:
-    """global_batch_size : slices of all processes in one step"""
+    """All schedules of a stage; *global_batch_size* is the slices of all processes in one step."""
     optimiser, losses, steps = config.optimiser, config.losses, stage.steps
     peak = optimiser.lr * stage.lr_factor * (global_batch_size / optimiser.batch_reference) ** 0.5
     rise = linear(0.0, peak, _part(optimiser.warmup, steps))

@@ -9,7 +9,7 @@ import torch
 
 from shard_cases import write_shards
 from slice_cases import tiny_config
-from trainer.ablation.command import fed_from, measure_cell, probe_references
+from trainer.ablation.command import measure_cell, probe_references
 from trainer.ablation.labelled import LabelledScan
 from trainer.ablation.plan import Cell, plan_cells
 
@@ -35,7 +35,7 @@ def test_a_cell_is_trained_probed_and_not_trained_again(tmp_path: Path) -> None:
         run={"precision": "fp32", "log_every": 1},
         stages=stages,
     )
-    cell = plan_cells(fed_from(config, tmp_path / "shards"), budget=16, seeds=1)[4]
+    cell = plan_cells(config.on_shards(str(tmp_path / "shards/train/*.tar")), budget=16, seeds=1)[4]
     scans = labelled()
     result = measure_cell(cell, tmp_path / "cells", scans)
     assert (result.rung, result.seed) == (4, 0)

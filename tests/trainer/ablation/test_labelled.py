@@ -5,7 +5,7 @@ import pytest
 from phantoms import SeriesSpec, build_datasets, phantom_value, save_series
 from trainer.ablation.labelled import read_splits
 from trainer.ingest.batch import IngestSettings, ingest_batch
-from trainer.ingest.journal import Journal
+from trainer.ingest.journal import IngestJournal
 from trainer.ingest.pseudonyms import read_or_make_key
 from trainer.ingest.sources import walk
 from trainer.pretraining.data.shards import read_shards
@@ -21,7 +21,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec = SeriesSpec(shape=(2, 12, 16), slice_spacing=9.0, patient_id=patient, study=patient)
         save_series(build_datasets(spec, lambda p, number=number: phantom_value(p) + 50.0 * number), tree / patient)
     settings = IngestSettings(out, 0.5, (), shard_bytes=2**20)
-    with Journal(out) as journal:
+    with IngestJournal(out) as journal:
         journal.record(ingest_batch(tuple(walk([tree])), settings, read_or_make_key(out)))
     return out
 

@@ -34,13 +34,13 @@ def test_spread_is_over_the_means_of_the_seeds() -> None:
 
 def test_a_difference_that_every_patient_has_needs_no_interval() -> None:
     found = difference(HIGH, LOW, "dice/CT")
-    assert [found.mean, found.low, found.high] == pytest.approx([0.1, 0.1, 0.1])
+    assert [found.value, found.low, found.high] == pytest.approx([0.1, 0.1, 0.1])
 
 
 def test_a_difference_of_some_patients_is_as_wide_as_they_differ() -> None:
     """One patient gains 0.4, the other nothing: resamples hold the first never, once or twice."""
     found = difference([result(1, 0, a=0.6, b=0.4)], LOW[:1], "dice/CT")
-    assert [found.mean, found.low, found.high] == pytest.approx([0.2, 0.0, 0.4])
+    assert [found.value, found.low, found.high] == pytest.approx([0.2, 0.0, 0.4])
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_table_has_a_row_for_each_rung_and_each_step() -> None:
 def test_rungs_are_compared_over_the_seeds_that_both_have() -> None:
     high, low = of_the_same_seeds(HIGH[1:], LOW)
     assert [found.seed for found in (*high, *low)] == [1, 1]
-    assert difference(high, low, "dice/CT").mean == pytest.approx(0.1)
+    assert difference(high, low, "dice/CT").value == pytest.approx(0.1)
 
 
 def test_the_table_goes_between_the_marks_and_leaves_the_rest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from operators.encoder.snapshot import read_snapshot
 from phantoms import SeriesSpec, build_datasets, save_series
 from slice_cases import tiny_config
-from trainer.demo_model.embedded_encoder import TrainedEncoder, ingest_parts, train_encoders, training_seconds
+from trainer.demo_model.embedded_encoder import TrainedEncoder, ingest_parts, train_encoders
 from trainer.demo_model.unlabelled_stacks import Stack
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.data.shards import read_shards
@@ -74,13 +74,3 @@ def test_what_is_done_is_not_done_again(trained: list[TrainedEncoder], stacks: l
     ingest_parts(stacks, PARTS, work)
     assert list(train_encoders(run_config(), work, len(PARTS))) == trained
     assert log.read_text() == written
-
-
-def test_seconds_are_those_of_the_steps() -> None:
-    """20 steps of 8 slices at 16 a second, 5 at 4 a second; rows of probes tell no rate."""
-    rows = [
-        {"step": 20, "images_per_second": 16.0},
-        {"step": 20, "knn/region": 0.5},
-        {"step": 25, "images_per_second": 4.0},
-    ]
-    assert training_seconds(rows, 8) == pytest.approx(10.0 + 10.0)

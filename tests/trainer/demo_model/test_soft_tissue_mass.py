@@ -8,7 +8,7 @@ import pytest
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from trainer.demo_model.soft_tissue_mass import Judged, MassFigures, compare_masses, fit_read_out, measure_masses
+from trainer.demo_model.soft_tissue_mass import Judged, MassFigures, compare_masses, fit_readout, measure_masses
 from trainer.features.encoded_scans import EncodedScan, only, without
 from trainer.features.scans import Scan
 
@@ -36,7 +36,7 @@ def judge(
     """By heads for CT that were fitted without the patients of *fold*."""
     shown = [scan for scan in without(scans, fold) if scan.scan.modality == "CT"]
     asked = shown if fitted else [scan for scan in only(scans, fold) if scan.scan.modality == judged_on]
-    return [*map(fit_read_out(shown, seed=0).judge, asked)]
+    return [*map(fit_readout(shown, seed=0).judge, asked)]
 
 
 def figures(scans: list[EncodedScan]) -> MassFigures:

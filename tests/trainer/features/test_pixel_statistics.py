@@ -4,7 +4,7 @@ from operators.domain.features import EncoderInputSettings
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.imaging.encoder_input import make_encoder_input
-from trainer.features.pixel_statistics import PixelStatistics, Place, SideBySide, patch_statistics, places
+from trainer.features.pixel_statistics import PatchPlace, PixelStatistics, SideBySide, patch_statistics, places
 
 
 def test_statistics_of_a_patch_that_counts_up() -> None:
@@ -28,7 +28,7 @@ def test_it_stands_in_an_encoders_place() -> None:
     (images,) = encoder_input.blocks(0, 3)
     np.testing.assert_allclose(features.tokens[2, 7, 0], images[2, 0, 16:32, 48:64].mean(), rtol=1e-5)
     assert features.geometry.shape == (3, 4, 4)
-    placed = SideBySide(PixelStatistics(16), Place(16)).encode(encoder_input)
+    placed = SideBySide(PixelStatistics(16), PatchPlace(16)).encode(encoder_input)
     np.testing.assert_array_equal(placed.tokens[..., :9], features.tokens)
     np.testing.assert_array_equal(placed.tokens[1, :, 9:], places(4, 4))
     np.testing.assert_array_equal(placed.cls, placed.tokens.mean(axis=1))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation.figures import bootstrap_interval, dice, mean_with_interval, paired_difference, patient_folds
 from trainer.heads.linear import fit_calibration, fit_cells, fit_classes, fit_presence
 
 
@@ -56,35 +55,3 @@ def test_calibration_finds_the_curve_that_made_the_labels() -> None:
     slope, intercept = fit_calibration(scores, present)
     assert slope == pytest.approx(2.0, abs=0.1)
     assert intercept == pytest.approx(0.0, abs=0.1)
-
-
-def test_folds_part_the_patients() -> None:
-    folds = patient_folds(["b", "a", "c", "a", "d", "e"], 2)
-    assert folds == (frozenset("ace"), frozenset("bd"))
-
-
-def test_dice_of_known_masks() -> None:
-    first, second = np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 1], bool)
-    assert dice(first, second) == pytest.approx(2 / 5)
-    assert dice(first & ~first, second & ~second) == 1.0
-
-
-def test_bootstrap_interval_of_a_mean() -> None:
-    values = np.random.default_rng(0).normal(3.0, 1.0, 400).tolist()
-    low, high = bootstrap_interval(values, seed=1)
-    assert (high - low) == pytest.approx(2 * 1.96 / 20, rel=0.15)
-    assert low < np.mean(values) < high
-    assert bootstrap_interval([0.7] * 5, seed=0) == pytest.approx((0.7, 0.7))
-
-
-def test_a_difference_is_taken_patient_by_patient() -> None:
-    difference = paired_difference({"a": 0.5, "b": 1.0}, {"b": 0.25, "a": 0.75})
-    assert difference == {"a": -0.25, "b": 0.75}
-    assert mean_with_interval("x", difference, seed=0) == {
-        "x": 0.25,
-        "x_95_low": -0.25,
-        "x_95_high": 0.75,
-        "x_patients": 2,
-    }
-    with pytest.raises(ValueError, match=r"only one has \['c'\]"):
-        paired_difference({"a": 1.0, "c": 1.0}, {"a": 1.0})

@@ -47,7 +47,7 @@ def test_shards_that_nothing_can_be_trained_on_are_told(tmp_path: Path, share: f
 
 def test_a_missing_tree_ends_with_its_name(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["ingest", "--input", str(tmp_path / "missing"), "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "missing is none" in result.output
 
 

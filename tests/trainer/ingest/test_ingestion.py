@@ -19,7 +19,7 @@ import pytest
 from phantoms import SeriesSpec, build_datasets, grid_positions, phantom_value, save_series
 from trainer.ingest.batch import IngestSettings
 from trainer.ingest.ingestion import open_ingestion
-from trainer.ingest.journal import JOURNAL_FILE, BatchResult, Journal
+from trainer.ingest.journal import JOURNAL_FILE, BatchResult, IngestJournal
 from trainer.ingest.pseudonyms import KEY_FILE, read_or_make_key
 from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.data.shards import read_shards
@@ -254,14 +254,14 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
 def test_a_disk_too_full_for_the_journal_is_told_alike(
     tree: Path, out: Path, full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def record_on_a_full_disk(journal: Journal, result: BatchResult) -> None:
+    def record_on_a_full_disk(journal: IngestJournal, result: BatchResult) -> None:
         with closing(sqlite3.connect(":memory:")) as database:
             database.execute("CREATE TABLE t (x)")
             database.execute("PRAGMA max_page_count = 2")
             database.execute("INSERT INTO t VALUES (zeroblob(100000))")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "record", record_on_a_full_disk)
+        patched.setattr(IngestJournal, "record", record_on_a_full_disk)
         with pytest.raises(OSError, match="the disk is full; free some and begin again"):
             _ingest(tree, full, batch_bytes=1)
 

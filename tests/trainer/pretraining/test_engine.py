@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from operators.encoder.vision_transformer import interpolate_positions
 from pretraining_runs import HIGH, LOW, MemoryBatches, labelled_slices, memory_data, run_config
-from trainer.pretraining.checkpoints import CheckpointError, Checkpoints, find_checkpoints
+from trainer.pretraining.checkpoints import Checkpoints, TrainingCheckpointError, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_model
-from trainer.pretraining.model.position_table import resize_positions
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
 
@@ -108,7 +108,7 @@ def test_the_next_stage_begins_with_the_interpolated_position_table(alone: Proce
         for total, stage in ((6, config.stages[0]), (10, config.stages[1]))
     )
     for name, tensor in last.items():
-        expected = resize_positions(first[name], 4) if name.endswith("pos_embed") else first[name]
+        expected = interpolate_positions(first[name], 4) if name.endswith("pos_embed") else first[name]
         torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-6, msg=name)
 
 
@@ -150,7 +150,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(alone: Pr
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(CheckpointError, match=r"step-.*could not be written.*the last whole one is step-000000006"):
+        with pytest.raises(TrainingCheckpointError, match=r"step-.*could not be written.*whole one is step-000000006"):
             train(config, tmp_path, alone, RunData(FillsTheDisk))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -10,7 +10,7 @@ from operators.encoder.snapshot import read_snapshot
 from operators.encoder.torchvision_schemas import define_missing_schemas
 from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices, memory_data, run_config
-from trainer.pretraining.checkpoints import CheckpointError, find_checkpoints
+from trainer.pretraining.checkpoints import TrainingCheckpointError, find_checkpoints
 from trainer.pretraining.engine import pretrain, read_model
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.plot import draw_runs
@@ -56,7 +56,7 @@ def test_half_precision_is_the_default_and_the_same_run_gives_the_same_bytes(run
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="expected a run with a whole checkpoint"):
+    with pytest.raises(TrainingCheckpointError, match="expected a run with a whole checkpoint"):
         export_teacher(tmp_path, tmp_path / "out")
 
 

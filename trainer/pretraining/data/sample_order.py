@@ -24,7 +24,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SampleOrder:
-    """rank, world : this process, and how many there are
+    """The order in which one process reads slices.
+
+    rank, world : this process, and how many there are
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""What the student is asked for, one term a file; each is a function of arrays."""
+"""The training objectives, one a file; each is a function of arrays."""

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer
+from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer, interpolate_positions
 from trainer.features.random_features import RandomEncoderSettings, random_state
-from trainer.pretraining.model.position_table import resize_positions
 from trainer.pretraining.model.stochastic_depth import StochasticDepthBlock
 
 INIT_STD = 0.02
@@ -22,7 +21,9 @@ CLS_SHARE = 0.25
 
 
 class MaskedEncoder(nn.Module):
-    """vit : the model of the snapshot, its blocks wrapped, its parameters under timm's names
+    """The encoder with masked tokens, drop path and crops of several sizes.
+
+    vit : the model of the snapshot, its blocks wrapped, its parameters under timm's names
     mask_token : (1, 1, D), stands for a hidden patch before its position is added
     """
 
@@ -52,7 +53,7 @@ class MaskedEncoder(nn.Module):
         if masks is not None:
             x = torch.where(masks[..., None], self.mask_token.to(x.dtype), x)
         x = torch.cat([self.vit.cls_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
-        x = x + resize_positions(self.vit.pos_embed, grid).to(x.dtype)
+        x = x + interpolate_positions(self.vit.pos_embed, grid).to(x.dtype)
         for block in self.vit.blocks:
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, use_reentrant=False)

@@ -8,7 +8,9 @@ from torch import nn
 
 @dataclass(frozen=True, slots=True)
 class GroupRule:
-    """lr_factor : on the step's learning rate
+    """How a group of parameters learns.
+
+    lr_factor : on the step's learning rate
     decays : whether weight decay acts
     prototypes : whether the step's prototype_lr counts instead of its lr
     """

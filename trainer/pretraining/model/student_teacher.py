@@ -59,7 +59,9 @@ class Branch(nn.Module):
 
 
 class StudentTeacher(nn.Module):
-    """config : with a stage's sizes in [crops]; its seed draws the weights, alike in both"""
+    """Student and teacher, and what is asked of the student.
+
+    config : with a stage's sizes in [crops]; its seed draws the weights, alike in both"""
 
     def __init__(self, config: PretrainingConfig) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class SampleBatches(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """data_state : after this batch's slices were taken"""
+    """A batch's crops, and where reading stood after its slices were taken (`data_state`)."""
 
     crops: CropBatch
     data_state: Mapping[str, object]
