@@ -9,9 +9,10 @@ TEST_PACKAGES := $(ORTHANC_PACKAGES) postgresql dcmtk chromium g++ $(NODE_PACKAG
 	pixelmed-apps libpixelmed-java openjdk-17-jre-headless
 
 OHIF_VERSION := 3.13.2
+MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup demo test check conformance bench fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup demo test check map conformance bench fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -30,12 +31,18 @@ demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG an
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build/node/.installed $(OHIF)
+	@$(MAKE) --no-print-directory build/node/.installed $(OHIF) $(MINBASE)
 	$(BIN)/pytest
 
 build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests
 	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1
 	@touch $@
+
+# Debian with nothing but Python, in which the tests run the MAP; only root can make it, and the tests skip without it.
+build/minbase:
+	@docker/debian-packages.sh debootstrap
+	debootstrap --variant=minbase --include=python3 bookworm $@.part >/dev/null
+	@mv $@.part $@
 
 # The viewer as built stands in OHIF's package, which cannot be installed itself: a version that it asks for does not exist.
 $(OHIF):
@@ -49,6 +56,9 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+map: $(INSTALLED) ## The MONAI Application Package's build context, into build/map: MODEL=<folder>, GPU=1
+	@$(BIN)/python docker/map/map_context.py --out build/map $(if $(MODEL),--model $(MODEL)) $(if $(GPU),--gpu)
 
 conformance: $(INSTALLED) ## Every kind of result from every kind of source, judged by other people's validators
 	@docker/debian-packages.sh $(TEST_PACKAGES)

@@ -15,6 +15,7 @@ from operators.model.digests import check_digests, folder_digest
 
 MODEL_FILE = "model.toml"
 BODY_REGION = "body-region"
+SNAPSHOT_FILE = "config.json"
 
 _ORDER = {BODY_REGION: 0, "segmentation": 1}
 
@@ -58,6 +59,8 @@ class _Identity(BaseModel):
 def read_model(folder: Path) -> Model:
     """Read a model folder, or a bare Hugging Face snapshot as an encoder without heads.
 
+    A folder with one model in a folder of its own, as a MONAI Application Package has it, stands for that model.
+
     Raises
     ------
     ModelDigestError
@@ -67,6 +70,7 @@ def read_model(folder: Path) -> Model:
     """
     if not folder.is_dir():
         raise CheckpointError(f"model: expected a folder, {folder} is none")
+    folder = _only_model(folder)
     if not (folder / MODEL_FILE).is_file():
         return _read_bare_snapshot(folder)
     digest = check_digests(folder)
@@ -82,6 +86,12 @@ def read_model(folder: Path) -> Model:
         heads=_read_heads(folder / "heads", snapshot),
         digest=digest,
     )
+
+
+def _only_model(folder: Path) -> Path:
+    inner = [path for path in folder.iterdir() if (path / MODEL_FILE).is_file() or (path / SNAPSHOT_FILE).is_file()]
+    outer = (folder / MODEL_FILE).is_file() or (folder / SNAPSHOT_FILE).is_file()
+    return inner[0] if len(inner) == 1 and not outer else folder
 
 
 def _read_bare_snapshot(folder: Path) -> Model:

@@ -121,6 +121,11 @@ def test_refuses_labels_of_one_name_and_weights_that_are_not_finite(model_folder
         read_model(model_folder)
 
 
+def test_a_folder_that_holds_one_model_stands_for_it(model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "models/one")
+    assert read_model(tmp_path / "models").digest == read_model(model_folder).digest
+
+
 def test_the_embedded_model_loads_and_tells_its_figures() -> None:
     model = read_model(DEMO_MODEL)
     assert model.demonstration
