@@ -38,7 +38,7 @@ def run(
 
 
 def _end_process() -> None:
-    """Not by the interpreter, which waits for the engine's threads: one that awaits another go's outcome never ends."""
+    """Not by the interpreter, which waits for the engine's threads: one that awaits another attempt never ends."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -56,7 +56,7 @@ def _summary(settings: ServiceSettings) -> str:
 
 def _state_of_orthanc(settings: ServiceSettings) -> str:
     """No reason to refuse the settings: the service waits for Orthanc, and the plugin hands it a token."""
-    client = OrthancClient(settings, patience_seconds=0.0, stop=threading.Event())
+    client = OrthancClient(settings.orthanc_access, patience_seconds=0.0, stop=threading.Event())
     try:
         client.now()
     except ArchiveUnavailableError as error:

@@ -9,12 +9,12 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
-from orthanc_plugin.intake.intake import Intake, Wish
+from orthanc_plugin.intake.intake import Intake, Timing, Wish
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import FreeSpace, Patience
 from orthanc_plugin.pipeline.worker import Worker
@@ -22,8 +22,8 @@ from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.settings import GIB, ServiceSettings
 from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 from orthanc_plugin.upkeep.retention import Retention
-from orthanc_plugin.upkeep.stage_metrics import StageMetrics
 from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.attempts import Attempts
 from orthanc_plugin.work.engine import DurableEngine
@@ -32,8 +32,8 @@ from orthanc_plugin.work.workflow import StudyWorkflow
 
 WARM_UP_SECONDS = 1.0
 INTAKE_PATIENCE_SECONDS = 5.0
-# What a go left that was taken away, or a host that died; a study that ends takes its source files with it.
 STRAY_SOURCE_SECONDS = 3600.0
+"""Age of source files that an attempt left which lost its lease, or whose host died; others go with the study's end."""
 
 _log = structlog.get_logger("curia.service")
 
@@ -58,7 +58,7 @@ class _Base:
     settings: ServiceSettings
     stop: threading.Event
     ledger: Ledger
-    pool: WorkerPool
+    workers: WorkerPool
     client: OrthancClient
     space: FreeSpace
     registry: CollectorRegistry
@@ -69,9 +69,7 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
     """*closing* ends what was made, in turn."""
     base = _build_base(settings, stop, closing)
     engine = _build_engine(base, closing)
-    intake = Intake(
-        settings, client=base.client, ledger=base.ledger, engine=engine, worker=base.pool, wishes=base.wishes, stop=stop
-    )
+    intake = _build_intake(base, engine)
     watchdog = Watchdog(
         Heartbeats(base.ledger.database),
         executor_id=settings.resolved_executor_id,
@@ -79,28 +77,73 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
         take_over=engine.take_over,
         stop=stop,
     )
-    alarms = Alarms(base.ledger, settings.overdue_seconds)
-    base.registry.register(alarms)
+    alarms = Alarms(
+        base.ledger.figures,
+        is_in_contact=lambda: intake.is_in_contact,
+        workers=base.workers,
+        space=base.space,
+        watchdog=watchdog,
+        overdue_seconds=settings.overdue_seconds,
+    )
+    _register_metrics(base, alarms)
     web = build_application(
-        settings, ledger=base.ledger, intake=intake, worker=base.pool, space=base.space, watchdog=watchdog,
-        alarms=alarms, registry=base.registry,
-    )  # fmt: skip
+        token=None if settings.token is None else settings.token.get_secret_value(),
+        studies=base.ledger.studies,
+        intake=intake,
+        workers=base.workers,
+        alarms=alarms,
+        registry=base.registry,
+    )
     last = (("alarms", partial(alarms.run, stop)), ("watchdog", watchdog.run), ("intake", intake.run))
     return Parts(engine, watchdog, intake, web, (*_side_threads(base), *last))
 
 
+def _build_intake(base: _Base, engine: DurableEngine) -> Intake:
+    settings = base.settings
+    return Intake(
+        Timing(
+            quiet_seconds=settings.quiet_seconds,
+            incomplete_seconds=settings.incomplete_seconds,
+            poll_seconds=settings.poll_seconds,
+            sweep_seconds=settings.sweep_seconds,
+            backlog_days=settings.backlog_days,
+        ),
+        rules=settings.rules,
+        reader=settings.resolved_executor_id,
+        client=base.client,
+        ledger=base.ledger,
+        engine=engine,
+        workers=base.workers,
+        wishes=base.wishes,
+        stop=base.stop,
+    )
+
+
+def _register_metrics(base: _Base, alarms: Alarms) -> None:
+    metrics = ServiceMetrics(
+        base.ledger.figures,
+        outbox=Outbox(base.ledger.database),
+        workers=base.workers,
+        space=base.space,
+        alarms=alarms.states,
+        overdue_seconds=alarms.overdue_seconds,
+    )
+    base.registry.register(metrics)
+    ProcessCollector(registry=base.registry)
+
+
 def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitStack) -> _Base:
-    ledger = Ledger(settings.resolved_database_url)
+    ledger = Ledger.open(settings.resolved_database_url)
     closing.callback(ledger.close)
-    pool = _build_pool(settings, stop)
-    closing.callback(pool.close)
-    client = OrthancClient(settings, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop)
+    workers = _build_workers(settings, stop)
+    closing.callback(workers.close)
+    client = OrthancClient(settings.orthanc_access, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop)
     closing.callback(client.close)
     space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
-    return _Base(settings, stop, ledger, pool, client, space, CollectorRegistry(), Wishes())
+    return _Base(settings, stop, ledger, workers, client, space, CollectorRegistry(), Wishes())
 
 
-def _build_pool(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
+def _build_workers(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
     workers = [
         Worker(
             settings.full_worker_command(device),
@@ -115,14 +158,14 @@ def _build_pool(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
 
 
 def _build_engine(base: _Base, closing: ExitStack) -> DurableEngine:
-    settings, metrics = base.settings, StageMetrics(base.registry, base.ledger)
+    settings, metrics = base.settings, StageMetrics(base.registry, base.ledger.jobs)
     patience = Patience(base.space, base.stop)
     workflow = _build_workflow(base, closing)
     workflow.remove_leftovers()
     engine = DurableEngine(
         database_url=settings.resolved_database_url,
         executor_id=settings.resolved_executor_id,
-        attempt=Attempts(base.ledger, patience, stop=base.stop).attempt,
+        attempt=Attempts(base.ledger.jobs, patience, stop=base.stop).attempt,
         steps=[(name, patience.wrap(name, metrics.observed(name, step))) for name, step in workflow.steps],
         # One more than there are workers: the next study is fetched while the others run.
         concurrency=len(settings.devices) + 1,
@@ -133,12 +176,12 @@ def _build_engine(base: _Base, closing: ExitStack) -> DurableEngine:
 
 def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
     settings = base.settings
-    client = OrthancClient(settings, patience_seconds=settings.archive_patience_seconds, stop=base.stop)
+    client = OrthancClient(settings.orthanc_access, patience_seconds=settings.archive_patience_seconds, stop=base.stop)
     closing.callback(client.close)
     return StudyWorkflow(
         client=client,
-        ledger=base.ledger,
-        worker=base.pool,
+        jobs=base.ledger.jobs,
+        workers=base.workers,
         data_folder=settings.data_folder,
         names=StudyNames(settings.data_folder / "log.key", plain=settings.log_study_uids),
         destinations=settings.destinations,
@@ -149,10 +192,10 @@ def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
 
 def _side_threads(base: _Base) -> Iterator[tuple[str, Callable[[], object]]]:
     """What goes on beside the studies' way through the service."""
-    for number, worker in enumerate(base.pool.workers):
+    for number, worker in enumerate(base.workers.workers):
         yield f"warm-up-{number}", partial(_keep_warm, worker, base.stop)
     yield from _dispatchers(base)
-    settings, is_ended = base.settings, base.ledger.is_ended
+    settings, is_ended = base.settings, base.ledger.jobs.is_ended
     results = Retention(
         settings.data_folder / "results",
         max_age_seconds=settings.keep_results_days * 86400,

@@ -1,44 +1,22 @@
 """Putting results into the archive, and making sure that they are there as they were written."""
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import DeliveryError, ResourceGoneError
+from orthanc_plugin.domain.stored_object import StoredObject
+from orthanc_plugin.pipeline.manifest import Output, sha256_of
 
-MANIFEST = "result.json"
 _DATES = frozenset({"DA", "TM", "DT"})
 STORED_STATUSES = frozenset({"Success", "AlreadyStored"})
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished run, or None when the run did not finish."""
-    try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    manifest: dict[str, Any] = json.loads(text)
-    return manifest
-
-
-def check_outputs(folder: Path, manifest: dict[str, Any]) -> None:
-    """Every output that the manifest names lies in *folder* with the bytes that it names."""
-    for output in manifest["outputs"]:
-        path = folder / output["path"]
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-            raise DeliveryError(f"{output['kind']}: result.json names a file that is not in the result folder")
-        if sha256_of(path.read_bytes()) != output["sha256"]:
-            raise DeliveryError(f"{output['kind']}: the file on disk differs from its SHA-256 in result.json")
-
-
-def deliver(client: OrthancClient, path: Path, output: dict[str, Any], *, study_id: str) -> dict[str, Any]:
+def deliver(client: OrthancClient, path: Path, output: Output, *, study_id: str) -> StoredObject:
     """Store one output, read it back, and describe the object that now lies in the archive.
 
     Orthanc keeps the first bytes that came under a UID: those of an earlier run, which differ in their dates only.
@@ -46,33 +24,31 @@ def deliver(client: OrthancClient, path: Path, output: dict[str, Any], *, study_
     ours = path.read_bytes()
     stored = client.store_instance(ours)
     if stored.status not in STORED_STATUSES:
-        raise DeliveryError(f"{output['kind']}: expected Success or AlreadyStored, Orthanc said {stored.status}")
+        raise DeliveryError(f"{output.kind}: expected Success or AlreadyStored, Orthanc said {stored.status}")
     if stored.study_id != study_id:
-        raise DeliveryError(f"{output['kind']}: Orthanc filed it under another study than its source's")
+        raise DeliveryError(f"{output.kind}: Orthanc filed it under another study than its source's")
     kept = client.instance_file(stored.instance_id)
     if kept != ours and not _is_same_but_for_dates(kept, ours):
         raise DeliveryError(
-            f"{output['kind']}: read back other bytes than were stored ({stored.status}); does Orthanc change what "
+            f"{output.kind}: read back other bytes than were stored ({stored.status}); does Orthanc change what "
             "it receives (IngestTranscoding, a received-instance script)?"
         )
-    return {
-        "kind": output["kind"],
-        "sop_class_uid": output["sop_class_uid"],
-        "series_instance_uid": output["series_instance_uid"],
-        "sop_instance_uid": output["sop_instance_uid"],
-        "bytes": output["bytes"],
-        "sha256": sha256_of(kept),
-        "orthanc_instance_id": stored.instance_id,
-        "orthanc_series_id": stored.series_id,
-    }
+    return StoredObject(
+        kind=output.kind,
+        sop_class_uid=output.sop_class_uid,
+        series_instance_uid=output.series_instance_uid,
+        sop_instance_uid=output.sop_instance_uid,
+        bytes=output.bytes,
+        sha256=sha256_of(kept),
+        orthanc_instance_id=stored.instance_id,
+        orthanc_series_id=stored.series_id,
+    )
 
 
-def are_in_archive(client: OrthancClient, objects: Iterable[dict[str, Any]]) -> bool:
+def are_in_archive(client: OrthancClient, objects: Iterable[StoredObject]) -> bool:
     """Whether every object, as the ledger knows it, can be read back unchanged."""
     try:
-        return all(
-            sha256_of(client.instance_file(entry["orthanc_instance_id"])) == entry["sha256"] for entry in objects
-        )
+        return all(sha256_of(client.instance_file(stored.orthanc_instance_id)) == stored.sha256 for stored in objects)
     except ResourceGoneError:
         return False
 
@@ -113,7 +89,3 @@ def undated(dicom: bytes) -> bytes:
     stream = BytesIO()
     dataset.save_as(stream)
     return stream.getvalue()
-
-
-def sha256_of(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -19,7 +19,7 @@ from orthanc_plugin.domain.errors import (
     ServiceStopping,
 )
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.site.orthanc_access import OrthancAccess
 
 PAGE = 500
 SEND_SECONDS = 120.0
@@ -56,16 +56,16 @@ class OrthancClient:
     stop : set when the service goes down; a waiting call then raises ``ServiceStopping``
     """
 
-    def __init__(self, settings: ServiceSettings, *, patience_seconds: float, stop: threading.Event) -> None:
+    def __init__(self, access: OrthancAccess, *, patience_seconds: float, stop: threading.Event) -> None:
         # Orthanc 1.10 compresses by default, which makes fetching a series fourteen times slower.
         headers = {"Accept-Encoding": "identity"}
         auth = None
-        if settings.orthanc_authorization is not None:
-            headers["Authorization"] = settings.orthanc_authorization.get_secret_value()
-        elif settings.orthanc_username is not None and settings.orthanc_password is not None:
-            auth = httpx.BasicAuth(settings.orthanc_username, settings.orthanc_password.get_secret_value())
+        if access.authorization is not None:
+            headers["Authorization"] = access.authorization.get_secret_value()
+        elif access.username is not None and access.password is not None:
+            auth = httpx.BasicAuth(access.username, access.password.get_secret_value())
         self._http = httpx.Client(
-            base_url=settings.orthanc_url.rstrip("/"), headers=headers, auth=auth, timeout=30.0, trust_env=False
+            base_url=access.url.rstrip("/"), headers=headers, auth=auth, timeout=30.0, trust_env=False
         )
         self._patience_seconds = patience_seconds
         self._stop = stop

@@ -6,41 +6,40 @@ Both may be tried again at any time: the object keeps its SOP Instance UID, so a
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import DeliveryError
+from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.site.destinations import Destination
 
 COMMITMENT_SECONDS, COMMITMENT_POLL_SECONDS = 60.0, 0.5
 STOW_TIMEOUT_SECONDS = 120.0
 
-Send = Callable[[dict[str, Any]], None]
+Send = Callable[[StoredObject], None]
 
 
 def sender_to(destination: Destination, client: OrthancClient) -> Send:
-    """Sends the object that a ledger entry describes; a ``ServiceError`` when the peer does not have it for sure."""
+    """Sends an object of the archive's; a ``ServiceError`` when the peer does not have it for sure."""
     if destination.stow_url is None:
-        return lambda entry: send_by_c_store(client, destination, entry)
-    return lambda entry: send_by_stow(client, destination, entry)
+        return lambda stored: send_by_c_store(client, destination, stored)
+    return lambda stored: send_by_stow(client, destination, stored)
 
 
-def send_by_c_store(client: OrthancClient, destination: Destination, entry: dict[str, Any]) -> None:
+def send_by_c_store(client: OrthancClient, destination: Destination, stored: StoredObject) -> None:
     assert destination.modality is not None
-    instance_id = entry["orthanc_instance_id"]
     transaction = client.send_to_modality(
-        destination.modality, instance_id, storage_commitment=destination.storage_commitment
+        destination.modality, stored.orthanc_instance_id, storage_commitment=destination.storage_commitment
     )
     if destination.storage_commitment:
         _await_commitment(client, destination, transaction)
 
 
-def send_by_stow(client: OrthancClient, destination: Destination, entry: dict[str, Any]) -> None:
+def send_by_stow(client: OrthancClient, destination: Destination, stored: StoredObject) -> None:
     """One object in one request (PS3.18 section 10.5); only 200 says that it was stored."""
     boundary = uuid.uuid4().hex
-    dicom = client.instance_file(entry["orthanc_instance_id"])
+    dicom = client.instance_file(stored.orthanc_instance_id)
     body = b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n--%b--\r\n" % (
         boundary.encode(), dicom, boundary.encode(),
     )  # fmt: skip
@@ -61,7 +60,7 @@ def send_by_stow(client: OrthancClient, destination: Destination, entry: dict[st
     except httpx.TransportError as error:
         raise DeliveryError(f"{destination.name} does not answer ({type(error).__name__})") from error
     if answer.status_code != httpx.codes.OK:
-        raise DeliveryError(f"{destination.name}: expected 200 to STOW-RS of {entry['kind']}, got {answer.status_code}")
+        raise DeliveryError(f"{destination.name}: expected 200 to STOW-RS of {stored.kind}, got {answer.status_code}")
 
 
 def _await_commitment(client: OrthancClient, destination: Destination, transaction: str | None) -> None:

@@ -6,7 +6,7 @@ in hand is due again only after a while, which is the claim that keeps other hos
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ import structlog
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.forwarding import Send, sender_to
 from orthanc_plugin.domain.errors import ServiceError, ServiceStopping
-from orthanc_plugin.ledger.database import deliveries
+from orthanc_plugin.domain.stored_object import StoredObject
+from orthanc_plugin.ledger.database import PENDING, SENT, deliveries
+from orthanc_plugin.ledger.jobs import PlannedCopy
 from orthanc_plugin.ledger.local_faults import tolerated
 from orthanc_plugin.site.destinations import Destination
 
-PENDING, SENT = "pending", "sent"
 CLAIM_SECONDS = 300.0
 BATCH = 20
 
@@ -29,12 +30,12 @@ _log = structlog.get_logger("curia.outbox")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One object for one destination. entry : the object as the ledger describes it; attempts : so far."""
+    """One object for one destination. attempts : so far."""
 
     sop_instance_uid: str
     destination: str
     work_id: str
-    entry: dict[str, Any]
+    stored: StoredObject
     attempts: int
 
 
@@ -116,30 +117,27 @@ class Dispatcher:
 
     def _try(self, delivery: Delivery) -> bool:
         try:
-            self._send(delivery.entry)
+            self._send(delivery.stored)
         except ServiceError as error:
             wait = self._retry_seconds[min(delivery.attempts, len(self._retry_seconds) - 1)]
             self._outbox.mark_failed(delivery, due_at=time.time() + wait, trouble=str(error))
             _log.warning("not sent", destination=self._name, attempts=delivery.attempts + 1, reason=str(error))
             return False
         self._outbox.mark_sent(delivery)
-        _log.info("sent", destination=self._name, kind=delivery.entry["kind"], attempts=delivery.attempts + 1)
+        _log.info("sent", destination=self._name, kind=delivery.stored.kind, attempts=delivery.attempts + 1)
         return True
 
 
-def planned_deliveries(
-    work_id: str, objects: Sequence[Mapping[str, Any]], destinations: Sequence[Destination]
-) -> list[dict[str, Any]]:
-    """The rows that a piece of work's objects make."""
+def planned_copies(
+    work_id: str, objects: Sequence[StoredObject], destinations: Sequence[Destination]
+) -> list[PlannedCopy]:
+    """What has to go to other archives of a piece of work's objects."""
     return [
-        {
-            "sop_instance_uid": entry["sop_instance_uid"], "destination": destination.name, "work_id": work_id,
-            "entry": dict(entry), "state": PENDING, "attempts": 0, "due_at": time.time(), "trouble": None,
-        }
+        PlannedCopy(work_id, destination.name, stored, due_at=time.time())
         for destination in destinations
-        for entry in objects
-        if destination.wants(entry["kind"])
-    ]  # fmt: skip
+        for stored in objects
+        if destination.wants(stored.kind)
+    ]
 
 
 def _is(delivery: Delivery | sa.Row[Any]) -> sa.ColumnElement[bool]:
@@ -149,4 +147,4 @@ def _is(delivery: Delivery | sa.Row[Any]) -> sa.ColumnElement[bool]:
 
 
 def _as_delivery(row: sa.Row[Any]) -> Delivery:
-    return Delivery(**{name: row._mapping[name] for name in Delivery.__slots__})
+    return Delivery(row.sop_instance_uid, row.destination, row.work_id, StoredObject(**row.entry), row.attempts)

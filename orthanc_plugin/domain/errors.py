@@ -10,6 +10,7 @@ ServiceError                    a stable word and a sentence without patient dat
 │   ├── WorkerStartError        the pipeline does not come up; no study is to blame
 │   ├── WorkerCrashError        the worker died or overran its deadline on a study
 │   └── HostCrashError          the whole service died in a study, again and again
+├── TornResultError             a result on disk is not what the pipeline wrote; it is made again
 ├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
 ├── StudyCollisionError         two patients share one Study Instance UID; somebody has to look
 └── DeliveryError               an object is not in the archive as it was written
@@ -60,6 +61,10 @@ class HostCrashError(WorkerError):
     code = "host-crash"
 
 
+class TornResultError(ServiceError):
+    code = "result-torn"
+
+
 class WorkOutdatedError(ServiceError):
     code = "work-outdated"
 
@@ -81,7 +86,7 @@ class ServiceStopping(BaseException):
 
 
 class WorkTakenAway(BaseException):
-    """Another go at the piece of work has begun, here or on another host, and this one has no say in it any more.
+    """Another attempt at the piece of work has the lease, here or on another host; this one may write nothing more.
 
     Not an ``Exception`` for the same reason: the outcome is the other's to record.
     """

@@ -31,3 +31,12 @@ class SeriesFacts:
     instance_ids: tuple[str, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
     expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSeries:
+    """What the work list shows of a series that was seen, whether or not it is read."""
+
+    series_instance_uid: str
+    modality: str
+    num_instances: int

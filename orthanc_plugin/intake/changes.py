@@ -7,7 +7,7 @@ window was cut short by a kill never gets its entry at all. The sweep covers bot
 from collections.abc import Iterator
 
 from orthanc_plugin.archive.orthanc_client import Changes, OrthancClient
-from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.ledger.cursors import Cursors
 
 CURSOR = "orthanc-changes"
 STUDY_CHANGES = frozenset({"NewStudy", "StableStudy"})
@@ -30,25 +30,25 @@ class ChangeLog:
         dies is read by the others too
     """
 
-    def __init__(self, client: OrthancClient, ledger: Ledger, *, reader: str) -> None:
+    def __init__(self, client: OrthancClient, cursors: Cursors, *, reader: str) -> None:
         self._client = client
-        self._ledger = ledger
+        self._cursors = cursors
         self._cursor = f"{CURSOR}/{reader}"
 
     def rewind_if_replaced(self) -> None:
         """Start at the end on the first run, and again when Orthanc has a new, shorter log."""
         last = self._client.last_change()
-        cursor = self._ledger.cursor(self._cursor)
+        cursor = self._cursors.read(self._cursor)
         if cursor is None or cursor > last:
-            self._ledger.set_cursor(self._cursor, last)
+            self._cursors.set(self._cursor, last)
 
     def read(self) -> Iterator[tuple[str, ...]]:
         """Groups of study ids until the log is read to its end."""
         done = False
         while not done:
-            since = self._ledger.cursor(self._cursor) or 0
+            since = self._cursors.read(self._cursor) or 0
             changes = self._client.changes(since)
             yield changed_studies(changes)
             if changes.last > since:
-                self._ledger.set_cursor(self._cursor, changes.last)
+                self._cursors.set(self._cursor, changes.last)
             done = changes.done

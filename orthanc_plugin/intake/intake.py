@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,6 +24,7 @@ from orthanc_plugin.domain.errors import (
     WorkTakenAway,
 )
 from orthanc_plugin.domain.facts import StudyFacts
+from orthanc_plugin.domain.notice import Notice
 from orthanc_plugin.domain.source import (
     Source,
     is_backlog,
@@ -33,20 +35,21 @@ from orthanc_plugin.domain.source import (
 )
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.changes import ChangeLog
-from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.ledger.jobs import Job
+from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import is_local_fault
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-from orthanc_plugin.site.rules import Candidate, Verdict, judge
-from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.site.rules import Candidate, Rule, Verdict, judge
 from orthanc_plugin.work.engine import DurableEngine
 
 _log = structlog.get_logger("curia.intake")
 
 
-# Somebody asked and waits.
 FORCED_PRIORITY = 1
-# What the archive's keepers may mend without our being told.
+"""Somebody asked and waits."""
 PASSING_FAILURES = frozenset({ArchiveUnavailableError.code, StudyCollisionError.code})
+"""What the archive's keepers may mend without our being told."""
+CONTACT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +60,55 @@ class Wish:
     forced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When studies are looked at, as the settings of the same names say."""
+
+    quiet_seconds: float
+    incomplete_seconds: float
+    poll_seconds: float
+    sweep_seconds: float
+    backlog_days: float
+
+
 class Intake:
-    """One thread that looks at studies when they are due and turns them into work."""
+    """One thread that looks at studies when they are due and turns them into work.
+
+    reader : name of this host, under which it keeps how far it read the change log
+    """
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        timing: Timing,
         *,
+        rules: Sequence[Rule],
+        reader: str,
         client: OrthancClient,
         ledger: Ledger,
         engine: DurableEngine,
-        worker: WorkerPool,
+        workers: WorkerPool,
         wishes: "queue.SimpleQueue[Wish]",
         stop: threading.Event,
     ) -> None:
-        self._settings = settings
+        self._timing = timing
+        self._rules = rules
         self._client = client
         self._ledger = ledger
         self._engine = engine
-        self._worker = worker
+        self._workers = workers
         self._stop = stop
-        self._changes = ChangeLog(client, ledger, reader=settings.resolved_executor_id)
+        self._changes = ChangeLog(client, ledger.cursors, reader=reader)
         self._wishes = wishes
         self._due: dict[str, float] = {}
         self._forced: set[str] = set()
         self._next_sweep = 0.0
         self.last_contact: float | None = None
+
+    @property
+    def is_in_contact(self) -> bool:
+        """Whether Orthanc was heard of late."""
+        is_late = time.time() - (self.last_contact or 0.0) > max(CONTACT_SECONDS, 3 * self._timing.poll_seconds)
+        return self.last_contact is not None and not is_late
 
     def nudge(self, study_id: str | None = None) -> None:
         self._wishes.put(Wish(study_id))
@@ -114,14 +140,14 @@ class Intake:
         self._read_changes()
         if time.monotonic() >= self._next_sweep:
             self._sweep()
-            self._next_sweep = time.monotonic() + self._settings.sweep_seconds
+            self._next_sweep = time.monotonic() + self._timing.sweep_seconds
         self.last_contact = time.time()
         for study_id in [study_id for study_id, due in self._due.items() if due <= time.monotonic()]:
             self._look_at(study_id)
 
     def _await_wish(self) -> None:
         """Sleep until somebody nudges, a study is due or the change log is to be read again."""
-        until = min([time.monotonic() + self._settings.poll_seconds, *self._due.values()])
+        until = min([time.monotonic() + self._timing.poll_seconds, *self._due.values()])
         try:
             self._take(self._wishes.get(timeout=max(0.05, until - time.monotonic())))
             while True:
@@ -148,11 +174,11 @@ class Intake:
         present = set()
         for study in self._client.studies():
             present.add(study.orthanc_id)
-            if not is_backlog(study, now=now, backlog_days=self._settings.backlog_days):
+            if not is_backlog(study, now=now, backlog_days=self._timing.backlog_days):
                 self._due[study.orthanc_id] = 0.0
-        for study_id in self._ledger.known_studies() - present:
-            self._ledger.forget_study(study_id)
-        for job in self._ledger.unfinished_jobs():
+        for study_id in self._ledger.studies.known() - present:
+            self._ledger.studies.forget(study_id)
+        for job in self._ledger.jobs.unfinished():
             self._mend(job)
         _log.info("sweep", studies=len(present), due=len(self._due))
 
@@ -160,7 +186,7 @@ class Intake:
         if self._engine.is_lost(job.work_id):
             message = "the service met an error it did not foresee; its log says which"
             with contextlib.suppress(WorkTakenAway):
-                self._ledger.end(job, State.FAILED, code="internal-error", message=message)
+                self._ledger.jobs.end(job, State.FAILED, code="internal-error", message=message)
         else:
             self._engine.ensure(job.work_id, priority=job.priority)
 
@@ -171,14 +197,14 @@ class Intake:
             study = self._client.study(study_id)
             series = self._client.series(study_id)
         except ResourceGoneError:
-            self._ledger.forget_study(study_id)
+            self._ledger.studies.forget(study_id)
             return
-        self._ledger.note_series(study_id, series)
-        source = select_source(series, self._ledger.own_series_uids(study_id), demographics=study.demographics)
+        self._ledger.studies.note_series(study_id, series)
+        source = select_source(series, self._ledger.jobs.own_series_uids(study_id), demographics=study.demographics)
         if study_id in self._forced:
             self._decide_forced(study, source)
         elif (job := self._standing_job(study_id, source)) is not None:
-            self._ledger.make_current(study, job)
+            self._ledger.studies.make_current(study, job)
         else:
             self._decide(study, source)
 
@@ -186,29 +212,29 @@ class Intake:
         """The work that dealt with the study's present images, or is dealing with them."""
         if source is None:
             return None
-        jobs = reversed(self._ledger.jobs_of(study_id))
+        jobs = reversed(self._ledger.jobs.of_study(study_id))
         return next((job for job in jobs if job.source_digest == source.digest and self._stands(job)), None)
 
     def _stands(self, job: Job) -> bool:
         """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""
-        identity = self._worker.identity
+        identity = self._workers.identity
         if job.state is State.FAILED and job.reason_code in PASSING_FAILURES:
             return False
         if job.state is State.FAILED:
-            return identity is None or job.pipeline_digest == identity.digest
+            return identity is None or job.pipeline_digest == identity.pipeline_digest
         return job.state is not State.SUPERSEDED
 
     def _decide(self, study: StudyFacts, source: Source | None) -> None:
         missing = 0 if source is None else missing_instances(source)
-        quiet_seconds = self._settings.quiet_seconds
+        quiet_seconds = self._timing.quiet_seconds
         if missing:
-            quiet_seconds = max(quiet_seconds, self._settings.incomplete_seconds)
+            quiet_seconds = max(quiet_seconds, self._timing.incomplete_seconds)
         remaining = remaining_quiet_seconds(study, now=self._client.now(), quiet_seconds=quiet_seconds)
         if remaining is None:
             # Its stable event, a nudge or the sweep brings it back.
-            self._ledger.note_study(study, State.WAITING, reason="still arriving")
+            self._ledger.studies.note(study, State.WAITING, reason="still arriving")
         elif source is None:
-            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+            self._ledger.studies.note(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
         elif remaining > 0:
             self._rest(study, remaining, missing=missing)
         else:
@@ -216,25 +242,25 @@ class Intake:
 
     def _rest(self, study: StudyFacts, seconds: float, *, missing: int) -> None:
         if missing:
-            self._ledger.note_study(study, State.WAITING, reason=_incomplete(missing))
+            self._ledger.studies.note(study, State.WAITING, reason=_incomplete(missing))
         else:
-            self._ledger.note_stable(study)
+            self._ledger.studies.note_stable(study)
         self._due[study.orthanc_id] = time.monotonic() + seconds
 
     def _apply_rules(self, study: StudyFacts, source: Source, *, missing: int) -> None:
-        verdict = judge(self._settings.rules, self._candidate(study, source))
+        verdict = judge(self._rules, self._candidate(study, source))
         if not verdict.run:
-            self._ledger.note_study(study, State.NOT_APPLICABLE, reason=f"left alone by the rule {verdict.rule}")
+            self._ledger.studies.note(study, State.NOT_APPLICABLE, reason=f"left alone by the rule {verdict.rule}")
         elif verdict.wait_seconds > 0:
-            self._ledger.note_study(study, State.WAITING, reason=f"held back by the rule {verdict.rule}")
+            self._ledger.studies.note(study, State.WAITING, reason=f"held back by the rule {verdict.rule}")
             self._due[study.orthanc_id] = time.monotonic() + verdict.wait_seconds
         else:
-            warnings = [{"code": "study-incomplete", "message": _incomplete(missing)}] if missing else []
+            warnings = (Notice("study-incomplete", _incomplete(missing)),) if missing else ()
             self._queue(study, source, verdict, warnings)
 
     def _candidate(self, study: StudyFacts, source: Source) -> Candidate:
         senders: set[str] = set()
-        if any(rule.calling_aet is not None for rule in self._settings.rules):
+        if any(rule.calling_aet is not None for rule in self._rules):
             firsts = [one.instance_ids[0] for one in source.series if one.instance_ids]
             senders = {sender for first in firsts if (sender := self._client.calling_aet(first)) is not None}
         at_rest, now = study.last_update.astimezone(), datetime.now().astimezone()
@@ -242,22 +268,22 @@ class Intake:
 
     def _decide_forced(self, study: StudyFacts, source: Source | None) -> None:
         if source is None:
-            self._ledger.note_study(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
+            self._ledger.studies.note(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
             self._forced.discard(study.orthanc_id)
         else:
-            self._queue(study, source, Verdict(priority=FORCED_PRIORITY), [])
+            self._queue(study, source, Verdict(priority=FORCED_PRIORITY), ())
 
-    def _queue(self, study: StudyFacts, source: Source, verdict: Verdict, warnings: list[dict[str, str]]) -> None:
-        stable_at = self._ledger.note_stable(study)
-        identity = self._worker.identity
+    def _queue(self, study: StudyFacts, source: Source, verdict: Verdict, warnings: tuple[Notice, ...]) -> None:
+        stable_at = self._ledger.studies.note_stable(study)
+        identity = self._workers.identity
         if identity is None:
             self._due[study.orthanc_id] = time.monotonic() + 1.0
             return
-        job = _new_job(study, source, pipeline_digest=identity.digest, stable_at=stable_at)
+        job = _new_job(study, source, pipeline_digest=identity.pipeline_digest, stable_at=stable_at)
         job = replace(job, warnings=warnings, rule=verdict.rule, priority=verdict.priority)
-        is_new = self._ledger.add_job(study, job)
-        if not is_new and self._ledger.job(job.work_id).state.is_final:
-            self._ledger.requeue(job.work_id)
+        is_new = self._ledger.jobs.add(study, job)
+        if not is_new and self._ledger.jobs.read(job.work_id).state.is_final:
+            self._ledger.jobs.requeue(job.work_id)
         self._engine.ensure(job.work_id, priority=job.priority)
         self._forced.discard(study.orthanc_id)
         _log.info("queued", work=job.work_id[:12], new=is_new, instances=len(source.instance_ids))

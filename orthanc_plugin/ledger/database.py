@@ -11,6 +11,9 @@ from orthanc_plugin.domain.errors import SettingsError
 
 metadata = sa.MetaData()
 
+PENDING, SENT = "pending", "sent"
+"""States of a delivery."""
+
 studies = sa.Table(
     "curia_studies",
     metadata,
@@ -53,7 +56,7 @@ jobs = sa.Table(
     sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("rule", sa.String(64)),
     sa.Column("priority", sa.Integer, nullable=False, server_default="100"),
-    sa.Column("hold", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lease", sa.Integer, nullable=False, server_default="0"),
     sa.Column("open_starts", sa.Integer, nullable=False, server_default="0"),
 )
 

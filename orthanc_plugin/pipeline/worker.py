@@ -1,47 +1,33 @@
 """The warm pipeline process: started once, asked study by study, replaced when it dies, hangs or grows.
 
-It speaks JSON lines: first ``{"ready": true, "pipeline_digest": …, "model": {…}}``, then one answer
-``{"id": …, "exit_code": n, "seconds": s, "device_bytes": n or null}`` per request. It ends when its standard input
-closes, so it never outlives this service for longer than the study in its hands.
+It speaks JSON lines (``orthanc_plugin.pipeline.protocol``). It ends when its standard input closes, so it outlives this
+service at most by the study under way.
 """
 
 import contextlib
-import json
 import os
 import queue
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerCrashError, WorkerStartError
 from orthanc_plugin.pipeline.process_memory import resident_bytes
+from orthanc_plugin.pipeline.protocol import EXIT_RESOURCE, FIRST_MESSAGE, Greeting, ReadRequest, Reply
 
 _log = structlog.get_logger("curia.worker")
 
 _SECRETS = frozenset({"CURIA_TOKEN", "CURIA_ORTHANC_AUTHORIZATION", "CURIA_ORTHANC_PASSWORD"})
-EXIT_RESOURCE = 6
 _TICK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
 
-
-@dataclass(frozen=True, slots=True)
-class PipelineIdentity:
-    """What runs. model : name, version and whether it is a demonstration, as the worker says it."""
-
-    digest: str
-    model: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReply:
-    exit_code: int
-    seconds: float
+M = TypeVar("M")
 
 
 class Worker:
@@ -68,14 +54,14 @@ class Worker:
         self._stop = stop
         self._turn = threading.Lock()
         self._child: _Child | None = None
-        # Why the last start failed, until one succeeds.
         self.trouble: str | None = None
+        """Why the last start failed, until one succeeds."""
         self.starts = 0
-        # Most memory of its device that the process reserved for the last study, where it has such a device.
         self.device_bytes: int | None = None
+        """Most memory of its device that the process reserved for the last study, where it has such a device."""
 
     @property
-    def identity(self) -> PipelineIdentity | None:
+    def identity(self) -> Greeting | None:
         """Of the process that is up and ready, if one is."""
         child = self._child
         return child.identity if child is not None and child.is_alive else None
@@ -85,7 +71,7 @@ class Worker:
         child = self._child
         return None if child is None else resident_bytes(child.pid)
 
-    def start(self) -> PipelineIdentity:
+    def start(self) -> Greeting:
         """Have a ready process; ``WorkerStartError`` when it does not come up."""
         self._take_turn()
         try:
@@ -93,22 +79,22 @@ class Worker:
         finally:
             self._turn.release()
 
-    def run(self, request_id: str, *, source: Path, output: Path) -> WorkerReply:
+    def run(self, request_id: str, *, source: Path, output: Path) -> Reply:
         """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
         self._take_turn()
         try:
             child = self._ready_child()
-            child.send({"id": request_id, "input": str(source), "output": str(output), "prior": None})
-            answer = child.receive(self._deadline_seconds, self._stop)
-            if answer.get("id") != request_id:
+            child.send(ReadRequest(id=request_id, input=source, output=output))
+            reply = child.receive_reply(self._deadline_seconds, self._stop)
+            if reply.id != request_id:
                 raise _NoAnswerError("the worker answered another request than it was asked")
-            self._note_memory(answer)
+            self._note_memory(reply)
         except _NoAnswerError as error:
             self._drop_child()
             raise WorkerCrashError(str(error)) from error
         finally:
             self._turn.release()
-        return WorkerReply(int(answer["exit_code"]), float(answer["seconds"]))
+        return reply
 
     def close(self) -> None:
         """End the process, whoever waits for it."""
@@ -136,12 +122,12 @@ class Worker:
             _log.info("worker ready", seconds=round(time.monotonic() - started, 2), pid=self._child.pid)
         return self._child
 
-    def _note_memory(self, answer: Mapping[str, Any]) -> None:
+    def _note_memory(self, reply: Reply) -> None:
         """Replace a process that ran out of memory, or grew beyond its bound: a fresh one has all of it again."""
-        self.device_bytes = answer.get("device_bytes")
+        self.device_bytes = reply.device_bytes
         resident = self.resident_bytes or 0
-        if answer["exit_code"] == EXIT_RESOURCE or resident > self._max_resident_bytes:
-            _log.warning("worker replaced", resident_bytes=resident, exit_code=answer["exit_code"])
+        if reply.exit_code == EXIT_RESOURCE or resident > self._max_resident_bytes:
+            _log.warning("worker replaced", resident_bytes=resident, exit_code=reply.exit_code)
             self._drop_child()
 
     def _drop_child(self) -> None:
@@ -164,8 +150,8 @@ class _Child:
             )
         except OSError as error:
             raise WorkerStartError(f"worker: {command[0]} cannot be started: {error.strerror}") from error
-        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._identity: PipelineIdentity | None = None
+        self._messages: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._identity: Greeting | None = None
         assert self._process.stdout is not None
         threading.Thread(
             target=_read_messages, args=(self._process.stdout, self._messages), name="worker-output", daemon=True
@@ -180,30 +166,33 @@ class _Child:
         return self._identity is not None and self._process.poll() is None
 
     @property
-    def identity(self) -> PipelineIdentity:
+    def identity(self) -> Greeting:
         assert self._identity is not None
         return self._identity
 
     def wait_ready(self, seconds: float, stop: threading.Event) -> None:
         try:
-            message = self.receive(seconds, stop)
+            message = _understood(FIRST_MESSAGE.validate_json, self._receive(seconds, stop))
         except _NoAnswerError as error:
             self.end()
             raise WorkerStartError(f"the pipeline did not come up: {error}") from error
-        if message.get("ready") is not True:
+        if not isinstance(message, Greeting):
             self.end()
-            raise WorkerStartError(f"the pipeline did not come up: {message.get('message', 'it was not ready')}")
-        self._identity = PipelineIdentity(str(message["pipeline_digest"]), message["model"])
+            raise WorkerStartError(f"the pipeline did not come up: {message.message}")
+        self._identity = message
 
-    def send(self, request: Mapping[str, Any]) -> None:
+    def send(self, request: ReadRequest) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(request.model_dump_json() + "\n")
             self._process.stdin.flush()
         except OSError as error:
             raise _NoAnswerError("the worker had died before it was asked") from error
 
-    def receive(self, seconds: float, stop: threading.Event) -> dict[str, Any]:
+    def receive_reply(self, seconds: float, stop: threading.Event) -> Reply:
+        return _understood(Reply.model_validate_json, self._receive(seconds, stop))
+
+    def _receive(self, seconds: float, stop: threading.Event) -> str:
         deadline = time.monotonic() + seconds
         while not stop.is_set():
             try:
@@ -221,10 +210,10 @@ class _Child:
         try:
             return f"the worker ended with status {self._process.wait(_TICK_SECONDS)}"
         except subprocess.TimeoutExpired:
-            return "the worker broke the protocol on its standard output"
+            return "the worker closed its standard output"
 
     def end(self) -> None:
-        """Ask by closing its input, then insist: a study in its hands is not worth waiting for, it is run again."""
+        """Ask by closing its input, then insist: no need to wait for the study under way, it will be run again."""
         assert self._process.stdin is not None
         # A request that the process's death cut off may still be in the buffer, which close() flushes.
         with contextlib.suppress(BrokenPipeError):
@@ -236,13 +225,20 @@ class _Child:
             self._process.wait()
 
 
-def _read_messages(output: IO[str], messages: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
+def _understood(parse: Callable[[str], M], line: str) -> M:
+    try:
+        return parse(line)
+    except ValidationError:
+        raise _NoAnswerError("the worker broke the protocol on its standard output") from None
+
+
+def _read_messages(output: IO[str], messages: "queue.SimpleQueue[str | None]") -> None:
     with output:
         try:
             for line in output:
-                messages.put(json.loads(line))
+                messages.put(line)
         except ValueError:
-            _log.error("worker wrote something that is not a JSON line")
+            _log.error("worker wrote something that is not text")
     messages.put(None)
 
 

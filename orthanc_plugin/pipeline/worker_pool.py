@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
-from orthanc_plugin.pipeline.worker import PipelineIdentity, Worker, WorkerReply
+from orthanc_plugin.pipeline.protocol import Greeting, Reply
+from orthanc_plugin.pipeline.worker import Worker
 
 _TICK_SECONDS = 0.1
 
@@ -25,7 +26,7 @@ class WorkerPool:
         self._stop = stop
 
     @property
-    def identity(self) -> PipelineIdentity | None:
+    def identity(self) -> Greeting | None:
         """Of a process that is up and ready, if one is; all of them run the same pipeline."""
         return next((worker.identity for worker in self.workers if worker.identity is not None), None)
 
@@ -34,14 +35,14 @@ class WorkerPool:
         """Why a worker does not come up, if one does not."""
         return next((worker.trouble for worker in self.workers if worker.trouble is not None), None)
 
-    def wait_ready(self) -> PipelineIdentity:
+    def wait_ready(self) -> Greeting:
         """Wait until a process is up."""
         while (identity := self.identity) is None:
             if self._stop.wait(_TICK_SECONDS):
                 raise ServiceStopping
         return identity
 
-    def run(self, request_id: str, *, source: Path, output: Path) -> WorkerReply:
+    def run(self, request_id: str, *, source: Path, output: Path) -> Reply:
         """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
         while True:
             with self._free_worker() as worker:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from orthanc_plugin.domain.errors import SettingsError
 from orthanc_plugin.site.destinations import Destination
+from orthanc_plugin.site.orthanc_access import OrthancAccess
 from orthanc_plugin.site.rules import Rule
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -155,6 +156,10 @@ class ServiceSettings(BaseSettings):
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def orthanc_access(self) -> OrthancAccess:
+        return OrthancAccess(self.orthanc_url, self.orthanc_username, self.orthanc_password, self.orthanc_authorization)
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,56 +1,87 @@
-"""Studies that somebody must look at: those at rest without an outcome, and those that two patients share."""
+"""What stands in the way of work, and what somebody must look at."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
-from orthanc_plugin.copies.outbox import Outbox
 from orthanc_plugin.domain.errors import StudyCollisionError
-from orthanc_plugin.ledger.ledger import Ledger
-from orthanc_plugin.ledger.local_faults import tolerated
+from orthanc_plugin.ledger.figures import Figures
+from orthanc_plugin.ledger.local_faults import FreeSpace, is_local_fault, tolerated
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.work.hosts import Watchdog
 
 LOOK_SECONDS = 60.0
+ORTHANC_OUT_OF_REACH = "orthanc-out-of-reach"
+PIPELINE_DOWN = "pipeline-down"
+DISK_FULL = "disk-full"
+DATABASE_OUT_OF_REACH = "database-out-of-reach"
 RESULT_OVERDUE = "result-overdue"
 
 _log = structlog.get_logger("curia.alarms")
 
 
-class Alarms(Collector):
-    """seconds : how long a study may be at rest without an outcome."""
+class Alarms:
+    """Every alarm there is.
 
-    def __init__(self, ledger: Ledger, seconds: float) -> None:
-        self._ledger = ledger
-        self._outbox = Outbox(ledger.database)
-        self._seconds = seconds
+    Hindrances keep all work from going on. Alarms of studies are no reason for whoever watches services to take this
+    one out of use.
+
+    is_in_contact : whether Orthanc was heard of late
+    overdue_seconds : how long a study may be at rest without an outcome
+    """
+
+    HINDRANCES = (ORTHANC_OUT_OF_REACH, PIPELINE_DOWN, DISK_FULL, DATABASE_OUT_OF_REACH)
+
+    def __init__(
+        self,
+        figures: Figures,
+        *,
+        is_in_contact: Callable[[], bool],
+        workers: WorkerPool,
+        space: FreeSpace,
+        watchdog: Watchdog,
+        overdue_seconds: float,
+    ) -> None:
+        self._figures = figures
+        self._is_in_contact = is_in_contact
+        self._workers = workers
+        self._space = space
+        self._watchdog = watchdog
+        self.overdue_seconds = overdue_seconds
 
     def run(self, stop: threading.Event) -> None:
-        """Say it in the log for as long as it is so, until the service stops."""
-        while not stop.wait(min(LOOK_SECONDS, self._seconds)):
+        """Name studies without a result in the log for as long as there are any, until the service stops."""
+        while not stop.wait(min(LOOK_SECONDS, self.overdue_seconds)):
             with tolerated("alarms"):
-                self._report()
+                self._report_overdue()
 
     def states(self) -> dict[str, bool]:
-        """Every alarm of studies, and whether it is on."""
+        """Every alarm, and whether it is on."""
+        return self._hindrances() | self._of_studies()
+
+    def _hindrances(self) -> dict[str, bool]:
         return {
-            RESULT_OVERDUE: bool(self._ledger.overdue(self._seconds)),
-            StudyCollisionError.code: self._ledger.count_studies_failed_as(StudyCollisionError.code) > 0,
+            ORTHANC_OUT_OF_REACH: not self._is_in_contact(),
+            PIPELINE_DOWN: self._workers.identity is None,
+            DISK_FULL: self._space.is_low,
+            DATABASE_OUT_OF_REACH: not self._watchdog.is_beating,
         }
 
-    def collect(self) -> Iterator[Metric]:
-        with tolerated("metrics"):
-            overdue = len(self._ledger.overdue(self._seconds))
-            yield GaugeMetricFamily("curia_overdue_studies", "Studies at rest for too long without an outcome", overdue)
-            pending = GaugeMetricFamily("curia_pending_deliveries", "Objects still to be sent", labels=["destination"])
-            for destination, count in self._outbox.count_pending().items():
-                pending.add_metric([destination], count)
-            yield pending
+    def _of_studies(self) -> dict[str, bool]:
+        try:
+            return {
+                RESULT_OVERDUE: bool(self._figures.overdue(self.overdue_seconds)),
+                StudyCollisionError.code: self._figures.count_studies_failed_as(StudyCollisionError.code) > 0,
+            }
+        except Exception as error:
+            if not is_local_fault(error):
+                raise
+            # It need not have missed a heartbeat yet.
+            return {DATABASE_OUT_OF_REACH: True}
 
-    def _report(self) -> None:
-        if overdue := self._ledger.overdue(self._seconds):
+    def _report_overdue(self) -> None:
+        if overdue := self._figures.overdue(self.overdue_seconds):
             age = round(time.time() - overdue[0].since)
             _log.error("studies without result", code=RESULT_OVERDUE, studies=len(overdue), oldest_seconds=age)

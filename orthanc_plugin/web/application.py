@@ -1,33 +1,28 @@
 """The routes of the service."""
 
 import secrets
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, Field
 
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.intake import Intake
-from orthanc_plugin.ledger.ledger import Ledger, StudyRow
-from orthanc_plugin.ledger.local_faults import FreeSpace, is_local_fault
+from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-from orthanc_plugin.site.settings import ServiceSettings
 from orthanc_plugin.upkeep.alarms import Alarms
-from orthanc_plugin.upkeep.metrics import ServiceMetrics
-from orthanc_plugin.web.views import View, study_view, work_list_view
-from orthanc_plugin.work.hosts import Watchdog
+from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
+from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 
-# Orthanc's ids: five groups of eight hex digits.
 ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
-StudyId = Annotated[str, Path(pattern=ORTHANC_ID)]
-CONTACT_SECONDS = 60.0
-DATABASE_OUT_OF_REACH = "database-out-of-reach"
+"""Orthanc's ids: five groups of eight hex digits."""
+StudyId = Annotated[str, PathParameter(pattern=ORTHANC_ID)]
 
 
 class Nudge(BaseModel):
@@ -36,103 +31,38 @@ class Nudge(BaseModel):
     study: str | None = Field(None, pattern=ORTHANC_ID)
 
 
+class Accepted(BaseModel):
+    """state : of the study whose run was asked for."""
+
+    accepted: bool = True
+    state: State | None = None
+
+
 def build_application(
-    settings: ServiceSettings,
     *,
-    ledger: Ledger,
+    token: str | None,
+    studies: Studies,
     intake: Intake,
-    worker: WorkerPool,
-    space: FreeSpace,
-    watchdog: Watchdog,
+    workers: WorkerPool,
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
-    """registry : further figures for ``/metrics`` stand in it"""
+    """token : shared secret that callers must send, none lets everybody in. registry : figures for ``/metrics``"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
-    health = _Health(settings, intake=intake, worker=worker, space=space, watchdog=watchdog, alarms=alarms)
-    registry.register(ServiceMetrics(ledger, worker, space=space, alarms=health.alarms))
-    ProcessCollector(registry=registry)
-    _add_health_routes(application, health, registry)
-    _add_curia_routes(application, health, ledger=ledger, intake=intake, guard=_token_guard(settings))
+    guarded: Any = [Depends(_token_guard(token))]
+
+    def report() -> HealthReport:
+        return health_report(alarms, workers)
+
+    _add_health_routes(application, report, registry)
+    application.get("/curia/health", dependencies=guarded)(report)
+    _add_work_list_routes(application, guarded, studies=studies, workers=workers, alarms=alarms)
+    _add_intake_routes(application, guarded, studies=studies, intake=intake)
     return application
 
 
-class _Health:
-    """What stands in the way of work, and what somebody must look at.
-
-    Whether the service is ready says only the former: a study that two patients share is no reason for whoever
-    watches services to take this one out of use.
-    """
-
-    def __init__(
-        self,
-        settings: ServiceSettings,
-        *,
-        intake: Intake,
-        worker: WorkerPool,
-        space: FreeSpace,
-        watchdog: Watchdog,
-        alarms: Alarms,
-    ) -> None:
-        self._settings = settings
-        self._intake = intake
-        self._worker = worker
-        self._space = space
-        self._watchdog = watchdog
-        self._alarms = alarms
-
-    @property
-    def overdue_seconds(self) -> float:
-        return self._settings.overdue_seconds
-
-    def pipeline(self) -> View:
-        identity = self._worker.identity
-        if identity is None:
-            trouble = self._worker.trouble
-            reason = trouble or "the pipeline is being loaded"
-            return {"ready": False, "failed": trouble is not None, "reason": reason, "digest": None, "model": None}
-        model = dict(identity.model)
-        return {"ready": True, "failed": False, "reason": None, "digest": identity.digest, "model": model}
-
-    def report(self) -> View:
-        hindrances = self._hindrances()
-        alarms = hindrances | self._alarms_of_studies()
-        return {
-            "status": "degraded" if any(alarms.values()) else "ok",
-            "ready": not any(alarms[name] for name in hindrances),
-            "orthanc": {"in_contact": not alarms["orthanc-out-of-reach"]},
-            "pipeline": self.pipeline(),
-            "alarms": sorted(name for name, is_on in alarms.items() if is_on),
-        }
-
-    def alarms(self) -> dict[str, bool]:
-        """Every alarm there is, and whether it is on."""
-        return self._hindrances() | self._alarms_of_studies()
-
-    def _hindrances(self) -> dict[str, bool]:
-        return {
-            "orthanc-out-of-reach": not self._is_in_contact(),
-            "pipeline-down": self._worker.identity is None,
-            "disk-full": self._space.is_low,
-            DATABASE_OUT_OF_REACH: not self._watchdog.is_beating,
-        }
-
-    def _alarms_of_studies(self) -> dict[str, bool]:
-        try:
-            return self._alarms.states()
-        except Exception as error:
-            if not is_local_fault(error):
-                raise
-            # It need not have missed a heartbeat yet.
-            return {DATABASE_OUT_OF_REACH: True}
-
-    def _is_in_contact(self) -> bool:
-        contact = self._intake.last_contact
-        return contact is not None and time.time() - contact < max(CONTACT_SECONDS, 3 * self._settings.poll_seconds)
-
-
-def _token_guard(settings: ServiceSettings) -> Callable[..., None]:
-    expected = None if settings.token is None else f"Bearer {settings.token.get_secret_value()}"
+def _token_guard(token: str | None) -> Callable[..., None]:
+    expected = None if token is None else f"Bearer {token}"
 
     def guard(authorization: Annotated[str, Header()] = "") -> None:
         if expected is not None and not secrets.compare_digest(authorization.encode(), expected.encode()):
@@ -141,25 +71,25 @@ def _token_guard(settings: ServiceSettings) -> Callable[..., None]:
     return guard
 
 
-def _add_health_routes(application: FastAPI, health: _Health, registry: CollectorRegistry) -> None:
+def _add_health_routes(application: FastAPI, report: Callable[[], HealthReport], registry: CollectorRegistry) -> None:
     @application.get("/livez")
-    def livez() -> View:
+    def livez() -> dict[str, str]:
         return {"status": "ok"}
 
     @application.get("/readyz")
-    def readyz() -> JSONResponse:
-        report = health.report()
-        return JSONResponse(report, status_code=200 if report["ready"] else 503)
+    def readyz(response: Response) -> HealthReport:
+        health = report()
+        response.status_code = 200 if health.ready else 503
+        return health
 
     @application.get("/metrics")
     def prometheus() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _add_curia_routes(
-    application: FastAPI, health: _Health, *, ledger: Ledger, intake: Intake, guard: Callable[..., None]
+def _add_work_list_routes(
+    application: FastAPI, guarded: Any, *, studies: Studies, workers: WorkerPool, alarms: Alarms
 ) -> None:
-    guarded: Any = [Depends(guard)]
     pages = Environment(
         loader=PackageLoader("orthanc_plugin.web"),
         autoescape=True,
@@ -168,44 +98,45 @@ def _add_curia_routes(
         lstrip_blocks=True,
     )
 
-    def listed(rows: list[StudyRow]) -> View:
-        return work_list_view(rows, pipeline=health.pipeline(), overdue_seconds=health.overdue_seconds)
+    def listed(rows: list[StudyRow]) -> WorkList:
+        return work_list(rows, pipeline=pipeline_view(workers), overdue_seconds=alarms.overdue_seconds)
 
     def page(rows: list[StudyRow], *, up: str) -> Response:
         """*up* leads from the page to Orthanc's root."""
         view = listed(rows)
-        return HTMLResponse(pages.get_template("work_list.html").render(view, up=up))
-
-    @application.post("/nudge", dependencies=guarded, status_code=202)
-    def nudge(event: Nudge) -> View:
-        intake.nudge(event.study)
-        return {"accepted": True}
+        html = pages.get_template("work_list.html").render(studies=view.studies, pipeline=view.pipeline, up=up)
+        return HTMLResponse(html)
 
     @application.get("/curia/worklist", dependencies=guarded)
-    def work_list(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        rows = ledger.work_list(limit)
-        if _wants_page(request):
-            return page(rows, up="../")
-        return JSONResponse(listed(rows))
+    def whole_list(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        rows = studies.work_list(limit)
+        return page(rows, up="../") if _wants_page(request) else _json(listed(rows))
 
     @application.get("/curia/studies/{orthanc_id}", dependencies=guarded)
-    def study(request: Request, orthanc_id: StudyId) -> Response:
-        row = ledger.study_row(orthanc_id)
+    def one_study(request: Request, orthanc_id: StudyId) -> Response:
+        row = studies.row(orthanc_id)
         if _wants_page(request):
             return page([] if row is None else [row], up="../../")
         if row is None:
             raise HTTPException(404, "this study was not seen yet")
-        return JSONResponse(study_view(row, overdue_seconds=health.overdue_seconds))
+        return _json(study_view(row, overdue_seconds=alarms.overdue_seconds))
+
+
+def _add_intake_routes(application: FastAPI, guarded: Any, *, studies: Studies, intake: Intake) -> None:
+    @application.post("/nudge", dependencies=guarded, status_code=202, response_model_exclude_none=True)
+    def nudge(event: Nudge) -> Accepted:
+        intake.nudge(event.study)
+        return Accepted()
 
     @application.post("/curia/studies/{orthanc_id}/run", dependencies=guarded, status_code=202)
-    def run(orthanc_id: StudyId) -> View:
-        row = ledger.study_row(orthanc_id)
+    def run(orthanc_id: StudyId) -> Accepted:
+        row = studies.row(orthanc_id)
         intake.force(orthanc_id)
-        return {"accepted": True, "state": State.WAITING.value if row is None else row.state.value}
+        return Accepted(state=State.WAITING if row is None else row.state)
 
-    @application.get("/curia/health", dependencies=guarded)
-    def curia_health() -> View:
-        return health.report()
+
+def _json(view: BaseModel) -> Response:
+    return JSONResponse(view.model_dump(mode="json", by_alias=True))
 
 
 def _wants_page(request: Request) -> bool:

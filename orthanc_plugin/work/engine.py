@@ -17,11 +17,11 @@ from orthanc_plugin.domain.states import State
 from orthanc_plugin.work.attempts import Attempt
 
 QUEUE = "studies"
-# Work is only taken up again by the version that began it, so this changes when the steps change, and only then.
 STEPS_VERSION = "1"
+"""Work is only taken up again by the version that began it, so this changes when the steps change, and only then."""
 POLL_SECONDS = 0.25
 BEGIN_SECONDS = 5.0
-"""Within which a thread is at what was taken from the queue, however busy the machine."""
+"""By then a thread has started on whatever was taken from the queue, even on a busy machine."""
 LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 ENDED = LOST | {"SUCCESS"}
 
@@ -31,7 +31,7 @@ Step = Callable[[str, int], str]
 class DurableEngine:
     """Runs *steps*, pairs of name and function, on each work id until one of them answers a final state.
 
-    attempt : surrounds each go at a piece of work, and gives the number of its hold, which the steps are handed
+    attempt : surrounds each attempt at a piece of work, and gives the number of its lease, which the steps are handed
     concurrency : how many pieces of work may be under way here at a time
     """
 
@@ -63,9 +63,9 @@ class DurableEngine:
         @DBOS.workflow(name="process_study")
         def process_study(work_id: str) -> str:
             state = State.QUEUED.value
-            with self._counted(work_id), attempt(work_id) as hold:
+            with self._counted(work_id), attempt(work_id) as lease:
                 for name, step in steps:
-                    state = DBOS.run_step({"name": name}, step, work_id, hold)
+                    state = DBOS.run_step({"name": name}, step, work_id, lease)
                     if State(state).is_final:
                         break
             return state
@@ -81,8 +81,8 @@ class DurableEngine:
     def ensure(self, work_id: str, *, priority: int) -> None:
         """Have the steps gone through: new work is queued, ended work begun again, the rest left alone.
 
-        Work that counts as begun here, and that nobody here is at, goes back into the queue: a host that was thought
-        dead took it into its hand in the moment of its hand-over, and may not end it.
+        Work that counts as begun here, and that no attempt here is at, goes back into the queue: a host that was
+        thought dead took the lease in the moment of the hand-over, and may not end it.
 
         priority : 1 goes first; among equals, what was queued first
         """
@@ -112,7 +112,7 @@ class DurableEngine:
         DBOS.destroy()
 
     def _is_abandoned(self, work_id: str, status: tuple[str, str | None]) -> bool:
-        """Whether nobody has been at work that counts as begun here for longer than it takes to begin it."""
+        """Whether no attempt has been at work that counts as begun here for longer than it takes to begin it."""
         if status != ("PENDING", self._executor_id) or self._under_way[work_id]:
             self._idle_since.pop(work_id, None)
             return False

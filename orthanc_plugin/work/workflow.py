@@ -12,27 +12,29 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from orthanc_plugin.archive.delivery import are_in_archive, check_outputs, deliver, read_manifest, remove_abandoned
+from orthanc_plugin.archive.delivery import are_in_archive, deliver, remove_abandoned
 from orthanc_plugin.archive.orthanc_client import OrthancClient
-from orthanc_plugin.copies.outbox import planned_deliveries
+from orthanc_plugin.copies.outbox import planned_copies
 from orthanc_plugin.domain.errors import (
     DeliveryError,
     ResourceGoneError,
     ServiceError,
     ServiceStopping,
     StudyCollisionError,
+    TornResultError,
     WorkerCrashError,
     WorkOutdatedError,
     WorkTakenAway,
 )
 from orthanc_plugin.domain.source import Source, select_source
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.ledger.ledger import Job, Ledger
-from orthanc_plugin.pipeline.worker import EXIT_RESOURCE
+from orthanc_plugin.domain.stored_object import StoredObject
+from orthanc_plugin.ledger.jobs import Job, Jobs
+from orthanc_plugin.pipeline.manifest import Manifest, Output, read_manifest, read_result
+from orthanc_plugin.pipeline.protocol import EXIT_DONE, EXIT_NOT_APPLICABLE, EXIT_OUTPUT, EXIT_RESOURCE, Reply
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
@@ -43,7 +45,6 @@ MAX_CRASHES = 3
 MAX_RESOURCE_RETRIES = 5
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0)
 
-EXIT_DONE, EXIT_NOT_APPLICABLE = 0, 3
 EXIT_REASONS = {
     1: "the pipeline met a defect of its own; its log says which",
     2: "the pipeline did not understand how it was called",
@@ -58,7 +59,7 @@ _log = structlog.get_logger("curia.workflow")
 
 
 class StudyWorkflow:
-    """The steps; each takes a work id and the number of the go's hold, and gives the state that the work is in then.
+    """The steps; each takes a work id and the attempt's lease, and gives the state that the work is in then.
 
     look_again : told of a study, by its Orthanc id, that is no longer what its work was named after
     A step that gives a final state is the last one. Failures become states here, so that the engine replays
@@ -69,8 +70,8 @@ class StudyWorkflow:
         self,
         *,
         client: OrthancClient,
-        ledger: Ledger,
-        worker: WorkerPool,
+        jobs: Jobs,
+        workers: WorkerPool,
         data_folder: Path,
         names: StudyNames,
         destinations: Sequence[Destination],
@@ -80,8 +81,8 @@ class StudyWorkflow:
         self._client = client
         self._destinations = destinations
         self._look_again = look_again
-        self._ledger = ledger
-        self._worker = worker
+        self._jobs = jobs
+        self._workers = workers
         self._source_folder = data_folder / "source"
         self._result_folder = data_folder / "results"
         self._names = names
@@ -104,9 +105,9 @@ class StudyWorkflow:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _reported(self, name: str, step: Callable[[Job], State]) -> Step:
-        def reported(work_id: str, hold: int) -> str:
+        def reported(work_id: str, lease: int) -> str:
             try:
-                return self._do(name, step, self._ledger.held(work_id, hold)).value
+                return self._do(name, step, self._jobs.leased(work_id, lease)).value
             except WorkTakenAway:
                 self._withdraw(work_id)
                 raise
@@ -119,20 +120,20 @@ class StudyWorkflow:
         started = time.monotonic()
         state = self._outcome(step, job)
         seconds = time.monotonic() - started
-        self._ledger.add_timing(job, name, seconds)
+        self._jobs.add_timing(job, name, seconds)
         study = self._names(job.study_instance_uid)
         _log.info(name, work=job.work_id[:12], study=study, state=state.value, seconds=round(seconds, 3))
         return state
 
     def _withdraw(self, work_id: str) -> None:
-        """Leave nothing in the archive of a go whose work was taken away while this host was paused or out of reach.
+        """Leave nothing in the archive of an attempt that lost its lease while this host was paused or out of reach.
 
-        Source files stay for the retention to remove: the other go may be one of this host's own.
+        Source files stay for the retention to remove: the other attempt may be one of this host's own.
         """
-        job = self._ledger.job(work_id)
+        job = self._jobs.read(work_id)
         if job.state.is_final:
             self._remove_leftovers_of(job)
-        _log.warning("taken away by another go", work=work_id[:12], state=job.state.value)
+        _log.warning("taken away by another attempt", work=work_id[:12], state=job.state.value)
 
     def _remove_leftovers_of(self, job: Job) -> None:
         """Like ``_remove_abandoned``, where the work's outcome stands and no trouble may touch it any more."""
@@ -142,7 +143,7 @@ class StudyWorkflow:
             _log.error("leftovers not removed", work=job.work_id[:12], reason=str(error))
 
     def _remove_abandoned(self, job: Job) -> None:
-        remove_abandoned(self._client, job.planned, [entry["sop_instance_uid"] for entry in job.objects])
+        remove_abandoned(self._client, job.planned, [stored.sop_instance_uid for stored in job.objects])
 
     def _outcome(self, step: Callable[[Job], State], job: Job) -> State:
         try:
@@ -156,14 +157,14 @@ class StudyWorkflow:
             return self._end(job, State.FAILED, code=error.code, message=str(error))
 
     def _end(self, job: Job, state: State, *, code: str, message: str) -> State:
-        self._ledger.end(job, state, code=code, message=message)
+        self._jobs.end(job, state, code=code, message=message)
         shutil.rmtree(self._source(job), ignore_errors=True)
         _log.warning("ended without result", work=job.work_id[:12], state=state.value, code=code, reason=message)
         return state
 
     def _fetch(self, job: Job) -> State:
-        self._ledger.move(job, State.RUNNING, started_at=time.time())
-        if self._finished_manifest(job) is None:
+        self._jobs.start(job)
+        if self._finished(job) is None:
             self._download(job)
         return State.RUNNING
 
@@ -177,36 +178,34 @@ class StudyWorkflow:
     def _check(self, job: Job) -> State:
         if not self._has_result(job) and (state := self._repeat(job)).is_final:
             return state
-        manifest = self._finished_manifest(job)
+        manifest = self._finished(job)
         if manifest is None:
-            self._ledger.move(job, State.WRITING)
+            self._jobs.move(job, State.WRITING)
         else:
-            self._ledger.move(job, State.WRITING, result=manifest)
-            check_outputs(self._results(job), manifest)
+            self._jobs.keep_result(job, State.WRITING, manifest)
         return State.WRITING
 
     def _store(self, job: Job) -> State:
         if not self._has_result(job) and (state := self._check(job)).is_final:
             return state
-        self._ledger.move(job, State.STORING)
-        manifest = self._finished_manifest(job)
+        self._jobs.move(job, State.STORING)
+        manifest = self._finished(job)
         if manifest is not None:
             # The patient may have been corrected or merged since the images were read.
             self._current_source(job)
-            self._ledger.plan(job, manifest["outputs"])
-            objects = [self._deliver(job, output) for output in manifest["outputs"]]
-            self._ledger.move(job, State.STORING, objects=objects)
+            self._jobs.plan(job, {output.sop_instance_uid: output.sha256 for output in manifest.outputs})
+            self._jobs.keep_objects(job, [self._deliver(job, output) for output in manifest.outputs])
         return State.STORING
 
     def _finish(self, job: Job) -> State:
         if not job.objects:
             raise DeliveryError("the pipeline completed but its result.json names no output")
         self._remove_abandoned(job)
-        self._ledger.finish(job, planned_deliveries(job.work_id, job.objects, self._destinations))
+        self._jobs.finish(job, planned_copies(job.work_id, job.objects, self._destinations))
         # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
         # sees that the work is done, and takes it back itself.
         self._remove_leftovers_of(job)
-        self._ledger.supersede_older(job)
+        self._jobs.supersede_older(job)
         shutil.rmtree(self._source(job), ignore_errors=True)
         return State.STORED
 
@@ -216,20 +215,20 @@ class StudyWorkflow:
             for instance_id in source.instance_ids:
                 (folder / f"{instance_id}.dcm").write_bytes(self._client.instance_file(instance_id))
             self._add_earlier_reports(job, folder)
-            self._ledger.held(job.work_id, job.hold)
+            self._jobs.leased(job.work_id, job.lease)
 
     def _add_earlier_reports(self, job: Job, folder: Path) -> None:
         """The study's last report of ours, which the new one names as its predecessor."""
-        for entry in self._ledger.earlier_reports(job):
+        for report in self._jobs.earlier_reports(job):
             with contextlib.suppress(ResourceGoneError):
-                dicom = self._client.instance_file(entry["orthanc_instance_id"])
-                (folder / f"earlier-{entry['orthanc_instance_id']}.dcm").write_bytes(dicom)
+                dicom = self._client.instance_file(report.orthanc_instance_id)
+                (folder / f"earlier-{report.orthanc_instance_id}.dcm").write_bytes(dicom)
 
     def _current_source(self, job: Job) -> Source:
         """The study's images, if they and the patient are still those that the work is named after."""
         study = self._client.study(job.orthanc_id)
         series = self._client.series(job.orthanc_id)
-        own = self._ledger.own_series_uids(job.orthanc_id)
+        own = self._jobs.own_series_uids(job.orthanc_id)
         source = select_source(series, own, demographics=study.demographics)
         if source is None or source.digest != job.source_digest:
             raise WorkOutdatedError("the study's images or demographics changed while it was worked on")
@@ -237,13 +236,13 @@ class StudyWorkflow:
             raise StudyCollisionError("the archive has this Study Instance UID under several patients")
         return source
 
-    def _deliver(self, job: Job, output: dict[str, Any]) -> dict[str, Any]:
-        self._ledger.held(job.work_id, job.hold)
-        return deliver(self._client, self._results(job) / output["path"], output, study_id=job.orthanc_id)
+    def _deliver(self, job: Job, output: Output) -> StoredObject:
+        self._jobs.leased(job.work_id, job.lease)
+        return deliver(self._client, self._results(job) / output.path, output, study_id=job.orthanc_id)
 
     def _has_result(self, job: Job) -> bool:
         """Whether nothing is to be computed: the result is on this host, or all of it in the archive."""
-        if self._finished_manifest(job) is not None:
+        if self._finished(job) is not None:
             return True
         return bool(job.objects) and are_in_archive(self._client, job.objects)
 
@@ -268,52 +267,67 @@ class StudyWorkflow:
                 return self._end_by_exit_code(job, exit_code, manifest)
             self._wait(shortages)
 
-    def _run_once(self, job: Job) -> tuple[int, dict[str, Any] | None]:
+    def _run_once(self, job: Job) -> tuple[int, Manifest | None]:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
         with _becoming(self._results(job)) as folder:
-            reply = self._worker.run(job.work_id, source=self._source(job), output=folder)
-            manifest = read_manifest(folder)
-            self._ledger.held(job.work_id, job.hold)
+            reply = self._workers.run(job.work_id, source=self._source(job), output=folder)
+            manifest = _manifest_of(reply, folder)
+            self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:
                 return EXIT_DONE, manifest
             # What did not succeed leaves its words in the ledger and no folder.
             shutil.rmtree(folder)
-        return reply.exit_code or 7, manifest
+        return reply.exit_code or EXIT_OUTPUT, manifest
 
     def _await_pipeline(self, job: Job) -> None:
         """A ready worker of the pipeline that the work is named after."""
-        if self._worker.wait_ready().digest != job.pipeline_digest:
+        if self._workers.wait_ready().pipeline_digest != job.pipeline_digest:
             raise WorkOutdatedError("the pipeline was exchanged after this work was queued")
 
     def _count_crash(self, job: Job, error: WorkerCrashError) -> None:
-        crashes = self._ledger.count_crash(job)
+        crashes = self._jobs.count_crash(job)
         _log.error("worker lost", work=job.work_id[:12], crashes=crashes, reason=str(error))
         if crashes >= MAX_CRASHES:
             raise WorkerCrashError(f"the study took the worker down {crashes} times, lastly: {error}") from error
 
-    def _end_by_exit_code(self, job: Job, exit_code: int, manifest: dict[str, Any] | None) -> State:
-        reason = (manifest or {}).get("reason") or {}
-        self._ledger.move(job, State.RUNNING, result=manifest)
+    def _end_by_exit_code(self, job: Job, exit_code: int, manifest: Manifest | None) -> State:
+        reason = None if manifest is None else manifest.reason
+        self._jobs.keep_result(job, State.RUNNING, manifest)
         return self._end(
             job,
             State.NOT_APPLICABLE if exit_code == EXIT_NOT_APPLICABLE else State.FAILED,
-            code=reason.get("code", f"exit-{exit_code}"),
-            message=reason.get("message", EXIT_REASONS.get(exit_code, f"the pipeline ended with {exit_code}")),
+            code=f"exit-{exit_code}" if reason is None else reason.code,
+            message=EXIT_REASONS.get(exit_code, f"it ended with {exit_code}") if reason is None else reason.message,
         )
 
     def _wait(self, failures: int) -> None:
         if self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]):
             raise ServiceStopping
 
-    def _finished_manifest(self, job: Job) -> dict[str, Any] | None:
-        return read_manifest(self._results(job))
+    def _finished(self, job: Job) -> Manifest | None:
+        """The result on this host; a torn one, as after a power cut, is thrown away to be made again."""
+        try:
+            return read_result(self._results(job))
+        except TornResultError as error:
+            _log.warning("torn result thrown away", work=job.work_id[:12], reason=str(error))
+            shutil.rmtree(self._results(job))
+            return None
 
     def _results(self, job: Job) -> Path:
         return self._result_folder / job.work_id
 
     def _source(self, job: Job) -> Path:
         return self._source_folder / job.work_id
+
+
+def _manifest_of(reply: Reply, folder: Path) -> Manifest | None:
+    """What a run said of itself; None where it said nothing that holds."""
+    try:
+        return read_result(folder) if reply.exit_code == EXIT_DONE else read_manifest(folder)
+    except TornResultError as error:
+        _log.error("the pipeline's result does not hold", reason=str(error))
+        return None
 
 
 @contextlib.contextmanager

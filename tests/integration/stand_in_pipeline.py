@@ -58,7 +58,13 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = read_arguments()
-    say({"ready": True, "pipeline_digest": "stand-in", "model": {"name": "stand-in", "version": "1"}})
+    say(
+        {
+            "ready": True,
+            "pipeline_digest": "stand-in",
+            "model": {"name": "stand-in", "version": "1", "demonstration": True},
+        }
+    )
     for line in sys.stdin:
         request = json.loads(line)
         read = [dcmread(path) for path in sorted(Path(request["input"]).glob("*.dcm"))]
@@ -66,10 +72,10 @@ def main() -> None:
         if images[0].get("StudyDescription") == "DEADLY":
             os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(arguments.seconds)
-        earlier = [one.SOPInstanceUID for one in read if one.Modality == "SR"]
+        earlier = [{"code": "earlier-report", "message": one.SOPInstanceUID} for one in read if one.Modality == "SR"]
         output, count = Path(request["output"]), f"{len(images)}{arguments.host}"
         outputs = [write_output(kind, images[0], count, output) for kind in ("SEG", "SR")]
-        manifest = {"status": "completed", "outputs": outputs, "earlier": earlier}
+        manifest = {"schema": "curia-pacs/result/1", "status": "completed", "outputs": outputs, "warnings": earlier}
         (output / "result.json").write_text(json.dumps(manifest))
         say({"id": request["id"], "exit_code": 0, "seconds": arguments.seconds})
 

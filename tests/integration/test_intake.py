@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from pydicom import dcmread
 
 from integration.running_site import Site, changed, running_site
@@ -15,9 +16,11 @@ from integration.warm_stand_in import warm_pool
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.demo.local_orthanc import USER
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.intake.intake import FORCED_PRIORITY, Intake
-from orthanc_plugin.ledger.ledger import Ledger, StudyRow
-from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.intake.intake import FORCED_PRIORITY, Intake, Timing
+from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.ledger.studies import StudyRow
+from orthanc_plugin.site.orthanc_access import OrthancAccess
+from orthanc_plugin.site.rules import Rule
 from orthanc_plugin.work.engine import DurableEngine
 
 pytestmark = pytest.mark.integration
@@ -41,26 +44,21 @@ class Desk:
 
     def wait(self, orthanc_id: str, reason: str | None, state: State = State.WAITING) -> StudyRow:
         def reached() -> StudyRow | None:
-            row = self.ledger.study_row(orthanc_id)
+            row = self.ledger.studies.row(orthanc_id)
             return row if row is not None and (row.state, row.reason) == (state, reason) else None
 
         row: StudyRow = self.site.wait(reached, f"{state}: {reason}", 20.0)
         return row
 
 
-def _settings(site: Site) -> ServiceSettings:
+def _rules() -> list[Rule]:
     in_an_hour, in_two = (datetime.now() + timedelta(hours=hours) for hours in (1, 2))
     rules = [
         {"name": "phantoms", "tags": {"StudyDescription": "(?i)phantom"}, "run": False},
         {"name": "night", "tags": {"StudyDescription": "NIGHT"}, "start": f"{in_an_hour:%H:%M}-{in_two:%H:%M}"},
         {"name": "emergency", "calling_aet": "CURIA.*", "modalities": ["CT"], "priority": 7},
     ]
-    return ServiceSettings.model_validate(
-        {
-            "orthanc_url": site.orthanc.url, "orthanc_username": USER, "orthanc_password": site.orthanc.password,
-            "quiet_seconds": 0.0, "poll_seconds": 0.2, "incomplete_seconds": INCOMPLETE_SECONDS, "rules": rules,
-        }
-    )  # fmt: skip
+    return [Rule.model_validate(rule) for rule in rules]
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +67,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     url = f"sqlite:///{folder / 'service.sqlite'}"
     with ExitStack() as closing:
         site = closing.enter_context(running_site(folder / "orthanc"))
-        settings = _settings(site)
-        ledger = Ledger(url)
+        access = OrthancAccess(site.orthanc.url, USER, SecretStr(site.orthanc.password))
+        ledger = Ledger.open(url)
         closing.callback(ledger.close)
-        client = OrthancClient(settings, patience_seconds=5.0, stop=stop)
+        client = OrthancClient(access, patience_seconds=5.0, stop=stop)
         closing.callback(client.close)
         pool = warm_pool(stop)
         closing.callback(pool.close)
@@ -80,14 +78,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             database_url=url,
             executor_id="desk",
             attempt=lambda _work_id: nullcontext(1),
-            steps=[("nothing", lambda _work_id, _hold: State.QUEUED.value)],
+            steps=[("nothing", lambda _work_id, _lease: State.QUEUED.value)],
             concurrency=1,
         )
         engine.start()
         closing.callback(engine.stop)
         intake = Intake(
-            settings, client=client, ledger=ledger, engine=engine, worker=pool, wishes=queue.SimpleQueue(), stop=stop
-        )
+            Timing(
+                quiet_seconds=0.0, poll_seconds=0.2, incomplete_seconds=INCOMPLETE_SECONDS, sweep_seconds=600.0,
+                backlog_days=7.0,
+            ),
+            rules=_rules(), reader="desk", client=client, ledger=ledger, engine=engine, workers=pool,
+            wishes=queue.SimpleQueue(), stop=stop,
+        )  # fmt: skip
         thread = threading.Thread(target=intake.run)
         thread.start()
         closing.callback(thread.join)
@@ -98,7 +101,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def test_the_sender_decides_about_the_priority(desk: Desk, make_study: MakeStudy, tmp_path: Path) -> None:
     row = desk.wait(desk.arrive(make_study("intake-emergency")[1], tmp_path), None, State.QUEUED)
     assert row.job is not None
-    assert (row.job.rule, row.job.priority, row.job.warnings) == ("emergency", 7, [])
+    assert (row.job.rule, row.job.priority, row.job.warnings) == ("emergency", 7, ())
 
 
 def test_a_study_with_fewer_images_than_told_is_waited_for_and_then_run(
@@ -109,7 +112,7 @@ def test_a_study_with_fewer_images_than_told_is_waited_for_and_then_run(
     desk.wait(orthanc_id, "2 images fewer came than the modality told")
     row = desk.wait(orthanc_id, None, State.QUEUED)
     assert row.job is not None
-    assert [warning["code"] for warning in row.job.warnings] == ["study-incomplete"]
+    assert [warning.code for warning in row.job.warnings] == ["study-incomplete"]
     silent = desk.client.now() - desk.client.study(orthanc_id).last_update
     assert silent.total_seconds() >= INCOMPLETE_SECONDS
 
@@ -144,5 +147,5 @@ def test_a_study_whose_late_image_is_gone_again_stands_as_before(
 
 
 def _current_work_id(desk: Desk, orthanc_id: str) -> str | None:
-    row = desk.ledger.study_row(orthanc_id)
+    row = desk.ledger.studies.row(orthanc_id)
     return None if row is None or row.job is None else row.job.work_id

@@ -14,13 +14,14 @@ from pydicom.uid import generate_uid
 
 from integration.running_site import Site, changed, running_site
 from integration.warm_stand_in import warm_pool
-from orthanc_plugin.archive.delivery import sha256_of
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
 from orthanc_plugin.domain.source import missing_instances, select_source, work_identity
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.ledger.jobs import Job
+from orthanc_plugin.ledger.ledger import Ledger
+from orthanc_plugin.pipeline.manifest import sha256_of
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.site.settings import ServiceSettings
@@ -38,13 +39,13 @@ class Bench:
 
     def __init__(self, site: Site, peer: LocalOrthanc, folder: Path, closing: ExitStack) -> None:
         self.site, self.peer, self.looked_again = site, peer, list[str]()
-        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")
         closing.callback(self.ledger.close)
         self.folder, self._closing, self._stop = folder, closing, threading.Event()
         settings = ServiceSettings(
             orthanc_url=site.orthanc.url, orthanc_username=USER, orthanc_password=site.orthanc.password
         )
-        self.client = OrthancClient(settings, patience_seconds=5.0, stop=self._stop)
+        self.client = OrthancClient(settings.orthanc_access, patience_seconds=5.0, stop=self._stop)
         closing.callback(self.client.close)
 
     def host(self, name: str, *destinations: Destination) -> Host:
@@ -54,7 +55,7 @@ class Bench:
         pool = warm_pool(self._stop)
         self._closing.callback(pool.close)
         workflow = StudyWorkflow(
-            client=self.client, ledger=self.ledger, worker=pool, data_folder=folder,
+            client=self.client, jobs=self.ledger.jobs, workers=pool, data_folder=folder,
             names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
             look_again=self.looked_again.append, stop=self._stop,
         )  # fmt: skip
@@ -65,30 +66,28 @@ class Bench:
         self.site.send(paths)
         (orthanc_id,) = self.client.studies_named(str(dcmread(paths[0]).StudyInstanceUID))
         study = self.client.study(orthanc_id)
-        own = self.ledger.own_series_uids(orthanc_id)
+        own = self.ledger.jobs.own_series_uids(orthanc_id)
         source = select_source(self.client.series(orthanc_id), own, demographics=study.demographics)
         assert source is not None
         digests = {"source_digest": source.digest, "pipeline_digest": "stand-in"}
         work_id = work_identity(study_instance_uid=study.study_instance_uid, **digests)
-        now = float(len(self.ledger.jobs_of(orthanc_id)))
+        now = float(len(self.ledger.jobs.of_study(orthanc_id)))
         job = Job(
             work_id=work_id, orthanc_id=orthanc_id, study_instance_uid=study.study_instance_uid, **digests,
             state=State.QUEUED, stable_at=now, queued_at=now,
         )  # fmt: skip
-        assert self.ledger.add_job(study, job)
+        assert self.ledger.jobs.add(study, job)
         return job
 
-    def go(self, host: Host, job: Job, *steps: str) -> Job:
-        """Take the work into hand and have some steps done to it."""
-        hold = self.ledger.take(job.work_id).hold
+    def attempt(self, host: Host, job: Job, *steps: str) -> Job:
+        """Take the lease on the work and have some steps done to it."""
+        lease = self.ledger.jobs.take_lease(job.work_id).lease
         for step in steps:
-            host[step](job.work_id, hold)
-        return self.ledger.job(job.work_id)
+            host[step](job.work_id, lease)
+        return self.ledger.jobs.read(job.work_id)
 
     def stored_sha256(self, job: Job) -> dict[str, str]:
-        return {
-            entry["kind"]: sha256_of(self.client.instance_file(entry["orthanc_instance_id"])) for entry in job.objects
-        }
+        return {stored.kind: sha256_of(self.client.instance_file(stored.orthanc_instance_id)) for stored in job.objects}
 
 
 @pytest.fixture(scope="module")
@@ -104,38 +103,34 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-taken-over")[1])
     first, second = bench.host("first"), bench.host("second")
-    bench.go(first, job, "fetch", "run", "check")
+    bench.attempt(first, job, "fetch", "run", "check")
     results = bench.folder / "first" / "results" / job.work_id
     seg = (results / "SEG.dcm").read_bytes()
     # The first host notes what it is about to store, stores one of the two and dies.
-    dead = bench.ledger.job(job.work_id)
-    bench.ledger.move(dead, State.STORING)
-    bench.ledger.plan(
-        dead, [{"sop_instance_uid": str(dcmread(results / "SEG.dcm").SOPInstanceUID), "sha256": sha256_of(seg)}]
-    )
+    dead = bench.ledger.jobs.read(job.work_id)
+    bench.ledger.jobs.move(dead, State.STORING)
+    bench.ledger.jobs.plan(dead, {str(dcmread(results / "SEG.dcm").SOPInstanceUID): sha256_of(seg)})
     bench.client.store_instance(seg)
-    done = bench.go(second, job, "store", "finish")
+    done = bench.attempt(second, job, "store", "finish")
     assert done.state is State.STORED, done.reason_message
     assert bench.site.modalities(job.orthanc_id) == {"CT": 1, "SEG": 1, "SR": 1}
     # The ledger holds the bytes that lie in the archive: the first host's SEG, the second's SR.
-    assert bench.stored_sha256(done) == {entry["kind"]: entry["sha256"] for entry in done.objects}
+    assert bench.stored_sha256(done) == {stored.kind: stored.sha256 for stored in done.objects}
     assert bench.stored_sha256(done)["SEG"] == sha256_of(seg)
 
 
 def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: Bench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-abandoned")[1])
     host = bench.host("abandoned")
-    bench.go(host, job, "fetch", "run", "check")
+    bench.attempt(host, job, "fetch", "run", "check")
     # The dead host's device rounded otherwise: other content, another UID.
     abandoned = dcmread(bench.folder / "abandoned" / "results" / job.work_id / "SEG.dcm")
     abandoned.SOPInstanceUID = generate_uid()
     abandoned.save_as(bench.folder / "abandoned.dcm")
     dicom = (bench.folder / "abandoned.dcm").read_bytes()
     bench.client.store_instance(dicom)
-    bench.ledger.plan(
-        bench.ledger.job(job.work_id), [{"sop_instance_uid": str(abandoned.SOPInstanceUID), "sha256": sha256_of(dicom)}]
-    )
-    done = bench.go(host, job, "store", "finish")
+    bench.ledger.jobs.plan(bench.ledger.jobs.read(job.work_id), {str(abandoned.SOPInstanceUID): sha256_of(dicom)})
+    done = bench.attempt(host, job, "store", "finish")
     assert done.state is State.STORED, done.reason_message
     assert bench.client.instances_named(str(abandoned.SOPInstanceUID)) == ()
     assert bench.site.modalities(job.orthanc_id) == {"CT": 1, "SEG": 1, "SR": 1}
@@ -157,12 +152,12 @@ def test_what_orthanc_tells_of_a_study(bench: Bench, make_study: MakeStudy, tmp_
 def test_bytes_that_nobody_meant_to_store_are_no_result(bench: Bench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-foreign")[1])
     host = bench.host("foreign")
-    bench.go(host, job, "fetch", "run", "check")
+    bench.attempt(host, job, "fetch", "run", "check")
     other = dcmread(bench.folder / "foreign" / "results" / job.work_id / "SEG.dcm")
     other.ImageComments = "another's"
     other.save_as(bench.folder / "other.dcm")
     bench.client.store_instance((bench.folder / "other.dcm").read_bytes())
-    done = bench.go(host, job, "store")
+    done = bench.attempt(host, job, "store")
     assert (done.state, done.reason_code) == (State.FAILED, "delivery-failed")
 
 
@@ -177,25 +172,25 @@ def test_a_patient_corrected_or_merged_before_storing_stores_nothing_and_looks_a
     _, paths = make_study(f"steps-{code}")
     job = bench.arrive(paths)
     host = bench.host("demographics")
-    bench.go(host, job, "fetch", "run", "check")
+    bench.attempt(host, job, "fetch", "run", "check")
     bench.site.orthanc.http.delete(f"/studies/{job.orthanc_id}").raise_for_status()
     again = bench.arrive(changed(paths, tmp_path, **values))
-    done = bench.go(host, job, "store")
+    done = bench.attempt(host, job, "store")
     assert (done.state, done.reason_code) == (State.SUPERSEDED, code)
     assert bench.looked_again[-1] == job.orthanc_id
     assert bench.site.modalities(again.orthanc_id) == {"CT": 1}
     # The work on the corrected study is other work, and goes through.
     assert again.work_id != job.work_id
-    assert bench.go(host, again, *STEPS).state is State.STORED
+    assert bench.attempt(host, again, *STEPS).state is State.STORED
 
 
 def test_one_study_uid_under_two_patients_stores_nothing(bench: Bench, make_study: MakeStudy, tmp_path: Path) -> None:
     _, paths = make_study("steps-collision")
     job = bench.arrive(paths)
     host = bench.host("collision")
-    bench.go(host, job, "fetch", "run", "check")
+    bench.attempt(host, job, "fetch", "run", "check")
     bench.site.send(changed(paths, tmp_path, PatientID="SOMEBODY-ELSE"))
-    done = bench.go(host, job, "store", "finish")
+    done = bench.attempt(host, job, "store", "finish")
     assert (done.state, done.reason_code) == (State.FAILED, "study-uid-collision")
     assert "SOMEBODY" not in str(done.reason_message)
     for orthanc_id in bench.client.studies_named(job.study_instance_uid):
@@ -205,21 +200,21 @@ def test_one_study_uid_under_two_patients_stores_nothing(bench: Bench, make_stud
 def test_a_late_slice_hands_the_earlier_report_to_the_pipeline(bench: Bench, make_study: MakeStudy) -> None:
     _, paths = make_study("steps-late")
     host = bench.host("late")
-    first = bench.go(host, bench.arrive(paths[:-1]), *STEPS)
-    second = bench.go(host, bench.arrive(paths[-1:]), *STEPS)
-    (report,) = (entry for entry in first.objects if entry["kind"] == "SR")
+    first = bench.attempt(host, bench.arrive(paths[:-1]), *STEPS)
+    second = bench.attempt(host, bench.arrive(paths[-1:]), *STEPS)
+    (report,) = (stored for stored in first.objects if stored.kind == "SR")
     assert first.result is not None
     assert second.result is not None
-    assert first.result["earlier"] == []
-    assert second.result["earlier"] == [report["sop_instance_uid"]]
-    assert bench.ledger.job(first.work_id).state is State.SUPERSEDED
+    assert first.result.warnings == ()
+    assert [warning.message for warning in second.result.warnings] == [report.sop_instance_uid]
+    assert bench.ledger.jobs.read(first.work_id).state is State.SUPERSEDED
 
 
 def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: Bench, make_study: MakeStudy) -> None:
     peer = bench.peer
     by_store = Destination(name="pacs", modality="peer", storage_commitment=True, kinds=frozenset({"SR"}))
     by_stow = Destination(name="web", stow_url=f"{peer.url}/dicom-web", stow_username=USER, stow_password=peer.password)
-    job = bench.go(bench.host("forward", by_store, by_stow), bench.arrive(make_study("steps-forward")[1]), *STEPS)
+    job = bench.attempt(bench.host("forward", by_store, by_stow), bench.arrive(make_study("steps-forward")[1]), *STEPS)
     outbox = Outbox(bench.ledger.database)
     dispatchers = [
         Dispatcher(outbox, one, client=bench.client, retry_seconds=[60.0], poll_seconds=1.0, stop=threading.Event())
@@ -230,20 +225,20 @@ def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: Bench,
     for dispatcher in dispatchers:
         dispatcher.send_due(now + 1.0)
     assert outbox.count_pending() == {"pacs": 1, "web": 2}
-    row = bench.ledger.study_row(job.orthanc_id)
+    row = bench.ledger.studies.row(job.orthanc_id)
     assert row is not None
-    assert {(one["destination"], one["attempts"]) for one in row.deliveries} == {("pacs", 1), ("web", 1), ("web", 0)}
+    assert {(one.destination, one.attempts) for one in row.copies} == {("pacs", 1), ("web", 1), ("web", 0)}
     _let_the_peer_know_us(bench)
     with peer:
         for dispatcher in dispatchers:
             dispatcher.send_due(now + 1e4)
         assert outbox.count_pending() == {}
-        assert _sop_instance_uids(peer) == sorted(entry["sop_instance_uid"] for entry in job.objects)
+        assert _sop_instance_uids(peer) == sorted(stored.sop_instance_uid for stored in job.objects)
         for dispatcher in dispatchers:
             dispatcher.send_due(now + 1e6)
-    row = bench.ledger.study_row(job.orthanc_id)
+    row = bench.ledger.studies.row(job.orthanc_id)
     assert row is not None
-    assert sorted((one["destination"], one["attempts"]) for one in row.deliveries) == [
+    assert sorted((one.destination, one.attempts) for one in row.copies) == [
         ("pacs", 2),
         ("web", 1),
         ("web", 2),

@@ -10,10 +10,11 @@ import pytest
 
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerCrashError, WorkerStartError
 from orthanc_plugin.pipeline.worker import Worker
+from service_cases import MODEL
 
-READY = """
+READY = f"""
 import json, os, sys, time
-print(json.dumps({"ready": True, "pipeline_digest": "d", "model": {"name": "m"}}), flush=True)
+print(json.dumps({{"ready": True, "pipeline_digest": "d", "model": {MODEL}}}), flush=True)
 """
 ANSWERING = (
     READY
@@ -69,7 +70,7 @@ def run(worker: Worker) -> int:
 def test_one_process_serves_request_after_request(make_worker: MakeWorker) -> None:
     worker = make_worker(ANSWERING)
     assert worker.identity is None
-    assert worker.start().digest == "d"
+    assert worker.start().pipeline_digest == "d"
     assert run(worker) == run(worker)
 
 
@@ -151,7 +152,7 @@ def test_the_worker_gets_no_key_to_orthanc(make_worker: MakeWorker, monkeypatch:
     script = (
         "import json, os, sys\n"
         "leaked = 'secret' in os.environ.values()\n"
-        "print(json.dumps({'ready': True, 'pipeline_digest': str(leaked), 'model': {}}), flush=True)\n"
+        f"print(json.dumps({{'ready': True, 'pipeline_digest': str(leaked), 'model': {MODEL}}}), flush=True)\n"
         "sys.stdin.read()\n"
     )
-    assert make_worker(script).start().digest == "False"
+    assert make_worker(script).start().pipeline_digest == "False"

@@ -11,11 +11,15 @@ import pytest
 from orthanc_plugin.domain.errors import ServiceStopping
 from orthanc_plugin.pipeline.worker import Worker
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from service_cases import MODEL
 
 # Signs in the folder that the request names, and answers with its process id once two have signed there.
-PATIENT = """
+PATIENT = (
+    """
 import json, os, pathlib, sys, time
-print(json.dumps({"ready": True, "pipeline_digest": "d", "model": {}}), flush=True)
+print(json.dumps({"ready": True, "pipeline_digest": "d", "model": """
+    + str(MODEL)
+    + """}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
     folder = pathlib.Path(request["input"])
@@ -24,6 +28,7 @@ for line in sys.stdin:
         time.sleep(0.01)
     print(json.dumps({"id": request["id"], "exit_code": 0, "seconds": float(os.getpid())}), flush=True)
 """
+)
 
 MakePool = Callable[..., WorkerPool]
 
@@ -79,7 +84,7 @@ def test_a_worker_that_does_not_come_up_gets_no_study(make_pool: MakePool, tmp_p
     pool = make_pool("raise SystemExit(5)", PATIENT)
     assert pool.identity is None
     pool.workers[1].start()
-    assert pool.wait_ready().digest == "d"
+    assert pool.wait_ready().pipeline_digest == "d"
     (tmp_path / "signed").touch()
     assert run(pool, tmp_path) == run(pool, tmp_path)
     assert pool.workers[0].starts == 0

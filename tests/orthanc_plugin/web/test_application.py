@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,44 +14,42 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+import service_cases
 from orthanc_plugin.archive.orthanc_client import OrthancClient
-from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
+from orthanc_plugin.copies.outbox import Outbox
+from orthanc_plugin.domain.facts import SeriesFacts
+from orthanc_plugin.domain.notice import Notice
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.intake.intake import Intake
-from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.intake.intake import Intake, Timing
+from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import FreeSpace
+from orthanc_plugin.pipeline.manifest import Manifest
 from orthanc_plugin.pipeline.worker import Worker
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.site.orthanc_access import OrthancAccess
 from orthanc_plugin.upkeep.alarms import Alarms
-from orthanc_plugin.upkeep.stage_metrics import StageMetrics
+from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
+from service_cases import MODEL, stored
 
 STUDY_ID = "-".join(["0123abcd"] * 5)
-STUDY = StudyFacts(STUDY_ID, "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
-FINDING = {"name": "<script>x</script>", "site": None, "probability": 0.25, "threshold": 0.5, "present": None}
-OBJECT = {
-    "kind": "SR",
-    "series_instance_uid": "9.9",
-    "bytes": 2048,
-    "sha256": "ab" * 32,
-    "orthanc_instance_id": "i",
-    "orthanc_series_id": "s",
-}
-JOB = Job(
-    work_id="w1", orthanc_id=STUDY_ID, study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
-    state=State.QUEUED, stable_at=100.0, queued_at=101.0, started_at=103.0,
-    timings={"fetch": 0.5}, objects=[OBJECT], result={"findings": [FINDING]},
+STUDY = replace(service_cases.STUDY, orthanc_id=STUDY_ID)
+FINDING = {
+    "name": "<script>x</script>", "code": {"value": "1", "scheme": "SCT", "meaning": "x"}, "site": None, "head": "h",
+    "probability": 0.25, "threshold": 0.5, "present": None, "localisation": None,
+}  # fmt: skip
+JOB = replace(
+    service_cases.JOB, orthanc_id=STUDY_ID, stable_at=100.0, queued_at=101.0, started_at=103.0,
+    timings={"fetch": 0.5}, objects=(stored(),), result=Manifest(status="completed", findings=(FINDING,)),
 )  # fmt: skip
 TOKEN = {"Authorization": "Bearer t0ken"}
-SETTINGS = ServiceSettings(orthanc_url="http://127.0.0.1:9", token="t0ken")
 PAGE = TOKEN | {"Accept": "text/html,*/*"}
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     yield ledger
     ledger.close()
 
@@ -60,8 +57,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
     stop = threading.Event()
-    greeting = {"ready": True, "pipeline_digest": "p", "model": {}}
-    command = (sys.executable, "-c", f"print('{json.dumps(greeting)}', flush=True); input()")
+    greeting = {"ready": True, "pipeline_digest": "p", "model": MODEL}
+    command = (sys.executable, "-c", f"print({json.dumps(greeting)!r}, flush=True); input()")
     worker = Worker(command, ready_seconds=10, deadline_seconds=1, max_resident_bytes=1e12, stop=stop)
     yield WorkerPool([worker], stop=stop)
     worker.close()
@@ -70,8 +67,12 @@ def pool() -> Iterator[WorkerPool]:
 @pytest.fixture
 def intake(ledger: Ledger, pool: WorkerPool) -> Iterator[Intake]:
     stop, wishes = threading.Event(), queue.SimpleQueue()
-    orthanc = OrthancClient(SETTINGS, patience_seconds=0.1, stop=stop)
-    yield Intake(SETTINGS, client=orthanc, ledger=ledger, engine=None, worker=pool, wishes=wishes, stop=stop)
+    orthanc = OrthancClient(OrthancAccess("http://127.0.0.1:9"), patience_seconds=0.1, stop=stop)
+    timing = Timing(quiet_seconds=1.0, incomplete_seconds=1.0, poll_seconds=2.0, sweep_seconds=1.0, backlog_days=1.0)
+    yield Intake(
+        timing, rules=(), reader="here", client=orthanc, ledger=ledger, engine=None, workers=pool, wishes=wishes,
+        stop=stop,
+    )  # fmt: skip
     orthanc.close()
 
 
@@ -80,13 +81,20 @@ def client(
     ledger: Ledger, intake: Intake, pool: WorkerPool, watchdog: Watchdog, tmp_path: Path
 ) -> Iterator[TestClient]:
     registry = CollectorRegistry()
-    StageMetrics(registry, ledger)
-    alarms = Alarms(ledger, SETTINGS.overdue_seconds)
-    registry.register(alarms)
-    application = build_application(
-        SETTINGS, ledger=ledger, intake=intake, worker=pool, space=FreeSpace(tmp_path, least_bytes=0),
-        watchdog=watchdog, alarms=alarms, registry=registry,
+    StageMetrics(registry, ledger.jobs)
+    space = FreeSpace(tmp_path, least_bytes=0)
+    alarms = Alarms(
+        ledger.figures, is_in_contact=lambda: intake.is_in_contact, workers=pool, space=space, watchdog=watchdog,
+        overdue_seconds=3600.0,
     )  # fmt: skip
+    metrics = ServiceMetrics(
+        ledger.figures, outbox=Outbox(ledger.database), workers=pool, space=space, alarms=alarms.states,
+        overdue_seconds=3600.0,
+    )  # fmt: skip
+    registry.register(metrics)
+    application = build_application(
+        token="t0ken", studies=ledger.studies, intake=intake, workers=pool, alarms=alarms, registry=registry
+    )
     with TestClient(application) as client:
         yield client
 
@@ -130,8 +138,8 @@ def test_health_is_degraded_while_nothing_is_up(client: TestClient) -> None:
 
 
 def test_alarms_of_studies_do_not_make_the_service_unready(ready: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
-    ledger.end(ledger.job("w1"), State.FAILED, code="study-uid-collision", message="two patients")
+    ledger.jobs.add(STUDY, JOB)
+    ledger.jobs.end(ledger.jobs.read("w1"), State.FAILED, code="study-uid-collision", message="two patients")
     answer = ready.get("/readyz")
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["ready"]) == ("degraded", True)
@@ -160,7 +168,7 @@ def test_a_heart_that_stands_still_makes_the_service_unready(
 
 
 def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
+    ledger.jobs.add(STUDY, JOB)
     study = client.get("/curia/worklist", headers=TOKEN).json()["studies"][0]
     assert (study["state"], study["orthanc_id"], study["findings"]) == ("queued", STUDY_ID, [FINDING])
     assert study["seconds"] == {"fetch": 0.5, "queued": 2.0}
@@ -169,10 +177,10 @@ def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger:
 
 
 def test_a_study_without_outcome_is_an_alarm_in_the_list_and_in_the_metrics(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, replace(JOB, stable_at=time.time() - 3540.0, warnings=[{"code": "c", "message": "m"}]))
+    ledger.jobs.add(STUDY, replace(JOB, stable_at=time.time() - 3540.0, warnings=(Notice("c", "m"),)))
     assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [{"code": "c", "message": "m"}]
     assert "curia_overdue_studies 0.0" in client.get("/metrics").text
-    ledger.add_job(STUDY, replace(JOB, work_id="w2", stable_at=time.time() - 3660.0))
+    ledger.jobs.add(STUDY, replace(JOB, work_id="w2", stable_at=time.time() - 3660.0))
     warning = {"code": "result-overdue", "message": "no result although the study has been at rest for 61 minutes"}
     assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [warning]
     assert warning["message"] in client.get("/curia/worklist", headers=PAGE).text
@@ -184,15 +192,15 @@ def test_a_study_without_outcome_is_an_alarm_in_the_list_and_in_the_metrics(clie
 def test_one_study_uid_of_two_patients_is_an_alarm_until_the_study_has_other_work(
     client: TestClient, ledger: Ledger
 ) -> None:
-    ledger.add_job(STUDY, JOB)
-    ledger.end(ledger.job("w1"), State.FAILED, code="study-uid-collision", message="two patients")
+    ledger.jobs.add(STUDY, JOB)
+    ledger.jobs.end(ledger.jobs.read("w1"), State.FAILED, code="study-uid-collision", message="two patients")
     assert "study-uid-collision" in client.get("/readyz").json()["alarms"]
-    ledger.add_job(STUDY, replace(JOB, work_id="w2"))
+    ledger.jobs.add(STUDY, replace(JOB, work_id="w2"))
     assert "study-uid-collision" not in client.get("/readyz").json()["alarms"]
 
 
 def test_seconds_from_stable_to_stored(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, replace(JOB, state=State.STORED, finished_at=107.25))
+    ledger.jobs.add(STUDY, replace(JOB, state=State.STORED, finished_at=107.25))
     study = client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()
     assert study["seconds"]["stable_to_end"] == 7.25
     assert study["stored"] == "1970-01-01T00:01:47+00:00"
@@ -211,9 +219,10 @@ JUDGED = {
 
 
 def test_every_series_of_a_study_is_shown_with_its_reason(client: TestClient, ledger: Ledger) -> None:
-    written = OBJECT | {"series_instance_uid": "1.3"}
-    ledger.note_series(STUDY_ID, STUDY_SERIES)
-    ledger.add_job(STUDY, replace(JOB, objects=[written], result={"series": [JUDGED]}))
+    ledger.studies.note_series(STUDY_ID, STUDY_SERIES)
+    ledger.jobs.add(
+        STUDY, replace(JOB, objects=(stored(series="1.3"),), result=Manifest(status="completed", series=(JUDGED,)))
+    )
     series = client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["series"]
     assert series[0] == JUDGED
     assert [(one["decision"], one["reasons"]) for one in series[1:]] == [
@@ -229,15 +238,15 @@ def test_every_series_of_a_study_is_shown_with_its_reason(client: TestClient, le
 
 
 def test_series_show_before_a_study_was_judged_and_without_any_work(client: TestClient, ledger: Ledger) -> None:
-    ledger.note_series(STUDY_ID, STUDY_SERIES)
-    ledger.note_study(STUDY, State.WAITING, reason="still arriving")
+    ledger.studies.note_series(STUDY_ID, STUDY_SERIES)
+    ledger.studies.note(STUDY, State.WAITING, reason="still arriving")
     series = client.get("/curia/worklist", headers=TOKEN).json()["studies"][0]["series"]
     assert [one["decision"] for one in series] == ["not judged", "not read", "not read", "not read"]
     assert series[0]["reasons"] == []
 
 
 def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
+    ledger.jobs.add(STUDY, JOB)
     page = client.get("/curia/worklist", headers=PAGE)
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;script&gt;x" in page.text
@@ -245,13 +254,13 @@ def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> N
 
 
 def test_links_of_both_pages_lead_to_orthancs_root(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
+    ledger.jobs.add(STUDY, JOB)
     assert 'href="../app/explorer.html' in client.get("/curia/worklist", headers=PAGE).text
     assert 'href="../../app/explorer.html' in client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
 
 
 def test_a_page_loads_nothing_from_elsewhere(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
+    ledger.jobs.add(STUDY, JOB)
     text = client.get("/curia/worklist", headers=PAGE).text
     assert "http://" not in text
     assert "https://" not in text
@@ -270,7 +279,7 @@ def test_only_orthanc_ids_are_passed_on(client: TestClient, study: str) -> None:
 
 
 def test_metrics_count_the_work_by_state(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
+    ledger.jobs.add(STUDY, JOB)
     lines = client.get("/metrics").text.splitlines()
     assert 'curia_work{state="queued"} 1.0' in lines
     assert 'curia_work{state="stored"} 0.0' in lines
@@ -280,7 +289,7 @@ def test_metrics_count_the_work_by_state(client: TestClient, ledger: Ledger) -> 
 
 
 def test_metrics_count_failures_by_code(client: TestClient, ledger: Ledger) -> None:
-    ledger.add_job(STUDY, JOB)
-    ledger.end(ledger.job("w1"), State.FAILED, code="worker-crash", message="it fell")
+    ledger.jobs.add(STUDY, JOB)
+    ledger.jobs.end(ledger.jobs.read("w1"), State.FAILED, code="worker-crash", message="it fell")
     lines = client.get("/metrics").text.splitlines()
     assert 'curia_failures{code="worker-crash"} 1.0' in lines

@@ -10,12 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
+from orthanc_plugin.copies.outbox import Outbox
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import FreeSpace
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-from orthanc_plugin.upkeep.alarms import Alarms
-from orthanc_plugin.upkeep.metrics import ServiceMetrics
-from orthanc_plugin.upkeep.stage_metrics import StageMetrics
+from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 
 DASHBOARD = Path(__file__).parents[3] / "docker" / "grafana-dashboard.json"
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
@@ -26,14 +25,17 @@ FROM_PROMETHEUS = {"instance", "le"}
 
 @pytest.fixture
 def families(tmp_path: Path) -> Iterator[list[Metric]]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     registry = CollectorRegistry()
-    StageMetrics(registry, ledger).observed("fetch", lambda _work_id, _hold: "running")("w1", 0)
+    StageMetrics(registry, ledger.jobs).observed("fetch", lambda _work_id, _lease: "running")("w1", 0)
     ProcessCollector(registry=registry)
     pool = WorkerPool([], stop=threading.Event())
     space = FreeSpace(tmp_path, least_bytes=0)
-    registry.register(ServiceMetrics(ledger, pool, space=space, alarms=lambda: {"disk-full": False}))
-    registry.register(Alarms(ledger, 3600.0))
+    metrics = ServiceMetrics(
+        ledger.figures, outbox=Outbox(ledger.database), workers=pool, space=space,
+        alarms=lambda: {"disk-full": False}, overdue_seconds=3600.0,
+    )  # fmt: skip
+    registry.register(metrics)
     yield list(registry.collect())
     ledger.close()
 

@@ -1,87 +1,80 @@
-"""Goes at a piece of work: the right to it, and the starts from which nobody came back."""
+"""Attempts at a piece of work: the lease on it, and the starts that never ended."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orthanc_plugin.domain.errors import HostCrashError, ServiceStopping, WorkTakenAway
-from orthanc_plugin.domain.facts import StudyFacts
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.ledger.ledger import Job, Ledger
+from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import FreeSpace, Patience
 from orthanc_plugin.work.attempts import MAX_HOST_CRASHES, Attempts, Gate, refuse_deadly
-
-STUDY = StudyFacts("orthanc-1", "1.2.3", True, datetime(2026, 1, 31, tzinfo=UTC))
-JOB = Job(
-    work_id="w1", orthanc_id="orthanc-1", study_instance_uid="1.2.3", source_digest="s1", pipeline_digest="p",
-    state=State.QUEUED, stable_at=1.0, queued_at=2.0,
-)  # fmt: skip
+from service_cases import JOB, STUDY
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    ledger.add_job(STUDY, JOB)
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    ledger.jobs.add(STUDY, JOB)
     yield ledger
     ledger.close()
 
 
 def a_host(ledger: Ledger, folder: Path) -> Attempts:
     stop = threading.Event()
-    return Attempts(ledger, Patience(FreeSpace(folder, least_bytes=0), stop), stop=stop)
+    return Attempts(ledger.jobs, Patience(FreeSpace(folder, least_bytes=0), stop), stop=stop)
 
 
 def die_in(ledger: Ledger, work_id: str) -> None:
-    """What a go leaves of which the host is killed."""
-    ledger.begin(ledger.take(work_id))
+    """What an attempt leaves whose host is killed."""
+    ledger.jobs.begin_attempt(ledger.jobs.take_lease(work_id))
 
 
 def test_a_study_that_three_hosts_died_in_is_refused_by_the_fourth(ledger: Ledger, tmp_path: Path) -> None:
     for _ in range(MAX_HOST_CRASHES):
-        refuse_deadly(ledger.job("w1"))
+        refuse_deadly(ledger.jobs.read("w1"))
         die_in(ledger, "w1")
     with (
         a_host(ledger, tmp_path).attempt("w1"),
         pytest.raises(HostCrashError, match="died 3 times while it worked on this study"),
     ):
-        refuse_deadly(ledger.job("w1"))
+        refuse_deadly(ledger.jobs.read("w1"))
 
 
 @pytest.mark.parametrize("end", [ServiceStopping(), WorkTakenAway("w1"), ValueError("defect")])
-def test_a_go_that_ends_in_any_way_does_not_count(ledger: Ledger, tmp_path: Path, end: BaseException) -> None:
+def test_an_attempt_that_ends_in_any_way_does_not_count(ledger: Ledger, tmp_path: Path, end: BaseException) -> None:
     for _ in range(MAX_HOST_CRASHES + 1):
         with suppress(type(end)), a_host(ledger, tmp_path).attempt("w1"):
-            refuse_deadly(ledger.job("w1"))
+            refuse_deadly(ledger.jobs.read("w1"))
             raise end
-    assert ledger.job("w1").open_starts == 0
+    assert ledger.jobs.read("w1").open_starts == 0
 
 
 def test_asking_for_the_study_gives_it_all_its_starts_again(ledger: Ledger, tmp_path: Path) -> None:
     for _ in range(MAX_HOST_CRASHES):
         die_in(ledger, "w1")
-    ledger.end(ledger.job("w1"), State.FAILED, code="host-crash", message="m")
-    ledger.requeue("w1")
-    refuse_deadly(ledger.take("w1"))
-    assert ledger.job("w1").open_starts == 0
+    ledger.jobs.end(ledger.jobs.read("w1"), State.FAILED, code="host-crash", message="m")
+    ledger.jobs.requeue("w1")
+    refuse_deadly(ledger.jobs.take_lease("w1"))
+    assert ledger.jobs.read("w1").open_starts == 0
 
 
 def test_a_paused_host_that_goes_on_has_not_died(ledger: Ledger, tmp_path: Path) -> None:
     with a_host(ledger, tmp_path).attempt("w1") as paused:
         with a_host(ledger, tmp_path).attempt("w1") as other:
             assert other > paused
-            assert ledger.job("w1").open_starts == 2
-        assert ledger.held("w1", other).hold == other
-    assert ledger.job("w1").open_starts == 0
+            assert ledger.jobs.read("w1").open_starts == 2
+        assert ledger.jobs.leased("w1", other).lease == other
+    assert ledger.jobs.read("w1").open_starts == 0
 
 
 def test_the_last_start_is_made_alone_so_that_a_neighbour_is_not_set_aside(ledger: Ledger, tmp_path: Path) -> None:
     """Two studies side by side, of which the first kills its host whenever it is under way."""
-    ledger.add_job(STUDY, replace(JOB, work_id="w2"))
+    ledger.jobs.add(STUDY, replace(JOB, work_id="w2"))
     for _ in range(MAX_HOST_CRASHES - 1):
         die_in(ledger, "w1")
         die_in(ledger, "w2")
@@ -95,17 +88,17 @@ def test_the_last_start_is_made_alone_so_that_a_neighbour_is_not_set_aside(ledge
         threading.Thread(target=neighbour).start()
         assert not begun.wait(0.3)
         # Were the host killed now, as it will be, the neighbour would have no part in it.
-        starts = [ledger.job(work_id).open_starts for work_id in ("w1", "w2")]
+        starts = [ledger.jobs.read(work_id).open_starts for work_id in ("w1", "w2")]
         assert starts == [MAX_HOST_CRASHES, MAX_HOST_CRASHES - 1]
     assert begun.wait(5)
 
 
-def test_who_goes_alone_waits_for_those_inside_and_holds_those_up_who_come_later() -> None:
+def test_an_exclusive_attempt_waits_for_those_inside_and_holds_those_up_that_come_later() -> None:
     gate, order = Gate(threading.Event()), list[str]()
 
-    def enter(name: str, *, alone: bool) -> threading.Thread:
+    def enter(name: str, *, exclusive: bool) -> threading.Thread:
         def pass_through() -> None:
-            with gate.passed(alone=alone):
+            with gate.passed(exclusive=exclusive):
                 order.append(name)
 
         thread = threading.Thread(target=pass_through)
@@ -114,10 +107,10 @@ def test_who_goes_alone_waits_for_those_inside_and_holds_those_up_who_come_later
         return thread
 
     with ExitStack() as inside:
-        inside.enter_context(gate.passed(alone=False))
-        enter("beside", alone=False)
+        inside.enter_context(gate.passed(exclusive=False))
+        enter("beside", exclusive=False)
         assert order == ["beside"]
-        threads = [enter("alone", alone=True), enter("later", alone=False)]
+        threads = [enter("alone", exclusive=True), enter("later", exclusive=False)]
         assert order == ["beside"]
     for thread in threads:
         thread.join(5)
@@ -127,7 +120,7 @@ def test_who_goes_alone_waits_for_those_inside_and_holds_those_up_who_come_later
 def test_the_end_of_the_service_ends_the_wait_at_the_gate() -> None:
     stop = threading.Event()
     gate = Gate(stop)
-    with gate.passed(alone=False):
+    with gate.passed(exclusive=False):
         threading.Timer(0.2, stop.set).start()
-        with pytest.raises(ServiceStopping), gate.passed(alone=True):
+        with pytest.raises(ServiceStopping), gate.passed(exclusive=True):
             pass

@@ -34,7 +34,7 @@ def test_urgent_work_goes_before_what_waited_longer(tmp_path: Path) -> None:
     order: list[str] = []
     begun, released, done = threading.Event(), threading.Event(), threading.Event()
 
-    def step(work_id: str, _hold: int) -> str:
+    def step(work_id: str, _lease: int) -> str:
         order.append(work_id)
         begun.set()
         assert released.wait(20)
@@ -61,7 +61,7 @@ def test_work_that_was_taken_away_from_its_rightful_host_is_put_back(
     goes: list[int] = []
     taken_away = threading.Event()
 
-    def step(work_id: str, _hold: int) -> str:
+    def step(work_id: str, _lease: int) -> str:
         goes.append(len(goes))
         if len(goes) == 1:
             taken_away.set()

@@ -1,0 +1,1 @@
+"""A warm process that serves study after study: ``python -m app.worker [-m MODEL] [--device D]``."""
