@@ -1,5 +1,6 @@
-"""The Holoscan graph: one operator for each step, and who hands what to whom."""
+"""The Holoscan graph: one operator for each step, in their order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,14 +12,14 @@ from operators.encoder_input_operator import EncoderInputOperator
 from operators.encoder_operator import EncoderOperator
 from operators.features_writer_operator import FeaturesWriterOperator
 from operators.findings_operator import FindingsOperator
-from operators.framework import Application, CountCondition, silence_framework
+from operators.framework import Application, Step, connect, silence_framework
 from operators.report_writer_operator import ReportWriterOperator
 from operators.result_manifest_operator import ResultManifestOperator
 from operators.segmentation_operator import SegmentationOperator
 from operators.segmentation_writer_operator import SegmentationWriterOperator
 from operators.series_selection_operator import SeriesSelectionOperator
 from operators.study_index_operator import StudyIndexOperator
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from operators.study_run.result_writer import ResultWriter
 from operators.volume_reader_operator import VolumeReaderOperator
 
@@ -41,7 +42,14 @@ class CuriaApplication(Application):
     """
 
     def __init__(
-        self, pipeline: Pipeline, request: StudyRequest, *, drafts: Path, scratch: Path, journal: Journal, now: datetime
+        self,
+        pipeline: Pipeline,
+        request: StudyRequest,
+        *,
+        drafts: Path,
+        scratch: Path,
+        journal: RunJournal,
+        now: datetime,
     ) -> None:
         self._pipeline = pipeline
         self._request = request
@@ -54,86 +62,41 @@ class CuriaApplication(Application):
         super().__init__(["curia-app"])
 
     def compose(self) -> None:
-        journal, deployment = self._journal, self._pipeline.deployment
+        connect(self, self._steps())
+
+    def _steps(self) -> Iterator[Step]:
+        """In their order; each is wired to those before it by the names of its ports."""
+        pipeline, request, journal = self._pipeline, self._request, self._journal
+        deployment, limits = pipeline.deployment, pipeline.limits
         writer = ResultWriter(self._drafts, self._now, deployment, journal)
-        study = StudyIndexOperator(
+        yield StudyIndexOperator(self, folder=request.input, scratch=self._scratch, limits=limits, journal=journal)
+        yield SeriesSelectionOperator(
             self,
-            CountCondition(self, 1),
-            name="study_index",
-            folder=self._request.input,
-            scratch=self._scratch,
-            limits=self._pipeline.limits,
+            rules=pipeline.selection_rules,
+            region_probe=pipeline.region_probe,
+            limits=limits,
             journal=journal,
         )
-        selection = SeriesSelectionOperator(
-            self,
-            name="series_selection",
-            rules=self._pipeline.selection_rules,
-            region_probe=self._pipeline.region_probe,
-            limits=self._pipeline.limits,
-            journal=journal,
+        yield VolumeReaderOperator(self, limits=limits, journal=journal)
+        yield EncoderInputOperator(
+            self, settings=pipeline.encoder_input, array_module=pipeline.array_module, journal=journal
         )
-        reader = VolumeReaderOperator(self, name="volume_reader", limits=self._pipeline.limits, journal=journal)
-        encoder_input = EncoderInputOperator(
+        yield EncoderOperator(
             self,
-            name="encoder_input",
-            settings=self._pipeline.encoder_input,
-            array_module=self._pipeline.array_module,
-            journal=journal,
-        )
-        encoder = EncoderOperator(
-            self,
-            name="encoder",
-            encoder=self._pipeline.encoder,
-            cache=self._pipeline.feature_cache,
+            encoder=pipeline.encoder,
+            cache=pipeline.feature_cache,
             blocks=deployment.model.heads.needs.blocks,
             scratch=self._scratch,
             journal=journal,
         )
-        findings = FindingsOperator(
-            self,
-            name="findings",
-            deployment=deployment,
-            device=self._pipeline.encoder.devices[0],
-            journal=journal,
+        if request.features:
+            with_tokens = request.features == "tokens"
+            yield FeaturesWriterOperator(self, folder=self._drafts, with_tokens=with_tokens, journal=journal)
+        yield FindingsOperator(self, deployment=deployment, device=pipeline.encoder.devices[0], journal=journal)
+        yield SegmentationOperator(self, deployment=deployment, journal=journal)
+        yield SegmentationWriterOperator(self, writer=writer, journal=journal)
+        yield ReportWriterOperator(self, writer=writer, journal=journal)
+        yield CompanionWriterOperator(self, writer=writer, journal=journal)
+        yield ResultManifestOperator(
+            self, drafts=self._drafts, output=request.output, deployment=deployment, journal=journal
         )
-        segmentation = SegmentationOperator(self, name="segmentation", deployment=deployment, journal=journal)
-        seg_writer = SegmentationWriterOperator(self, name="segmentation_writer", writer=writer, journal=journal)
-        report_writer = ReportWriterOperator(self, name="report_writer", writer=writer, journal=journal)
-        companions = CompanionWriterOperator(self, name="companion_writer", writer=writer, journal=journal)
-        manifest = ResultManifestOperator(
-            self,
-            name="result_manifest",
-            drafts=self._drafts,
-            output=self._request.output,
-            deployment=deployment,
-            journal=journal,
-        )
-        for taker in (selection, report_writer):
-            self.add_flow(study, taker, {("study", "study")})
-        self.add_flow(selection, reader, {("selection", "selection")})
-        self.add_flow(reader, encoder_input, {("sources", "sources")})
-        self.add_flow(encoder_input, encoder, {("inputs", "inputs")})
-        features = self._features_writer(reader, encoder) if self._request.features else encoder
-        for taker in (findings, segmentation, seg_writer, report_writer, companions, manifest):
-            self.add_flow(reader, taker, {("sources", "sources")})
-        self.add_flow(features, findings, {("features", "features")})
-        self.add_flow(findings, segmentation, {("readouts", "readouts")})
-        for taker in (seg_writer, report_writer, companions, manifest):
-            self.add_flow(segmentation, taker, {("study_readout", "study_readout")})
-        for taker in (report_writer, companions):
-            self.add_flow(seg_writer, taker, {("segmentations", "segmentations")})
-        self.add_flow(report_writer, companions, {("reports", "reports")})
-        self.add_flow(companions, manifest, {("outputs", "outputs")})
-
-    def _features_writer(self, reader: VolumeReaderOperator, encoder: EncoderOperator) -> FeaturesWriterOperator:
-        writer = FeaturesWriterOperator(
-            self,
-            name="features_writer",
-            folder=self._drafts,
-            with_tokens=self._request.features == "tokens",
-            journal=self._journal,
-        )
-        self.add_flow(reader, writer, {("sources", "sources")})
-        self.add_flow(encoder, writer, {("features", "encoded")})
-        return writer

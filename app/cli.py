@@ -18,7 +18,7 @@ from app import __version__
 from app.logs import configure_logs
 from app.settings import DEMO_MODEL, Settings
 from operators.errors import CuriaError
-from operators.study_run.journal import BEFORE, Journal, Stage
+from operators.study_run.journal import BEFORE, RunJournal, Stage
 from operators.study_run.manifest import FILE_NAME, ResultManifest
 
 PIPE_WIDTH = 160
@@ -133,7 +133,7 @@ def _run(
     settings: Settings,
 ) -> None:
     with Console(stderr=True).status("starting") as status:
-        journal = Journal(announce=lambda stage: status.update(f"{stage} ..."))
+        journal = RunJournal(announce=lambda stage: status.update(f"{stage} ..."))
         journal.stages.append(Stage(BEFORE, round(_seconds_since_process_start(), 4), "cpu"))
         with journal.stage("imports"):
             # Torch, timm, highdicom and Holoscan take seconds; --help and --explain should not wait for them.

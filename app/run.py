@@ -12,13 +12,13 @@ from app.application import CuriaApplication, StudyRequest
 from app.pipeline import Pipeline
 from operators.errors import CuriaError, OutputError, ResourceError
 from operators.study_run.deployment import Deployment
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from operators.study_run.manifest import FILE_NAME
 from operators.study_run.manifest_entries import failed_manifest
 from operators.study_run.output_folder import clear_previous, write_result_manifest
 
 
-def run_study(pipeline: Pipeline, request: StudyRequest, journal: Journal) -> None:
+def run_study(pipeline: Pipeline, request: StudyRequest, journal: RunJournal) -> None:
     """Run the graph; ``result.json`` lies in the output folder afterwards, and nothing else if it fails.
 
     Raises
@@ -52,7 +52,7 @@ def _temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def failure_recorded(output: Path, journal: Journal, deployment: Deployment | None = None) -> Iterator[None]:
+def failure_recorded(output: Path, journal: RunJournal, deployment: Deployment | None = None) -> Iterator[None]:
     """Start with a clean output folder; turn whatever ends the run early into its manifest and pass it on."""
     output.mkdir(parents=True, exist_ok=True)
     clear_previous(output)

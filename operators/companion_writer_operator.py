@@ -2,39 +2,34 @@
 
 from typing import Any
 
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
-from operators.study_run.result_writer import ResultWriter
+from operators.dicom.results.output_file import OutputFile
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import StudyReading
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
+from operators.study_run.result_writer import ResultWriter, WrittenObject
 
 
-class CompanionWriterOperator(Operator):
+class CompanionWriterOperator(Step):
     """Write the objects and the preview that the settings ask for beside SR and SEG.
 
-    Inputs ``sources``: tuple of SourceSeries; ``study_readout``: StudyReadout; ``segmentations``, ``reports``: tuples
-    of WrittenObject. Output ``outputs``: tuple of OutputFile, all of the study in order of importance.
+    It emits all files of the study in order of importance.
     """
 
-    SOURCES = "sources"
-    STUDY_READOUT = "study_readout"
-    SEGMENTATIONS = "segmentations"
-    REPORTS = "reports"
-    OUTPUTS = "outputs"
+    INPUTS = ("reading", "reports", "segmentations")
+    OUTPUT = "outputs"
+    STAGE = "companions"
 
-    def __init__(self, fragment: Any, *args: Any, writer: ResultWriter, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *, writer: ResultWriter, journal: RunJournal) -> None:
         self._writer = writer
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SOURCES)
-        spec.input(self.STUDY_READOUT)
-        spec.input(self.SEGMENTATIONS)
-        spec.input(self.REPORTS)
-        spec.output(self.OUTPUTS)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, study_readout = op_input.receive(self.SOURCES), op_input.receive(self.STUDY_READOUT)
-        results = (*op_input.receive(self.REPORTS), *op_input.receive(self.SEGMENTATIONS))
-        with self._journal.stage("companions"):
-            companions = self._writer.write_companions(sources, study_readout, results)
-        op_output.emit(tuple(written.file for written in (*results, *companions)), self.OUTPUTS)
+    def work(
+        self,
+        reading: StudyReading[SourceSeries],
+        reports: tuple[WrittenObject, ...],
+        segmentations: tuple[WrittenObject, ...],
+    ) -> tuple[OutputFile, ...]:
+        results = (*reports, *segmentations)
+        companions = self._writer.write_companions(reading, results)
+        return tuple(written.file for written in (*results, *companions))

@@ -4,58 +4,46 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.features import EncoderInput, EncoderInputSettings
-from operators.domain.volume import Volume
-from operators.framework import Operator, OperatorSpec
+from operators.domain.reading import SeriesReading, StudyReading
+from operators.framework import Step
 from operators.imaging.array_module import ArrayModule
 from operators.imaging.encoder_input import make_encoder_input
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 
 
-class EncoderInputOperator(Operator):
+class EncoderInputOperator(Step):
     """Check each volume and make ready to reorient, resample and normalise it as the encoder was trained on.
 
-    The slices are made when the encoder asks for them, on the GPU where there is one. Their time counts here, but for
-    what a GPU does beside the encoder's own work.
-
-    Input ``sources``: tuple of SourceSeries. Output ``inputs``: tuple of EncoderInput, in the same order.
+    The slices are made when the encoder asks for them, on the GPU where there is one. Their time is booked under this
+    stage, except what overlaps with the encoder on the GPU.
     """
 
-    SOURCES = "sources"
-    INPUTS = "inputs"
+    INPUTS = ("reading",)
+    OUTPUT = "reading"
     STAGE = "resampling"
 
     def __init__(
-        self,
-        fragment: Any,
-        *args: Any,
-        settings: EncoderInputSettings,
-        array_module: ArrayModule,
-        journal: Journal,
-        **kwargs: Any,
+        self, fragment: Any, *, settings: EncoderInputSettings, array_module: ArrayModule, journal: RunJournal
     ) -> None:
         self._settings = settings
         self._array_module = array_module
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        self.device = array_module.device
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SOURCES)
-        spec.output(self.INPUTS)
+    def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
+        return reading.with_each(self._with_input)
 
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources = op_input.receive(self.SOURCES)
-        with self._journal.stage(self.STAGE, device=self._array_module.device):
-            inputs = tuple(self._timed(source.volume) for source in sources)
-        op_output.emit(inputs, self.INPUTS)
+    def _with_input(self, series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
+        made = make_encoder_input(series.source.volume, self._settings, self._array_module)
+        return replace(series, encoder_input=self._timed(made))
 
-    def _timed(self, volume: Volume) -> EncoderInput:
-        made = make_encoder_input(volume, self._settings, self._array_module)
-
+    def _timed(self, made: EncoderInput) -> EncoderInput:
         def blocks(start: int, size: int) -> Iterator[Any]:
             remaining = made.blocks(start, size)
             while True:
-                with self._journal.within(self.STAGE):
+                with self.journal.within(self.STAGE):
                     block = next(remaining, None)
                 if block is None:
                     return

@@ -1,63 +1,62 @@
 """Encoder slices in, features out."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from operators.domain.features import EncoderInput, FeatureVolume
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.features import FeatureVolume
+from operators.domain.reading import SeriesReading, StudyReading
 from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
 
 
-class EncoderOperator(Operator):
+class EncoderOperator(Step):
     """Run the vision transformer over every slice, or take its features from the cache where there is one.
 
-    blocks : of which the heads read the outputs before the final norm
+    It books two stages, what the cache takes and what the encoder does.
 
-    Input ``inputs``: tuple of EncoderInput. Output ``features``: tuple of FeatureVolume, in the same order.
+    blocks : of which the heads read the outputs before the final norm
     """
 
-    INPUTS = "inputs"
-    FEATURES = "features"
+    INPUTS = ("reading",)
+    OUTPUT = "reading"
 
     def __init__(
         self,
         fragment: Any,
-        *args: Any,
+        *,
         encoder: Encoder,
         cache: FeatureCache | None,
         blocks: int,
         scratch: Path,
-        journal: Journal,
-        **kwargs: Any,
+        journal: RunJournal,
     ) -> None:
         self._encoder = encoder
         self._cache = cache
         self._blocks = blocks
+        self._blocks = blocks
         self._scratch = scratch
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.INPUTS)
-        spec.output(self.FEATURES)
+    def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
+        encode = self._encode if self._cache is None else self._look_up(reading, self._cache)
+        with self.journal.stage("encoder", device=",".join(self._encoder.devices)):
+            return reading.with_each(lambda series: replace(series, features=encode(series), encoder_input=None))
 
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        inputs = op_input.receive(self.INPUTS)
-        features = self._encode(inputs) if self._cache is None else self._encode_cached(inputs, self._cache)
-        op_output.emit(features, self.FEATURES)
+    def _encode(self, series: SeriesReading[SourceSeries]) -> FeatureVolume:
+        return self._encoder.encode(series.prepared, scratch=self._scratch, blocks=self._blocks)
 
-    def _encode(self, inputs: tuple[EncoderInput, ...]) -> tuple[FeatureVolume, ...]:
-        with self._journal.stage("encoder", device=",".join(self._encoder.devices)):
-            return tuple(
-                self._encoder.encode(encoder_input, scratch=self._scratch, blocks=self._blocks)
-                for encoder_input in inputs
-            )
-
-    def _encode_cached(self, inputs: tuple[EncoderInput, ...], cache: FeatureCache) -> tuple[FeatureVolume, ...]:
-        with self._journal.stage("feature cache"):
-            entries = [cache.entry(encoder_input, self._encoder, blocks=self._blocks) for encoder_input in inputs]
-            found = [entry.find() for entry in entries]
-        with self._journal.stage("encoder", device=",".join(self._encoder.devices)):
-            return tuple(features or entry.encode() for features, entry in zip(found, entries, strict=True))
+    def _look_up(
+        self, reading: StudyReading[SourceSeries], cache: FeatureCache
+    ) -> Callable[[SeriesReading[SourceSeries]], FeatureVolume]:
+        """What gives a series' features: those that the cache holds, else the encoder, which puts them there."""
+        with self.journal.stage("feature cache"):
+            entries = {
+                series: cache.entry(series.prepared, self._encoder, blocks=self._blocks) for series in reading.current
+            }
+            found = {series: entry.find() for series, entry in entries.items()}
+        return lambda series: found[series] or entries[series].encode()

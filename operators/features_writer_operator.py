@@ -3,39 +3,26 @@
 from pathlib import Path
 from typing import Any
 
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import StudyReading
 from operators.encoder.feature_file import write_features
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
 
 
-class FeaturesWriterOperator(Operator):
-    """Write the encoder's output for people who do their own analysis, and pass it on.
+class FeaturesWriterOperator(Step):
+    """Write the encoder's output for people who do their own analysis, and pass the reading on."""
 
-    Inputs ``sources``, ``encoded``: tuples in the same order. Output ``features``: the latter, unchanged.
-    """
+    INPUTS = ("reading",)
+    OUTPUT = "reading"
+    STAGE = "features"
 
-    SOURCES = "sources"
-    ENCODED = "encoded"
-    FEATURES = "features"
-
-    def __init__(
-        self, fragment: Any, *args: Any, folder: Path, with_tokens: bool, journal: Journal, **kwargs: Any
-    ) -> None:
+    def __init__(self, fragment: Any, *, folder: Path, with_tokens: bool, journal: RunJournal) -> None:
         self._folder = folder
         self._with_tokens = with_tokens
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SOURCES)
-        spec.input(self.ENCODED)
-        spec.output(self.FEATURES)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, features = op_input.receive(self.SOURCES), op_input.receive(self.ENCODED)
-        by_series = {
-            source.series_instance_uid: feature_volume for source, feature_volume in zip(sources, features, strict=True)
-        }
-        with self._journal.stage("features"):
-            write_features(by_series, self._folder, with_tokens=self._with_tokens)
-        op_output.emit(features, self.FEATURES)
+    def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
+        by_series = {series.source.series_instance_uid: series.encoded for series in reading.current}
+        write_features(by_series, self._folder, with_tokens=self._with_tokens)
+        return reading

@@ -2,50 +2,25 @@
 
 from typing import Any
 
-from operators.framework import Operator, OperatorSpec
-from operators.heads.head import SeriesFeatures
-from operators.heads.readout import predict_findings
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import StudyReading
+from operators.framework import Step
 from operators.study_run.deployment import Deployment
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
+from operators.study_run.readout import read_findings
 
 
-class FindingsOperator(Operator):
-    """Ask every finding head about every series.
+class FindingsOperator(Step):
+    """Ask every finding head about every series."""
 
-    Inputs ``sources``, ``features``: tuples in the same order. Output ``readouts``: tuple of FindingsReadout.
-    """
+    INPUTS = ("reading",)
+    OUTPUT = "reading"
+    STAGE = "findings"
 
-    SOURCES = "sources"
-    FEATURES = "features"
-    READOUTS = "readouts"
-
-    def __init__(
-        self, fragment: Any, *args: Any, deployment: Deployment, device: str, journal: Journal, **kwargs: Any
-    ) -> None:
+    def __init__(self, fragment: Any, *, deployment: Deployment, device: str, journal: RunJournal) -> None:
         self._heads = deployment.model.heads
-        self._device = device
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        self.device = device
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SOURCES)
-        spec.input(self.FEATURES)
-        spec.output(self.READOUTS)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, features = op_input.receive(self.SOURCES), op_input.receive(self.FEATURES)
-        with self._journal.stage("findings", device=self._device):
-            readouts = tuple(
-                predict_findings(
-                    SeriesFeatures(
-                        feature_volume,
-                        source.volume.geometry,
-                        source.modality,
-                        source.series_instance_uid,
-                        self._device,
-                    ),
-                    self._heads,
-                )
-                for source, feature_volume in zip(sources, features, strict=True)
-            )
-        op_output.emit(readouts, self.READOUTS)
+    def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
+        return read_findings(reading, self._heads, device=self.device)

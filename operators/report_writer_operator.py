@@ -2,40 +2,26 @@
 
 from typing import Any
 
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
-from operators.study_run.result_writer import ResultWriter
+from operators.dicom.study.study_index import StudyIndex
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import StudyReading
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
+from operators.study_run.result_writer import ResultWriter, WrittenObject
 
 
-class ReportWriterOperator(Operator):
-    """Write the study's TID 1500 reports.
+class ReportWriterOperator(Step):
+    """Write the study's TID 1500 reports; earlier ones may be among the study's own files."""
 
-    Inputs ``study``: StudyIndex, among whose files earlier reports may be; ``sources``: tuple of SourceSeries;
-    ``study_readout``: StudyReadout; ``segmentations``: tuple of WrittenObject. Output ``reports``: tuple of
-    WrittenObject.
-    """
+    INPUTS = ("study", "reading", "segmentations")
+    OUTPUT = "reports"
+    STAGE = "SR"
 
-    STUDY = "study"
-    SOURCES = "sources"
-    STUDY_READOUT = "study_readout"
-    SEGMENTATIONS = "segmentations"
-    REPORTS = "reports"
-
-    def __init__(self, fragment: Any, *args: Any, writer: ResultWriter, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *, writer: ResultWriter, journal: RunJournal) -> None:
         self._writer = writer
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.STUDY)
-        spec.input(self.SOURCES)
-        spec.input(self.STUDY_READOUT)
-        spec.input(self.SEGMENTATIONS)
-        spec.output(self.REPORTS)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, study_readout = op_input.receive(self.SOURCES), op_input.receive(self.STUDY_READOUT)
-        segmentations, study = op_input.receive(self.SEGMENTATIONS), op_input.receive(self.STUDY)
-        with self._journal.stage("SR"):
-            reports = self._writer.write_reports(sources, study_readout, segmentations, study.headers)
-        op_output.emit(reports, self.REPORTS)
+    def work(
+        self, study: StudyIndex, reading: StudyReading[SourceSeries], segmentations: tuple[WrittenObject, ...]
+    ) -> tuple[WrittenObject, ...]:
+        return self._writer.write_reports(reading, segmentations, study.headers)

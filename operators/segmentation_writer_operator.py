@@ -2,34 +2,23 @@
 
 from typing import Any
 
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
-from operators.study_run.result_writer import ResultWriter
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import StudyReading
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
+from operators.study_run.result_writer import ResultWriter, WrittenObject
 
 
-class SegmentationWriterOperator(Operator):
-    """Write one SEG for each series that has a segment.
+class SegmentationWriterOperator(Step):
+    """Write one SEG for each series that has a segment."""
 
-    Inputs ``sources``: tuple of SourceSeries; ``study_readout``: StudyReadout. Output ``segmentations``: tuple of
-    WrittenObject.
-    """
+    INPUTS = ("reading",)
+    OUTPUT = "segmentations"
+    STAGE = "SEG"
 
-    SOURCES = "sources"
-    STUDY_READOUT = "study_readout"
-    SEGMENTATIONS = "segmentations"
-
-    def __init__(self, fragment: Any, *args: Any, writer: ResultWriter, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *, writer: ResultWriter, journal: RunJournal) -> None:
         self._writer = writer
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SOURCES)
-        spec.input(self.STUDY_READOUT)
-        spec.output(self.SEGMENTATIONS)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        sources, study_readout = op_input.receive(self.SOURCES), op_input.receive(self.STUDY_READOUT)
-        with self._journal.stage("SEG"):
-            written = self._writer.write_segmentations(sources, study_readout)
-        op_output.emit(written, self.SEGMENTATIONS)
+    def work(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenObject, ...]:
+        return self._writer.write_segmentations(reading)

@@ -1,41 +1,37 @@
 """Selected series in, volumes out."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from operators.dicom.results.source_headers import padded_headers
+from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.study.read_limits import ReadLimits
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.dicom.volumes.volume_reader import read_volume
-from operators.framework import Operator, OperatorSpec
-from operators.study_run.journal import Journal
+from operators.domain.reading import SeriesReading, StudyReading
+from operators.framework import Step
+from operators.study_run.journal import RunJournal
 
 
-class VolumeReaderOperator(Operator):
-    """Decode the pixels of the selected series onto their regular grids.
+class VolumeReaderOperator(Step):
+    """Decode the pixels of the selected series onto their regular grids."""
 
-    Input ``selection``: tuple of SeriesDecision. Output ``sources``: tuple of SourceSeries.
-    """
+    INPUTS = ("selection",)
+    OUTPUT = "reading"
+    STAGE = "volume"
 
-    SELECTION = "selection"
-    SOURCES = "sources"
-
-    def __init__(self, fragment: Any, *args: Any, limits: ReadLimits, journal: Journal, **kwargs: Any) -> None:
+    def __init__(self, fragment: Any, *, limits: ReadLimits, journal: RunJournal) -> None:
         self._limits = limits
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(fragment, journal=journal)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        spec.input(self.SELECTION)
-        spec.output(self.SOURCES)
-
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        selection = op_input.receive(self.SELECTION)
-        with self._journal.stage("volume"):
-            sources = tuple(
-                replace(read_volume(decision.volume, role=decision.role, limits=self._limits), reasons=decision.reasons)
-                for decision in selection
-            )
+    def work(self, selection: Iterable[SeriesDecision]) -> StudyReading[SourceSeries]:
+        sources = [self._read(decision) for decision in selection]
         for source in sources:
             for remark in (*source.remarks, *padded_headers(source.headers)[1]):
-                self._journal.warn("source-remark", remark)
-        op_output.emit(sources, self.SOURCES)
+                self.journal.warn("source-remark", remark)
+        return StudyReading(tuple(SeriesReading(source) for source in sources))
+
+    def _read(self, decision: SeriesDecision) -> SourceSeries:
+        assert decision.role is not None, "only selected series come here"
+        return replace(read_volume(decision.volume, role=decision.role, limits=self._limits), reasons=decision.reasons)

@@ -7,7 +7,7 @@ from app.pipeline import Pipeline
 from app.run import run_study
 from app.worker.protocol import ReadRequest
 from operators.errors import CuriaError
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 
 INTERNAL_ERROR = 1
 """Exit code in a reply for a defect of ours: no result.json was written."""
@@ -17,7 +17,7 @@ def read_study(pipeline: Pipeline, request: ReadRequest) -> int:
     """Exit code, as of the command."""
     study = StudyRequest(request.input, request.output, request.prior)
     try:
-        run_study(pipeline, study, Journal())
+        run_study(pipeline, study, RunJournal())
     except CuriaError as error:
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a defect met in one study must not take the next one with it

@@ -1,12 +1,8 @@
-"""What a head says about a study, before it becomes DICOM."""
+"""What a head says about a series, before it becomes DICOM."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from operators.domain.concepts import Code
-from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 
 
@@ -58,55 +54,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
-    """A mask on the source series' own grid.
-
-    number : 1, 2, ... within the series' SEG
-    mask : (D, H, W) bool, in the order of the source volume
-    finding : name of the finding that the mask localises, None for anatomy
-    probability : (D, H, W) uint8 in steps of 1/255 that a voxel belongs to the segment, only when it was asked for
-    """
-
-    number: int
-    label: str
-    category: Code
-    type: Code
-    head: str
-    tracking_id: str
-    tracking_uid: str
-    mask: Any
-    finding: str | None = None
-    probability: Any = None
-
-    @property
-    def key_slice(self) -> int:
-        """Index of the slice on which the mask covers most pixels, the first of equals."""
-        return int(np.argmax(self.mask.sum(axis=(1, 2))))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeriesSegments:
-    """Every non-empty segment of one source series."""
-
-    series_instance_uid: str
-    geometry: Geometry
-    segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """A number with its unit (UCUM), tied to a segment by the tracking UID."""
-
-    name: str
-    code: Code
-    value: float
-    unit: Code
-    series_instance_uid: str
-    segment_number: int
-    tracking_uid: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What spoke for a finding, place by place.
 
@@ -115,13 +62,3 @@ class Evidence:
 
     finding: Finding
     volume: Volume
-
-
-@dataclass(frozen=True, slots=True)
-class StudyReadout:
-    """All that the heads say about a study; ``segments`` has an entry for each series, empty ones too."""
-
-    findings: tuple[Finding, ...]
-    segments: tuple[SeriesSegments, ...]
-    measurements: tuple[Measurement, ...]
-    evidence: tuple[Evidence, ...] = ()

@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from operators.domain.features import BLOCK, FeatureVolume
-from operators.domain.finding import Algorithm, Finding, Measurement
+from operators.domain.finding import Algorithm, Finding
 from operators.domain.geometry import Geometry
+from operators.domain.measurement import Measurement
 from operators.domain.volume import Volume
 from operators.errors import ModelError
 from operators.heads.labels import Label

@@ -12,8 +12,9 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist, pdist
 
 from operators.domain.concepts import LONG_AXIS, MAXIMUM_3D_DIAMETER, MILLILITRE, MILLIMETRE, SHORT_AXIS, VOLUME, Code
-from operators.domain.finding import Measurement, Segment, SeriesSegments
 from operators.domain.geometry import Geometry
+from operators.domain.measurement import Measurement
+from operators.domain.segment import Segment, SeriesSegments
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from operators.domain.finding import Finding, Measurement
+from operators.domain.finding import Finding
+from operators.domain.measurement import Measurement
 from operators.domain.volume import Volume
 from operators.heads.head import Head, HeadAnswer, Heads, SeriesFeatures, ask
 from operators.heads.masks import Masks

@@ -1,33 +1,33 @@
 """Numbered segments on the source grid, and the place of each finding in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 
-from operators.domain.finding import Finding, Localisation, Segment, SeriesSegments
+from operators.domain.finding import Finding, Localisation
 from operators.domain.geometry import Geometry
-from operators.heads.masks import Region
+from operators.domain.segment import Segment, SeriesSegments
+from operators.heads.masks import Masks, Region
 from operators.heads.measurements import volume_ml
-from operators.heads.readout import FindingsReadout
 
 
 def predict_segments(
-    readout: FindingsReadout,
+    drawn: Iterable[Masks],
     *,
     source: Geometry,
     series_instance_uid: str,
     tracking_uid: Callable[[str, str], str],
     with_probabilities: bool = False,
 ) -> SeriesSegments:
-    """Masks on the source grid, anatomy first, then present findings; empty ones are left out.
+    """Numbered masks on the source grid, in their order; empty ones are left out.
 
     tracking_uid : gives the UID for a head's name and a label, the same one each time
     with_probabilities : keep each voxel's probability beside the masks, which takes as much memory again
     """
     segments: list[Segment] = []
     places: dict[tuple[str, str], int] = {}
-    for masks in readout.masks:
+    for masks in drawn:
         for region in masks.regions(source, with_probabilities=with_probabilities):
             if region.mask.any():
                 key = (region.head, region.label.name)

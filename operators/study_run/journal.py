@@ -4,7 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # The command shows its help without waiting for pydicom.
+    from operators.dicom.selection.series_selection import SeriesDecision
 
 BEFORE = "start"
 """Name of the stage that was over when the journal was opened."""
@@ -26,23 +30,24 @@ class RunWarning:
 
 
 @dataclass(slots=True)
-class Journal:
+class RunJournal:
     """Stages in order, warnings, and what was decided about each series.
 
     announce : called with the name of each stage when it begins, for whoever shows progress
-    decisions : `operators.dicom.selection.series_selection.SeriesDecision`, filled before anything can fail on pixels
+    decisions : about every series of the study, there before anything can fail on pixels
     """
 
     announce: Callable[[str], None] = lambda name: None
     stages: list[Stage] = field(default_factory=list)
     warnings: list[RunWarning] = field(default_factory=list)
-    decisions: tuple[Any, ...] = ()
+    decisions: "tuple[SeriesDecision, ...]" = ()
     _started: float = field(default_factory=time.perf_counter)
     _lent: float = 0.0
     study_instance_uid: str | None = None
 
     @contextmanager
     def stage(self, name: str, *, device: str = "cpu") -> Iterator[None]:
+        """Book the seconds of the block under *name*."""
         self.announce(name)
         start, lent = time.perf_counter(), self._lent
         try:

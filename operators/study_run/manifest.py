@@ -8,30 +8,31 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from operators.domain.concepts import Code
+from operators.domain.finding import Localisation
+from operators.domain.measurement import Measurement
+from operators.study_run.journal import RunWarning, Stage
+
 FILE_NAME = "result.json"
 
 Status = Literal["completed", "partial", "not-applicable", "failed"]
+Transform = Literal["rigid", "affine", "deformable"]
+RegistrationVerdict = Literal["good", "doubtful", "failed"]
 OutputKind = Literal["SEG", "SR", "REG", "DREG", "PM", "KO", "SC", "PDF"]
 
 
-class _Record(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CodeRecord(_Record):
-    value: str
-    scheme: str
-    meaning: str
-
-
-class Reason(_Record):
+class Reason(_Entry):
     """Why a run is not completed; ``code`` is a stable word, ``message`` one line for people."""
 
     code: str
     message: str
 
 
-class SeriesRecord(_Record):
+class SeriesEntry(_Entry):
     series_instance_uid: str
     modality: str
     num_instances: int
@@ -41,65 +42,47 @@ class SeriesRecord(_Record):
     reasons: tuple[str, ...]
 
 
-class HeadRecord(_Record):
+class HeadEntry(_Entry):
     name: str
     sha256: str
     task: str
 
 
-class ModelRecord(_Record):
+class ModelEntry(_Entry):
     name: str
     version: str
     encoder_sha256: str
     demonstration: bool
-    heads: tuple[HeadRecord, ...]
+    heads: tuple[HeadEntry, ...]
 
 
-class StageRecord(_Record):
+class FindingEntry(_Entry):
     name: str
-    seconds: float
-    device: str
-
-
-class LocalisationRecord(_Record):
-    segment_number: int | None
-    sop_instance_uid: str
-    point_lps_mm: tuple[float, float, float]
-    tracking_uid: str
-    volume_ml: float | None
-
-
-class FindingRecord(_Record):
-    name: str
-    code: CodeRecord
-    site: CodeRecord | None
+    code: Code
+    site: Code | None
     head: str
     probability: float | None = Field(ge=0, le=1)
     threshold: float | None = Field(ge=0, le=1)
     present: bool | None
-    localisation: LocalisationRecord | None
+    localisation: Localisation | None
 
 
-class MeasurementRecord(_Record):
-    name: str
-    code: CodeRecord
-    value: float
-    unit: CodeRecord
-    series_instance_uid: str
-    segment_number: int
-    tracking_uid: str
+class RegistrationEntry(_Entry):
+    """How a series of the study lies on one of a prior.
 
+    quality : figures by name, such as the share of folded voxels
+    outputs : SOP Instance UIDs of the objects that hold the transform; none where the verdict is "failed"
+    """
 
-class RegistrationRecord(_Record):
-    """The transform to the prior: its kind, quality figures and the frames of reference it joins."""
-
-    kind: str
-    fixed_frame_of_reference_uid: str
-    moving_frame_of_reference_uid: str
+    fixed_series_instance_uid: str
+    moving_series_instance_uid: str
+    transform: Transform
+    verdict: RegistrationVerdict
     quality: dict[str, float]
+    outputs: tuple[str, ...]
 
 
-class OutputRecord(_Record):
+class OutputEntry(_Entry):
     path: str
     kind: OutputKind
     sop_class_uid: str
@@ -109,12 +92,7 @@ class OutputRecord(_Record):
     bytes: int
 
 
-class WarningRecord(_Record):
-    code: str
-    message: str
-
-
-class ResultManifest(_Record):
+class ResultManifest(_Entry):
     """The whole of ``result.json``."""
 
     # "schema" is the contract's word; as a Python name it would hide a pydantic method.
@@ -123,12 +101,12 @@ class ResultManifest(_Record):
     reason: Reason | None = None
     study_instance_uid: str | None = None
     frame_of_reference_uids: tuple[str, ...] = ()
-    series: tuple[SeriesRecord, ...] = ()
-    model: ModelRecord | None = None
+    series: tuple[SeriesEntry, ...] = ()
+    model: ModelEntry | None = None
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    stages: tuple[StageRecord, ...] = ()
-    findings: tuple[FindingRecord, ...] = ()
-    measurements: tuple[MeasurementRecord, ...] = ()
-    registration: RegistrationRecord | None = None
-    outputs: tuple[OutputRecord, ...] = ()
-    warnings: tuple[WarningRecord, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    findings: tuple[FindingEntry, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    registration: tuple[RegistrationEntry, ...] = ()
+    outputs: tuple[OutputEntry, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()

@@ -7,54 +7,49 @@ from typing import Any
 from operators.dicom.results.output_file import OutputFile
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Finding, Measurement, StudyReadout
+from operators.domain.finding import Finding
+from operators.domain.reading import StudyReading
 from operators.errors import CuriaError, NoMatchingSeriesError
 from operators.study_run.deployment import Deployment
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from operators.study_run.manifest import (
-    CodeRecord,
-    FindingRecord,
-    HeadRecord,
-    LocalisationRecord,
-    MeasurementRecord,
-    ModelRecord,
-    OutputRecord,
+    FindingEntry,
+    HeadEntry,
+    ModelEntry,
+    OutputEntry,
     Reason,
     ResultManifest,
-    SeriesRecord,
-    StageRecord,
+    SeriesEntry,
     Status,
-    WarningRecord,
 )
 
 
 def completed_manifest(
-    journal: Journal,
+    journal: RunJournal,
     deployment: Deployment,
     *,
-    sources: Sequence[SourceSeries],
-    study_readout: StudyReadout,
+    reading: StudyReading[SourceSeries],
     outputs: Sequence[OutputFile],
 ) -> ResultManifest:
     """The manifest of a study that every head was asked about."""
-    for finding in study_readout.findings:
+    for finding in reading.findings:
         if finding.not_evaluated:
             journal.warn("head-out-of-scope", f"{finding.name}: not evaluated, {finding.not_evaluated}")
     journal.close()
     # A number without a SEG would point nowhere.
     has_segments = any(output.kind == "SEG" for output in outputs)
-    frames = {source.volume.geometry.frame_of_reference_uid for source in sources} - {""}
+    frames = {source.volume.geometry.frame_of_reference_uid for source in reading.sources} - {""}
     return ResultManifest(
         status="completed",
         frame_of_reference_uids=tuple(sorted(frames)),
-        findings=tuple(_finding(finding, has_segments) for finding in study_readout.findings),
-        measurements=tuple(_measurement(measurement) for measurement in study_readout.measurements),
+        findings=tuple(_finding(finding, has_segments) for finding in reading.findings),
+        measurements=reading.measurements,
         outputs=tuple(_output(output) for output in outputs),
         **_common(journal, deployment),
     )
 
 
-def failed_manifest(journal: Journal, deployment: Deployment | None, error: CuriaError) -> ResultManifest:
+def failed_manifest(journal: RunJournal, deployment: Deployment | None, error: CuriaError) -> ResultManifest:
     """The manifest of a run that an error ended; what was seen until then is kept."""
     journal.close()
     status: Status = "not-applicable" if isinstance(error, NoMatchingSeriesError) else "failed"
@@ -63,19 +58,19 @@ def failed_manifest(journal: Journal, deployment: Deployment | None, error: Curi
     )
 
 
-def _common(journal: Journal, deployment: Deployment | None) -> dict[str, Any]:
+def _common(journal: RunJournal, deployment: Deployment | None) -> dict[str, Any]:
     return {
         "study_instance_uid": journal.study_instance_uid,
         "series": tuple(_series(decision) for decision in journal.decisions),
         "model": _model(deployment) if deployment else None,
         "settings": dict(deployment.settings) if deployment else {},
-        "stages": tuple(StageRecord(**asdict(stage)) for stage in journal.stages),
-        "warnings": tuple(WarningRecord(**asdict(warning)) for warning in journal.warnings),
+        "stages": tuple(journal.stages),
+        "warnings": tuple(journal.warnings),
     }
 
 
-def _series(decision: SeriesDecision) -> SeriesRecord:
-    return SeriesRecord(
+def _series(decision: SeriesDecision) -> SeriesEntry:
+    return SeriesEntry(
         series_instance_uid=decision.series.series_instance_uid,
         modality=decision.series.modality,
         num_instances=len(decision.series.instances),
@@ -86,40 +81,35 @@ def _series(decision: SeriesDecision) -> SeriesRecord:
     )
 
 
-def _model(deployment: Deployment) -> ModelRecord:
+def _model(deployment: Deployment) -> ModelEntry:
     model = deployment.model
-    return ModelRecord(
+    return ModelEntry(
         name=model.name,
         version=model.version,
         encoder_sha256=model.snapshot.sha256,
         demonstration=model.demonstration,
         heads=tuple(
-            HeadRecord(name=head.algorithm.name, sha256=head.algorithm.sha256, task=head.record.task)
+            HeadEntry(name=head.algorithm.name, sha256=head.algorithm.sha256, task=head.record.task)
             for head in model.heads.all
         ),
     )
 
 
-def _finding(finding: Finding, has_segments: bool) -> FindingRecord:
+def _finding(finding: Finding, has_segments: bool) -> FindingEntry:
     place = finding.localisation
     if place and not has_segments:
         place = replace(place, segment_number=None)
-    return FindingRecord(
+    return FindingEntry(
         name=finding.name,
-        code=CodeRecord(**asdict(finding.code)),
-        site=CodeRecord(**asdict(finding.site)) if finding.site else None,
+        code=finding.code,
+        site=finding.site,
         head=finding.head,
         probability=finding.probability,
         threshold=finding.threshold,
         present=finding.present,
-        localisation=LocalisationRecord(**asdict(place)) if place else None,
+        localisation=place,
     )
 
 
-def _measurement(measurement: Measurement) -> MeasurementRecord:
-    fields = asdict(measurement)
-    return MeasurementRecord(**fields | {key: CodeRecord(**fields[key]) for key in ("code", "unit")})
-
-
-def _output(output: OutputFile) -> OutputRecord:
-    return OutputRecord(**asdict(output) | {"path": output.path.name})
+def _output(output: OutputFile) -> OutputEntry:
+    return OutputEntry(**asdict(output) | {"path": output.path.name})

@@ -1,57 +1,69 @@
-"""The heads' answers for all series of a study, put together."""
+"""What the heads say about each series of a study."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Evidence, SeriesSegments, StudyReadout
+from operators.domain.finding import Evidence
+from operators.domain.reading import SeriesReading, StudyReading
+from operators.domain.segment import SeriesSegments
+from operators.heads.head import Heads, SeriesFeatures
 from operators.heads.measurements import measure
-from operators.heads.readout import FindingsReadout
+from operators.heads.readout import predict_findings
 from operators.heads.segments import localise, predict_segments
 from operators.study_run.deployment import Deployment
 
 
-def read_out_study(
-    sources: Sequence[SourceSeries],
-    readouts: Sequence[FindingsReadout],
-    *,
-    deployment: Deployment,
-) -> StudyReadout:
-    """Segments on each source's grid, findings with their place, and what the segments measure."""
-    identity = deployment.identity(sources)
-    segments = tuple(
-        _segments(source, readout, deployment=deployment, identity=identity)
-        for source, readout in zip(sources, readouts, strict=True)
-    )
-    findings = (
-        finding
-        for source, readout, series in zip(sources, readouts, segments, strict=True)
-        for finding in localise(readout.findings, series, source.nearest_instance_uids)
-    )
-    of_series = (measurement for readout in readouts for measurement in readout.measurements)
-    of_segments = (measurement for series in segments for measurement in measure(series))
-    evidence = (
-        Evidence(finding, readout.evidence[finding.name])
-        for readout in readouts
-        for finding in readout.findings
-        if finding.name in readout.evidence
-    )
-    return StudyReadout(tuple(findings), segments, (*of_series, *of_segments), tuple(evidence))
+def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: str) -> StudyReading[SourceSeries]:
+    """The reading with the answers of every head about every series; what it shows is drawn by `read_segments`."""
+
+    def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
+        source = series.source
+        readout = predict_findings(
+            SeriesFeatures(series.encoded, source.volume.geometry, source.modality, source.series_instance_uid, device),
+            heads,
+        )
+        evidence = tuple(
+            Evidence(finding, readout.evidence[finding.name])
+            for finding in readout.findings
+            if finding.name in readout.evidence
+        )
+        return replace(
+            series,
+            findings=readout.findings,
+            measurements=readout.measurements,
+            evidence=evidence,
+            masks=readout.masks,
+            regions=readout.regions,
+        )
+
+    return reading.with_each(of_series)
 
 
-def _segments(
-    source: SourceSeries,
-    readout: FindingsReadout,
-    *,
-    deployment: Deployment,
-    identity: RunIdentity,
-) -> SeriesSegments:
+def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -> StudyReading[SourceSeries]:
+    """The reading with segments on each source's grid, the findings' places, and what the segments measure."""
+    identity = deployment.identity(reading.sources)
+
+    def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
+        segments = _segments(series, deployment, identity)
+        return replace(
+            series,
+            segments=segments,
+            findings=localise(series.findings, segments, series.source.nearest_instance_uids),
+            measurements=(*series.measurements, *measure(segments)),
+        )
+
+    return reading.with_each(of_series)
+
+
+def _segments(series: SeriesReading[SourceSeries], deployment: Deployment, identity: RunIdentity) -> SeriesSegments:
+    source = series.source
     if not source.takes_segments:
         # The source's remarks, which become warnings, say why.
         return SeriesSegments(source.series_instance_uid, source.volume.geometry, ())
     return predict_segments(
-        readout,
+        series.masks,
         source=source.volume.geometry,
         series_instance_uid=source.series_instance_uid,
         tracking_uid=partial(identity.tracking_uid, source.series_instance_uid),

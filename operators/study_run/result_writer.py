@@ -1,4 +1,4 @@
-"""A study's readout to DICOM files: segmentations first, then the report on them, then what goes with both."""
+"""A study's reading to DICOM files: segmentations first, then the report on them, then what goes with both."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,10 @@ from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import SeriesSegments, StudyReadout
+from operators.domain.reading import StudyReading
+from operators.domain.segment import SeriesSegments
 from operators.study_run.deployment import Deployment
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,19 +47,17 @@ class ResultWriter:
     folder: Path
     now: datetime
     deployment: Deployment
-    journal: Journal
+    journal: RunJournal
 
-    def write_segmentations(
-        self, sources: Sequence[SourceSeries], study_readout: StudyReadout
-    ) -> tuple[WrittenObject, ...]:
+    def write_segmentations(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenObject, ...]:
         """One SEG for each series with a segment; an empty series writes none and is absent in the report."""
         if not self.deployment.results.writes("SEG"):
             return ()
-        run = self._run(sources)
+        run = self._run(reading)
         return tuple(
-            self._write(self._segmentation(source, segments, run), source)
-            for source, segments in zip(sources, study_readout.segments, strict=True)
-            if segments.segments
+            self._write(self._segmentation(series.source, series.segments, run), series.source)
+            for series in reading.current
+            if series.segments is not None and series.segments.segments
         )
 
     def _segmentation(self, source: SourceSeries, segments: SeriesSegments, run: RunContext) -> Dataset:
@@ -72,8 +71,7 @@ class ResultWriter:
 
     def write_reports(
         self,
-        sources: Sequence[SourceSeries],
-        study_readout: StudyReadout,
+        reading: StudyReading[SourceSeries],
         segmentations: Sequence[WrittenObject],
         study_headers: Iterable[Dataset],
     ) -> tuple[WrittenObject, ...]:
@@ -83,77 +81,69 @@ class ResultWriter:
 
         study_headers : of all files of the study, among which earlier reports may be
         """
-        if not (self.deployment.results.writes("SR") and _says_something(study_readout)):
+        if not (self.deployment.results.writes("SR") and _says_something(reading)):
             return ()
-        run, masks = self._run(sources), [written.dataset for written in segmentations]
+        run, masks = self._run(reading), [written.dataset for written in segmentations]
         previous = earlier_reports(study_headers, run)
-        reports = [
-            build_report(sources, study_readout, segmentations=masks, run=run, is_complete=True, previous=previous)
-        ]
+        reports = [build_report(reading, segmentations=masks, run=run, is_complete=True, previous=previous)]
         if self.deployment.results.segment_report and segmentations:
-            reports.append(build_segment_report(sources, study_readout, segmentations=masks, run=run, is_complete=True))
-        return tuple(self._write(report, sources[0]) for report in reports)
+            reports.append(build_segment_report(reading, segmentations=masks, run=run, is_complete=True))
+        return tuple(self._write(report, reading.sources[0]) for report in reports)
 
     def write_companions(
-        self, sources: Sequence[SourceSeries], study_readout: StudyReadout, results: Sequence[WrittenObject]
+        self, reading: StudyReading[SourceSeries], results: Sequence[WrittenObject]
     ) -> tuple[WrittenObject, ...]:
         """Key objects, captures, PDF and maps, in this order of importance, and the HTML preview beside them.
 
         results : the SR and SEG that these go with
         """
-        images = key_images(sources, study_readout.findings, study_readout.segments)
+        images = key_images(reading)
         written = [result.dataset for result in results]
         companions = (
-            *self._key_image_objects(sources, images, written),
-            *self._report_for_people(sources, study_readout, images, written),
-            *self._maps(sources, study_readout),
+            *self._key_image_objects(reading, images, written),
+            *self._report_for_people(reading, images, written),
+            *self._maps(reading),
         )
-        return tuple(self._write(dataset, sources[0]) for dataset in companions)
+        return tuple(self._write(dataset, reading.sources[0]) for dataset in companions)
 
     def _key_image_objects(
-        self, sources: Sequence[SourceSeries], images: Sequence[KeyImage], results: Sequence[Dataset]
+        self, reading: StudyReading[SourceSeries], images: Sequence[KeyImage], results: Sequence[Dataset]
     ) -> Iterator[Dataset]:
         if images and self.deployment.results.writes("KO"):
-            yield build_key_objects(images, results, run=self._run(sources))
+            yield build_key_objects(images, results, run=self._run(reading))
         if self.deployment.results.writes("SC"):
-            yield from build_secondary_captures(images, run=self._run(sources))
+            yield from build_secondary_captures(images, run=self._run(reading))
 
     def _report_for_people(
         self,
-        sources: Sequence[SourceSeries],
-        study_readout: StudyReadout,
+        reading: StudyReading[SourceSeries],
         images: Sequence[KeyImage],
         results: Sequence[Dataset],
     ) -> Iterator[Dataset]:
         settings = self.deployment.results
-        if not (settings.writes("PDF") or settings.html_preview) or not _says_something(study_readout):
+        if not (settings.writes("PDF") or settings.html_preview) or not _says_something(reading):
             return
-        page = build_report_page(sources, study_readout, images, self.deployment.provenance)
+        page = build_report_page(reading, images, self.deployment.provenance)
         if settings.html_preview:
             (self.folder / PREVIEW).write_text(render_html(page), encoding="utf-8")
         if settings.writes("PDF"):
-            headers = [header for source in sources for header in source.headers]
-            yield build_encapsulated_pdf(render_pdf(page), headers, results, run=self._run(sources))
+            headers = [header for source in reading.sources for header in source.headers]
+            yield build_encapsulated_pdf(render_pdf(page), headers, results, run=self._run(reading))
 
-    def _maps(self, sources: Sequence[SourceSeries], study_readout: StudyReadout) -> Iterator[Dataset]:
+    def _maps(self, reading: StudyReading[SourceSeries]) -> Iterator[Dataset]:
         if not self.deployment.results.writes("PM"):
             return
-        for source in sources:
-            shown = [
-                evidence
-                for evidence in study_readout.evidence
-                if evidence.finding.series_instance_uid == source.series_instance_uid
-            ]
-            for number, evidence in enumerate(shown, start=1):
-                yield build_parametric_map(source, evidence, number, run=self._run(sources))
+        for series in reading.current:
+            for number, evidence in enumerate(series.evidence, start=1):
+                yield build_parametric_map(series.source, evidence, number, run=self._run(reading))
 
-    def _run(self, sources: Sequence[SourceSeries]) -> RunContext:
+    def _run(self, reading: StudyReading[SourceSeries]) -> RunContext:
         deployment = self.deployment
-        return RunContext(deployment.identity(sources), deployment.provenance, deployment.algorithms, self.now)
+        return RunContext(deployment.identity(reading.sources), deployment.provenance, deployment.algorithms, self.now)
 
     def _write(self, dataset: Dataset, source: SourceSeries) -> WrittenObject:
         return WrittenObject(dataset, write_dataset(dataset, self.folder, source=source.headers[0]))
 
 
-def _says_something(study_readout: StudyReadout) -> bool:
-    return bool(study_readout.findings) or any(series.segments for series in study_readout.segments)
+def _says_something(reading: StudyReading[SourceSeries]) -> bool:
+    return bool(reading.findings) or any(series.segments for series in reading.segments)

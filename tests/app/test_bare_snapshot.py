@@ -13,7 +13,7 @@ from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
 from encoder_cases import TINY, write_random_snapshot
 from operators.encoder import features as features_module
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 
 CHEST_CT = Path(__file__).parents[1] / "data" / "ct_chest_lidc0314"
 SLICES = 32
@@ -24,7 +24,7 @@ def run(model: Path, output: Path, *, features: str | None = None, **settings: o
 
 
 def read(pipeline: Pipeline, output: Path, *, features: str | None = None) -> dict:
-    run_study(pipeline, StudyRequest(CHEST_CT, output, features=features), Journal())
+    run_study(pipeline, StudyRequest(CHEST_CT, output, features=features), RunJournal())
     return json.loads((output / "result.json").read_text())
 
 

@@ -20,7 +20,7 @@ from app.settings import DEMO_MODEL, Settings
 from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from operators.study_run.manifest import ResultManifest
 from result_cases import dciodvfy, dsrdump
 
@@ -143,7 +143,7 @@ def test_the_report_names_every_finding(objects: dict[str, Path], result: dict):
 
 
 def test_an_equal_run_writes_equal_objects(output: Path, result: dict, tmp_path: Path):
-    run_study(Pipeline.load(DEMO_MODEL, Settings(device="cpu")), StudyRequest(CHEST_CT, tmp_path), Journal())
+    run_study(Pipeline.load(DEMO_MODEL, Settings(device="cpu")), StudyRequest(CHEST_CT, tmp_path), RunJournal())
     again = json.loads((tmp_path / "result.json").read_text())
     uids = [[entry["sop_instance_uid"] for entry in run["outputs"]] for run in (result, again)]
     assert uids[0] == uids[1]
@@ -156,7 +156,7 @@ def test_a_report_under_other_settings_names_the_earlier_one(objects: dict[str, 
     for path in (*CHEST_CT.glob("*.dcm"), objects["SR"]):
         (study / path.name).symlink_to(path)
     settings = Settings(device="cpu", results=ResultSettings(objects=["SR"]))
-    run_study(Pipeline.load(DEMO_MODEL, settings), StudyRequest(study, out), Journal())
+    run_study(Pipeline.load(DEMO_MODEL, settings), StudyRequest(study, out), RunJournal())
     (report,) = (pydicom.dcmread(path) for path in out.glob("SR_*"))
     (predecessor,) = report.PredecessorDocumentsSequence
     reference = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]

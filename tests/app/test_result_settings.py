@@ -11,7 +11,7 @@ from app.pipeline import Pipeline
 from app.run import run_study
 from app.settings import DEMO_MODEL, Settings
 from operators.errors import InputError, ModelError
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from phantoms import SeriesSpec, build_datasets, save_series
 
 SITE = """
@@ -32,7 +32,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 def test_a_run_writes_what_the_site_asks_for(pipeline: Pipeline, tmp_path: Path):
     save_series(build_datasets(SeriesSpec(shape=(3, 32, 32))), tmp_path / "in")
-    run_study(pipeline, StudyRequest(tmp_path / "in", tmp_path / "out"), Journal())
+    run_study(pipeline, StudyRequest(tmp_path / "in", tmp_path / "out"), RunJournal())
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert [output["kind"] for output in result["outputs"]] == ["SR", "PDF"]
     assert result["settings"]["result_objects"] == "SR PDF"
@@ -44,7 +44,7 @@ def test_a_run_writes_what_the_site_asks_for(pipeline: Pipeline, tmp_path: Path)
 
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError):
-        run_study(pipeline, StudyRequest(tmp_path / "empty", tmp_path / "out"), Journal())
+        run_study(pipeline, StudyRequest(tmp_path / "empty", tmp_path / "out"), RunJournal())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
 
 

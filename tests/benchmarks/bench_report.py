@@ -43,7 +43,7 @@ class Reports:
 
     def plain(self) -> Dataset:
         source = self.case.source
-        context = GroupContext.of([source], self.case.readout, RUN)
+        context = GroupContext.of(self.case.reading, RUN)
         observer = hd.sr.ObservationContext(observer_device_context=PROVENANCE.device_observer())
         report = hd.sr.MeasurementReport(
             observation_context=observer,

@@ -34,7 +34,7 @@ from operators.dicom.results.output_file import write_dataset  # noqa: E402
 from operators.dicom.results.segmentation.object import build_segmentation  # noqa: E402
 from operators.dicom.volumes.source_series import SourceSeries  # noqa: E402
 from operators.domain.concepts import SEGMENTS  # noqa: E402
-from operators.domain.finding import Segment, SeriesSegments  # noqa: E402
+from operators.domain.segment import Segment, SeriesSegments  # noqa: E402
 from phantoms import SeriesSpec, build_datasets, build_source_series, save_series  # noqa: E402
 from result_cases import HEADS, IDENTITY, PROVENANCE, RUN, highdicom_equipment  # noqa: E402
 

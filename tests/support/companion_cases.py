@@ -13,7 +13,9 @@ from operators.dicom.results.for_people.page import ReportPage, build_report_pag
 from operators.dicom.results.for_people.pdf import render_pdf
 from operators.dicom.results.for_people.secondary_capture import build_secondary_captures
 from operators.dicom.results.maps.parametric_map import build_parametric_map
-from operators.domain.finding import Evidence, StudyReadout
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.finding import Evidence
+from operators.domain.reading import StudyReading
 from operators.domain.volume import Volume
 from result_cases import Case
 
@@ -27,16 +29,16 @@ def evidence_of(case: Case) -> Evidence:
     return Evidence(case.findings[0], volume)
 
 
-def study_readout(case: Case) -> StudyReadout:
-    return replace(case.readout, evidence=(evidence_of(case),))
+def reading_with_evidence(case: Case) -> StudyReading[SourceSeries]:
+    return case.reading.with_each(lambda series: replace(series, evidence=(evidence_of(case),)))
 
 
 def case_key_images(case: Case) -> tuple[KeyImage, ...]:
-    return key_images([case.source], case.findings, [case.segments])
+    return key_images(case.reading)
 
 
 def report_page(case: Case) -> ReportPage:
-    return build_report_page([case.source], study_readout(case), case_key_images(case), case.run.provenance)
+    return build_report_page(reading_with_evidence(case), case_key_images(case), case.run.provenance)
 
 
 @cache

@@ -24,15 +24,10 @@ from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import BODY_REGIONS, FINDINGS, SEGMENTS, Code
-from operators.domain.finding import (
-    Algorithm,
-    Finding,
-    Localisation,
-    Measurement,
-    Segment,
-    SeriesSegments,
-    StudyReadout,
-)
+from operators.domain.finding import Algorithm, Finding, Localisation
+from operators.domain.measurement import Measurement
+from operators.domain.reading import SeriesReading, StudyReading
+from operators.domain.segment import Segment, SeriesSegments
 from operators.heads.measurements import measure
 from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
 
@@ -78,8 +73,8 @@ class Case:
         return tuple(measure(self.segments))
 
     @property
-    def readout(self) -> StudyReadout:
-        return StudyReadout(self.findings, (self.segments,), self.measurements)
+    def reading(self) -> StudyReading[SourceSeries]:
+        return reading_of([self])
 
     def segmentation(self, segmentation_type: SegmentationType = "BINARY", **more: Any) -> Dataset:
         return build_segmentation(self.source, self.segments, run=self.run, segmentation_type=segmentation_type, **more)
@@ -91,10 +86,9 @@ class Case:
         previous: Sequence[Dataset] = (),
     ) -> Dataset:
         """Of the findings alone where there are no segmentations."""
-        readout = self.readout if segmentations else StudyReadout(self.findings, (), ())
+        reading = self.reading if segmentations else StudyReading((SeriesReading(self.source, findings=self.findings),))
         return build_report(
-            [self.source],
-            readout,
+            reading,
             segmentations=segmentations,
             run=self.run,
             is_complete=is_complete,
@@ -102,9 +96,7 @@ class Case:
         )
 
     def segment_report(self, segmentations: Sequence[Dataset]) -> Dataset:
-        return build_segment_report(
-            [self.source], self.readout, segmentations=segmentations, run=self.run, is_complete=True
-        )
+        return build_segment_report(self.reading, segmentations=segmentations, run=self.run, is_complete=True)
 
 
 def build_case(source: SourceSeries) -> Case:
@@ -162,12 +154,13 @@ def highdicom_equipment() -> dict[str, Any]:
     }
 
 
-def joined_readout(cases: Sequence[Case]) -> StudyReadout:
+def reading_of(cases: Sequence[Case]) -> StudyReading[SourceSeries]:
     """Of a study with the series of all *cases*."""
-    return StudyReadout(
-        tuple(finding for case in cases for finding in case.findings),
-        tuple(case.segments for case in cases),
-        tuple(measurement for case in cases for measurement in case.measurements),
+    return StudyReading(
+        tuple(
+            SeriesReading(case.source, findings=case.findings, segments=case.segments, measurements=case.measurements)
+            for case in cases
+        )
     )
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from operators.domain.concepts import Code
-from operators.domain.finding import Segment, SeriesSegments
 from operators.domain.geometry import Geometry
+from operators.domain.segment import Segment, SeriesSegments
 from operators.heads.measurements import longest_diameter_mm, measure, slice_axes_mm
 from phantoms import BODIES, OBLIQUE, SeriesSpec, grid_positions, phantom_mask
 

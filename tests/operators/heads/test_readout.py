@@ -62,7 +62,7 @@ def series(shown: FeatureVolume, modality: str = "CT") -> SeriesFeatures:
 def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabilities: bool = False) -> tuple:
     readout = predict_findings(series(features(block=block), modality), heads)
     segments = predict_segments(
-        readout,
+        readout.masks,
         source=SOURCE,
         series_instance_uid="1.5",
         tracking_uid=lambda head, label: f"uid of {head}/{label}",

@@ -2,11 +2,11 @@ import time
 
 import pytest
 
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 
 
 def test_work_within_another_stage_counts_where_it_belongs() -> None:
-    journal = Journal()
+    journal = RunJournal()
     with journal.stage("early"):
         time.sleep(0.02)
     with journal.stage("late"):
@@ -22,7 +22,7 @@ def test_work_within_another_stage_counts_where_it_belongs() -> None:
 
 def test_the_stages_add_up_to_the_run() -> None:
     start = time.perf_counter()
-    journal = Journal()
+    journal = RunJournal()
     with journal.stage("early"):
         pass
     with journal.stage("late"), journal.within("early"):

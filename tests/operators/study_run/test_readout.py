@@ -6,12 +6,12 @@ from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
 from operators.dicom.results.result_settings import ResultSettings
 from operators.domain.concepts import ABNORMAL_STRUCTURE
+from operators.domain.reading import SeriesReading, StudyReading
 from operators.heads.labels import Label
 from operators.heads.masks import FindingMask
-from operators.heads.readout import FindingsReadout
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
-from operators.study_run.readout import read_out_study
+from operators.study_run.readout import read_segments
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
@@ -25,10 +25,10 @@ def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_a
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
     label = Label(name=mass.name, code=mass.code, category=ABNORMAL_STRUCTURE)
     mask = FindingMask(mass.head, mass.name, label, shown.volume, threshold=-1.0, minimum_volume_ml=0.0)
-    readout = FindingsReadout((mass,), evidence={"soft-tissue mass": shown.volume}, masks=(mask,))
-    read = read_out_study([source], [readout], deployment=deployment)
-    (evidence,), (series,), (finding,) = read.evidence, read.segments, read.findings
-    assert (evidence.finding, evidence.volume) == (mass, shown.volume)
+    answered = SeriesReading(source, findings=(mass,), evidence=(shown,), masks=(mask,))
+    read = read_segments(StudyReading((answered,)), deployment)
+    (series,), (finding,) = read.segments, read.findings
+    assert read.evidence == (shown,)
     assert series.series_instance_uid == source.series_instance_uid
     if is_resampled:
         assert (series.segments, read.measurements, finding) == ((), (), mass)

@@ -6,15 +6,15 @@ import pydicom
 import pytest
 
 from app.settings import DEMO_MODEL
-from companion_cases import evidence_of, study_readout
+from companion_cases import evidence_of, reading_with_evidence
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
-from operators.domain.finding import StudyReadout
+from operators.domain.reading import StudyReading
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
-from operators.study_run.journal import Journal
+from operators.study_run.journal import RunJournal
 from operators.study_run.result_writer import ResultWriter
 from phantoms import SeriesSpec, build_source_series
-from result_cases import NOW, build_case, negative
+from result_cases import NOW, build_case, negative, reading_of
 
 DEMO_HEADS = {"mass": "soft-tissue-mass-ct", "region": "body-region", "organs": "organs"}
 EVERYTHING = ResultSettings(objects=OBJECT_KINDS, html_preview=True)
@@ -35,30 +35,30 @@ def case():
     return replace(case, segments=replace(case.segments, segments=segments), findings=findings)
 
 
-def written(source, readout, settings, *, model, folder):
+def written(reading, settings, *, model, folder):
     """Kinds in the order of ``outputs``, after every file was found to be listed."""
-    writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), Journal())
-    segmentations = writer.write_segmentations([source], readout)
-    reports = writer.write_reports([source], readout, segmentations, source.headers)
-    results = [*reports, *segmentations, *writer.write_companions([source], readout, [*reports, *segmentations])]
+    writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), RunJournal())
+    segmentations = writer.write_segmentations(reading)
+    reports = writer.write_reports(reading, segmentations, reading.sources[0].headers)
+    results = [*reports, *segmentations, *writer.write_companions(reading, [*reports, *segmentations])]
     assert {result.file.path for result in results} == set(folder.glob("*.dcm"))
     return [result.file.kind for result in results]
 
 
 def test_by_default_a_report_and_a_segmentation(case, model, tmp_path):
-    kinds = written(case.source, study_readout(case), ResultSettings(), model=model, folder=tmp_path)
+    kinds = written(reading_with_evidence(case), ResultSettings(), model=model, folder=tmp_path)
     assert kinds == ["SR", "SEG"]
     assert not (tmp_path / "preview.html").exists()
 
 
 def test_everything_comes_in_order_of_importance(case, model, tmp_path):
-    kinds = written(case.source, study_readout(case), EVERYTHING, model=model, folder=tmp_path)
+    kinds = written(reading_with_evidence(case), EVERYTHING, model=model, folder=tmp_path)
     assert tuple(kinds) == OBJECT_KINDS
     assert "soft-tissue mass" in (tmp_path / "preview.html").read_text(encoding="utf-8")
 
 
 def test_key_objects_point_at_the_report_and_the_segmentation_of_the_run(case, model, tmp_path):
-    written(case.source, study_readout(case), EVERYTHING, model=model, folder=tmp_path)
+    written(reading_with_evidence(case), EVERYTHING, model=model, folder=tmp_path)
     (document,) = (pydicom.dcmread(path) for path in tmp_path.glob("KO_*"))
     names = {path.stem.split("_")[1] for path in (*tmp_path.glob("SR_*"), *tmp_path.glob("SEG_*"))}
     assert names < {
@@ -70,13 +70,13 @@ def test_key_objects_point_at_the_report_and_the_segmentation_of_the_run(case, m
 
 def test_a_second_report_refers_to_segments(case, model, tmp_path):
     settings = ResultSettings(segment_report=True)
-    assert written(case.source, study_readout(case), settings, model=model, folder=tmp_path) == ["SR", "SR", "SEG"]
+    assert written(reading_with_evidence(case), settings, model=model, folder=tmp_path) == ["SR", "SR", "SEG"]
 
 
 @pytest.mark.parametrize("segmentation_type", ["BINARY", "LABELMAP", "FRACTIONAL"])
 def test_the_segmentation_is_of_the_type_that_was_asked_for(segmentation_type, case, model, tmp_path):
     settings = ResultSettings(segmentation_type=segmentation_type)
-    written(case.source, study_readout(case), settings, model=model, folder=tmp_path)
+    written(reading_with_evidence(case), settings, model=model, folder=tmp_path)
     (path,) = tmp_path.glob("SEG_*")
     assert pydicom.dcmread(path, stop_before_pixels=True).SegmentationType == segmentation_type
 
@@ -84,7 +84,7 @@ def test_the_segmentation_is_of_the_type_that_was_asked_for(segmentation_type, c
 @pytest.mark.parametrize("kind", OBJECT_KINDS)
 def test_each_kind_can_be_written_alone(kind, case, model, tmp_path):
     settings = ResultSettings(objects=[kind])
-    assert written(case.source, study_readout(case), settings, model=model, folder=tmp_path) == [kind]
+    assert written(reading_with_evidence(case), settings, model=model, folder=tmp_path) == [kind]
 
 
 def test_each_series_has_the_maps_of_its_own_findings(case, model, tmp_path):
@@ -92,21 +92,20 @@ def test_each_series_has_the_maps_of_its_own_findings(case, model, tmp_path):
     cases = (case, replace(other, findings=case.findings[:1]))
     findings = [replace(case.findings[0], series_instance_uid=one.source.series_instance_uid) for one in cases]
     evidence = tuple(replace(evidence_of(one), finding=finding) for one, finding in zip(cases, findings, strict=True))
-    writer = ResultWriter(tmp_path, NOW, Deployment.of(model, {}, results=MAPS_ONLY, version="0"), Journal())
-    readout = replace(case.readout, evidence=evidence)
-    maps = writer.write_companions([one.source for one in cases], readout, ())
+    writer = ResultWriter(tmp_path, NOW, Deployment.of(model, {}, results=MAPS_ONLY, version="0"), RunJournal())
+    series = (replace(one, evidence=(shown,)) for one, shown in zip(reading_of(cases).current, evidence, strict=True))
+    maps = writer.write_companions(StudyReading(tuple(series)), ())
     sources = [item.dataset.ReferencedSeriesSequence[0].SeriesInstanceUID for item in maps]
     assert sources == [one.source.series_instance_uid for one in cases]
     assert [item.dataset.InstanceNumber for item in maps] == [1, 1]
 
 
 def test_a_negative_study_has_no_key_images(case, model, tmp_path):
-    readout = study_readout(negative(case))
-    kinds = written(case.source, readout, EVERYTHING, model=model, folder=tmp_path)
+    kinds = written(reading_with_evidence(negative(case)), EVERYTHING, model=model, folder=tmp_path)
     assert kinds == ["SR", "SEG", "PDF", "PM"]
 
 
 def test_a_model_without_heads_writes_nothing(case, model, tmp_path):
-    nothing = StudyReadout((), (replace(case.segments, segments=()),), ())
-    assert written(case.source, nothing, EVERYTHING, model=model, folder=tmp_path) == []
+    nothing = reading_of([replace(case, findings=(), segments=replace(case.segments, segments=()))])
+    assert written(nothing, EVERYTHING, model=model, folder=tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,6 @@
 """The slices that show what was found, for those who want to see it at a glance."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from operators.dicom.results.contour import outline
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Finding, Localisation, SeriesSegments
+from operators.domain.finding import Finding, Localisation
+from operators.domain.reading import StudyReading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,15 +28,13 @@ class KeyImage:
     outline: NDArray[np.float64] | None
 
 
-def key_images(
-    sources: Sequence[SourceSeries], findings: Iterable[Finding], segments: Iterable[SeriesSegments]
-) -> tuple[KeyImage, ...]:
+def key_images(reading: StudyReading[SourceSeries]) -> tuple[KeyImage, ...]:
     """One for each present finding that has a place, in the order of the findings."""
-    by_series = {source.series_instance_uid: source for source in sources}
-    masks = {segment.tracking_uid: segment.mask for series in segments for segment in series.segments}
+    by_series = {source.series_instance_uid: source for source in reading.sources}
+    masks = {segment.tracking_uid: segment.mask for series in reading.segments for segment in series.segments}
     return tuple(
         _key_image(by_series[finding.series_instance_uid], finding, place, masks.get(place.tracking_uid))
-        for finding, place in _localised(findings)
+        for finding, place in _localised(reading.findings)
     )
 
 

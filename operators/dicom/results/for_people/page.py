@@ -9,7 +9,9 @@ from operators.dicom.results.for_people.picture import draw_key_image
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.study.header_values import number_of
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Finding, Measurement, StudyReadout
+from operators.domain.finding import Finding
+from operators.domain.measurement import Measurement
+from operators.domain.reading import StudyReading
 
 FINDING_COLUMNS = ("Looked for", "Answer", "Probability", "Threshold", "Site", "Series", "Head")
 MEASUREMENT_COLUMNS = ("Measured", "Value", "Series")
@@ -32,19 +34,18 @@ class ReportPage:
 
 
 def build_report_page(
-    sources: Sequence[SourceSeries],
-    study_readout: StudyReadout,
+    reading: StudyReading[SourceSeries],
     key_images: Sequence[KeyImage],
     provenance: Provenance,
 ) -> ReportPage:
     """Every finding, also the absent ones and those that nobody judged, with the reason."""
-    series = {source.series_instance_uid: _series_name(source) for source in sources}
+    series = {source.series_instance_uid: _series_name(source) for source in reading.sources}
     return ReportPage(
         title="AI findings, for research use only",
         use_statement=provenance.use_statement,
         producer=f"{provenance.manufacturer}, {provenance.model_name}, {provenance.software_versions}",
-        findings=tuple(_finding_row(finding, series) for finding in study_readout.findings),
-        measurements=tuple(_measurement_row(item, series) for item in study_readout.measurements),
+        findings=tuple(_finding_row(finding, series) for finding in reading.findings),
+        measurements=tuple(_measurement_row(item, series) for item in reading.measurements),
         pictures=tuple((_caption(image, series), _png(image)) for image in key_images),
     )
 

@@ -19,14 +19,13 @@ from operators.domain.concepts import (
     NOT_EVALUATED,
     QUALITATIVE_EVALUATIONS,
 )
-from operators.domain.finding import Finding, StudyReadout
+from operators.domain.reading import StudyReading
 
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
 
 
 def build_report(
-    sources: Sequence[SourceSeries],
-    readout: StudyReadout,
+    reading: StudyReading[SourceSeries],
     *,
     segmentations: Sequence[Dataset],
     run: RunContext,
@@ -39,15 +38,15 @@ def build_report(
     is_complete : every head that was planned has run
     previous : reports on the same study by earlier models, settings or source images
     """
-    if not (readout.findings or readout.segments):
+    if not (reading.findings or reading.segments):
         raise ValueError("report: expected at least one finding or segment, got none")
-    context = GroupContext.of(sources, readout, run)
-    groups = [finding_group(finding, context) for finding in readout.findings if finding.present is not None]
-    groups += [segment_group(segment, series, context) for series in readout.segments for segment in series.segments]
+    context = GroupContext.of(reading, run)
+    groups = [finding_group(finding, context) for finding in reading.findings if finding.present is not None]
+    groups += [segment_group(segment, series, context) for series in reading.segments for segment in series.segments]
     return build_document(
         KIND,
-        [*_imaging_measurements(groups), _evaluations(sources, readout.findings, run.provenance)],
-        sources=sources,
+        [*_imaging_measurements(groups), _evaluations(reading, run.provenance)],
+        sources=reading.sources,
         segmentations=segmentations,
         run=run,
         is_complete=is_complete,
@@ -60,15 +59,13 @@ def _imaging_measurements(groups: Sequence[hd.sr.ContentSequence]) -> list[hd.sr
     return [container(IMAGING_MEASUREMENTS, [item for group in groups for item in group])] if groups else []
 
 
-def _evaluations(
-    sources: Sequence[SourceSeries], findings: Sequence[Finding], provenance: Provenance
-) -> hd.sr.ContainerContentItem:
+def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) -> hd.sr.ContainerContentItem:
     """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, and why these series were read.
 
     A finding that was not judged has no measurement, hence no group: a NUM without a value would be right by
     PS3.3 C.18.1, but highdicom cannot read one.
     """
-    not_judged = [finding for finding in findings if finding.present is None]
+    not_judged = [finding for finding in reading.findings if finding.present is None]
     answers = [
         hd.sr.CodeContentItem(coded_concept(finding.code), coded_concept(NOT_EVALUATED), relationship_type="CONTAINS")
         for finding in not_judged
@@ -77,7 +74,7 @@ def _evaluations(
         provenance.use_statement,
         *(
             f"Series {source.series_instance_uid} was read as {source.role}: {'; '.join(source.reasons)}"
-            for source in sources
+            for source in reading.sources
             if source.reasons
         ),
         *(f"{finding.name}: not evaluated, {finding.not_evaluated or 'no reason was given'}" for finding in not_judged),

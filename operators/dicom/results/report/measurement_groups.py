@@ -19,7 +19,10 @@ from operators.dicom.results.contour import outline
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import ABSENT, NO_UNITS, PRESENCE, PRESENT, PROBABILITY, THRESHOLD
-from operators.domain.finding import Finding, Localisation, Measurement, Segment, SeriesSegments, StudyReadout
+from operators.domain.finding import Finding, Localisation
+from operators.domain.measurement import Measurement
+from operators.domain.reading import StudyReading
+from operators.domain.segment import Segment, SeriesSegments
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class GroupContext:
 
     sources : by series instance UID
     findings : by series instance UID and name
-    measurements : by tracking UID
+    measurements : of segments, by tracking UID
     """
 
     sources: Mapping[str, SourceSeries]
@@ -37,13 +40,14 @@ class GroupContext:
     run: RunContext
 
     @classmethod
-    def of(cls, sources: Sequence[SourceSeries], readout: StudyReadout, run: RunContext) -> Self:
+    def of(cls, reading: StudyReading[SourceSeries], run: RunContext) -> Self:
         by_tracking_uid: dict[str, list[Measurement]] = {}
-        for measurement in readout.measurements:
-            by_tracking_uid.setdefault(measurement.tracking_uid, []).append(measurement)
+        for measurement in reading.measurements:
+            if measurement.tracking_uid is not None:
+                by_tracking_uid.setdefault(measurement.tracking_uid, []).append(measurement)
         return cls(
-            {source.series_instance_uid: source for source in sources},
-            {(finding.series_instance_uid, finding.name): finding for finding in readout.findings},
+            {source.series_instance_uid: source for source in reading.sources},
+            {(finding.series_instance_uid, finding.name): finding for finding in reading.findings},
             by_tracking_uid,
             run,
         )

@@ -20,15 +20,14 @@ from operators.domain.concepts import (
     ONCOLOGY_MEASUREMENT_REPORT,
     QUALITATIVE_EVALUATIONS,
 )
-from operators.domain.finding import StudyReadout
+from operators.domain.reading import StudyReading
 
 KIND = ReportKind("SR:segments", ONCOLOGY_MEASUREMENT_REPORT, series_number=9102, description="AI segment measurements")
 TITLE_REMARK = "The title is the name of a document layout. It says nothing of what was found."
 
 
 def build_segment_report(
-    sources: Sequence[SourceSeries],
-    readout: StudyReadout,
+    reading: StudyReading[SourceSeries],
     *,
     segmentations: Sequence[Dataset],
     run: RunContext,
@@ -42,14 +41,14 @@ def build_segment_report(
         There is no segment to refer to, or one is in none of *segmentations*.
     """
     holders = {item.TrackingUID: dataset for dataset in segmentations for item in dataset.SegmentSequence}
-    tracking_uids = [segment.tracking_uid for series in readout.segments for segment in series.segments]
+    tracking_uids = [segment.tracking_uid for series in reading.segments for segment in series.segments]
     missing = [uid for uid in tracking_uids if uid not in holders]
     if not tracking_uids or missing:
         raise ValueError(f"segment report: expected segments that stand in a SEG, got {len(missing)} in none")
-    context = GroupContext.of(sources, readout, run)
+    context = GroupContext.of(reading, run)
     groups = [
         segment_reference_group(segment, series, context, segmentation=holders[segment.tracking_uid])
-        for series in readout.segments
+        for series in reading.segments
         for segment in series.segments
     ]
     remarks = [text_item(COMMENT, run.provenance.use_statement), text_item(COMMENT, TITLE_REMARK)]
@@ -59,7 +58,7 @@ def build_segment_report(
             container(IMAGING_MEASUREMENTS, [item for group in groups for item in group]),
             container(QUALITATIVE_EVALUATIONS, remarks),
         ],
-        sources=sources,
+        sources=reading.sources,
         segmentations=segmentations,
         run=run,
         is_complete=is_complete,

@@ -30,7 +30,8 @@ from operators.dicom.results.segmentation.frames import (
 from operators.dicom.results.source_headers import copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Algorithm, Segment, SeriesSegments
+from operators.domain.finding import Algorithm
+from operators.domain.segment import Segment, SeriesSegments
 
 SERIES_NUMBER = 9001
 

@@ -16,8 +16,8 @@ from result_cases import (
     RUN,
     build_case,
     dsrdump,
-    joined_readout,
     negative,
+    reading_of,
     save,
 )
 
@@ -230,8 +230,7 @@ def test_a_wholly_negative_study_is_a_report(case, tmp_path):
 def test_two_series_go_into_one_report():
     cases = [build_case(build_source_series(SeriesSpec(series=name, modality=name))) for name in ("CT", "MR")]
     report = build_report(
-        [case.source for case in cases],
-        joined_readout(cases),
+        reading_of(cases),
         segmentations=[case.segmentation() for case in cases],
         run=RUN,
         is_complete=True,

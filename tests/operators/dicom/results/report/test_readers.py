@@ -9,7 +9,7 @@ from pydicom import Dataset
 from conformance_matrix import pixelmed
 from operators.dicom.results.report.findings_report import build_report
 from phantoms import SeriesSpec, build_source_series
-from result_cases import PROVENANCE, RUN, build_case, joined_readout, negative, save, tid1500reader
+from result_cases import PROVENANCE, RUN, build_case, negative, reading_of, save, tid1500reader
 
 ONE_SLICE = SeriesSpec(shape=(1, 48, 80), centre_lps_mm=(0.0, 0.0, -3.0))
 
@@ -34,8 +34,7 @@ def _whole(case, segmentation) -> Dataset:
     """Two series, and all that a report can hold."""
     other = build_case(build_source_series(replace(ONE_SLICE, series="other", modality="MR")))
     return build_report(
-        [case.source, other.source],
-        joined_readout([case, other]),
+        reading_of([case, other]),
         segmentations=[segmentation, other.segmentation()],
         run=RUN,
         is_complete=True,

@@ -1,7 +1,7 @@
 import numpy as np
 
 from operators.domain.concepts import Code
-from operators.domain.finding import Segment
+from operators.domain.segment import Segment
 
 
 def test_the_key_slice_is_the_first_with_most_pixels():

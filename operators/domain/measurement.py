@@ -1,0 +1,27 @@
+"""A number that was measured, with its unit."""
+
+from dataclasses import dataclass
+
+from operators.domain.concepts import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with its unit (UCUM): of a segment, of a series or of a whole study.
+
+    segment_number, tracking_uid : of the segment that was measured; None for a value of a series or study
+    prior_value : the same on the registered prior, in the same unit; None where there is none
+    prior_date_days : how many days before this study the prior was taken
+    change_percent : (value - prior_value) / prior_value * 100; None also where the prior value is 0
+    """
+
+    name: str
+    code: Code
+    value: float
+    unit: Code
+    series_instance_uid: str
+    segment_number: int | None = None
+    tracking_uid: str | None = None
+    prior_value: float | None = None
+    prior_date_days: int | None = None
+    change_percent: float | None = None

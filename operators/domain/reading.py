@@ -1,0 +1,119 @@
+"""A study as far as it has been read: one record that every step of the graph returns with more in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from operators.domain.features import EncoderInput, FeatureVolume
+from operators.domain.finding import Evidence, Finding
+from operators.domain.measurement import Measurement
+from operators.domain.segment import SeriesSegments
+from operators.domain.volume import Volume
+
+
+class SeriesSource(Protocol):
+    """What a reading needs to know of the images; `operators.dicom.volumes.source_series.SourceSeries` is one.
+
+    nearest_instance_uids : of the instance nearest to each slice of the volume, in its order
+    takes_segments : masks on the volume are masks on the source's slices
+    """
+
+    @property
+    def series_instance_uid(self) -> str: ...
+
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def volume(self) -> Volume: ...
+
+    @property
+    def nearest_instance_uids(self) -> tuple[str, ...]: ...
+
+    @property
+    def takes_segments(self) -> bool: ...
+
+
+Source = TypeVar("Source", bound=SeriesSource, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesReading(Generic[Source]):
+    """One selected series and what was made of it; what a step has not reached yet is None or empty.
+
+    encoder_input : from the input's preparation until the series is encoded
+    regions : probability of each body region, empty without a head that tells it
+    evidence : of the findings that were evaluated
+    masks : `operators.heads.masks.Masks`, what is to be drawn: anatomy first, then present findings
+    segments : as they were drawn; empty where nothing was found
+    """
+
+    source: Source
+    encoder_input: EncoderInput | None = None
+    features: FeatureVolume | None = None
+    regions: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    masks: tuple[Any, ...] = ()
+    segments: SeriesSegments | None = None
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def prepared(self) -> EncoderInput:
+        """The encoder's input of a series that was not encoded yet."""
+        assert self.encoder_input is not None, "the graph prepares the encoder's input before it is asked for"
+        return self.encoder_input
+
+    @property
+    def encoded(self) -> FeatureVolume:
+        """The features of a series that was encoded."""
+        assert self.features is not None, "the graph puts the encoder before everything that takes features"
+        return self.features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorReading(Generic[Source]):
+    """An earlier study of the same patient.
+
+    days_before : from that study to the current one; None where a date is missing
+    """
+
+    study_instance_uid: str
+    days_before: int | None
+    series: tuple[SeriesReading[Source], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyReading(Generic[Source]):
+    """The study's selected series, and the earlier studies that it is compared with.
+
+    prior : the latest first; empty where none was given or none could be read
+    """
+
+    current: tuple[SeriesReading[Source], ...]
+    prior: tuple[PriorReading[Source], ...] = ()
+
+    def with_each(self, read: Callable[[SeriesReading[Source]], SeriesReading[Source]]) -> Self:
+        """The reading after *read* was called on each series of the current study."""
+        return replace(self, current=tuple(read(series) for series in self.current))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(series.source for series in self.current)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(finding for series in self.current for finding in series.findings)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(evidence for series in self.current for evidence in series.evidence)
+
+    @property
+    def segments(self) -> tuple[SeriesSegments, ...]:
+        """One entry for each series that went through segmentation, empty ones too."""
+        return tuple(series.segments for series in self.current if series.segments is not None)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        return tuple(measurement for series in self.current for measurement in series.measurements)

@@ -1,0 +1,45 @@
+"""Masks on a series' own grid, before they become a DICOM Segmentation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from operators.domain.concepts import Code
+from operators.domain.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """A mask on the source series' own grid.
+
+    number : 1, 2, ... within the series' SEG
+    mask : (D, H, W) bool, in the order of the source volume
+    finding : name of the finding that the mask localises, None for anatomy
+    probability : (D, H, W) uint8 in steps of 1/255 that a voxel belongs to the segment, only when it was asked for
+    """
+
+    number: int
+    label: str
+    category: Code
+    type: Code
+    head: str
+    tracking_id: str
+    tracking_uid: str
+    mask: Any
+    finding: str | None = None
+    probability: Any = None
+
+    @property
+    def key_slice(self) -> int:
+        """Index of the slice on which the mask covers most pixels, the first of equals."""
+        return int(np.argmax(self.mask.sum(axis=(1, 2))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesSegments:
+    """Every non-empty segment of one source series."""
+
+    series_instance_uid: str
+    geometry: Geometry
+    segments: tuple[Segment, ...]
