@@ -20,8 +20,8 @@ class Measurement:
     value: float
     unit: Code
     series_instance_uid: str
-    segment_number: int | None = None
-    tracking_uid: str | None = None
+    segment_number: int | None
+    tracking_uid: str | None
     prior_value: float | None = None
     prior_date_days: int | None = None
     change_percent: float | None = None
