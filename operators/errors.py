@@ -7,6 +7,7 @@ and tells the service whether the same study may succeed later.
     ├── InputError                      this study cannot be read; do not retry           exit 4
     │   ├── NoMatchingSeriesError       nothing suitable in the study                     exit 3
     │   ├── PatientMismatchError        more than one patient or study in the input
+    │   ├── IdentityError               a patient or study that results cannot name exactly
     │   ├── SeriesGeometryError         slices that do not make a regular volume
     │   └── UnsupportedPixelDataError   pixels that cannot be decoded or are implausible
     ├── ModelError                      this deployment is wrong                          exit 5
@@ -47,6 +48,12 @@ class PatientMismatchError(InputError):
     """The input holds more than one patient or study, or a prior of somebody else."""
 
     code = "patient-mismatch"
+
+
+class IdentityError(InputError):
+    """An identifying value of the study cannot be carried into a result byte for byte."""
+
+    code = "identity-not-carried"
 
 
 class SeriesGeometryError(InputError):

@@ -126,7 +126,7 @@ def _identified(volume: VolumeCandidate) -> Iterator[str]:
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         nameless = sum(not is_uid(text_of(header, keyword)) for header in instances)
         if nameless:
-            yield f"{nameless} of {len(instances)} instances without {keyword}, results could not refer to them"
+            yield f"{nameless} of {len(instances)} instances without a valid {keyword}, results could not refer to them"
 
 
 def _one_source(volume: VolumeCandidate) -> Iterator[str]:
@@ -163,9 +163,9 @@ def _placed(volume: VolumeCandidate) -> Iterator[str]:
     headers = _headers(volume)
     for keyword, count in _without_numbers(volume).items():
         yield f"{count} of {len(headers)} slices without a usable {keyword}, nothing tells where their pixels lie"
-    frameless = sum(not text_of(header, "FrameOfReferenceUID") for header in headers)
+    frameless = sum(not is_uid(text_of(header, "FrameOfReferenceUID")) for header in headers)
     if frameless:
-        yield f"{frameless} of {len(headers)} slices without FrameOfReferenceUID, results could not be placed"
+        yield f"{frameless} of {len(headers)} slices without a valid FrameOfReferenceUID, results could not be placed"
     frames = max((number_of(header, "NumberOfFrames") or 1 for header in headers), default=1)
     if frames > 1:
         yield f"a multi-frame object that does not say where each of its {frames:g} frames lies"

@@ -30,7 +30,7 @@ UNREADABLE = (
 )
 """What pydicom raises on values and value representations that it cannot make sense of."""
 
-_WELL_FORMED_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_WELL_FORMED_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*", re.ASCII)
 _MAX_UID_LENGTH = 64
 _PLAIN_VRS = frozenset({"CS", "DS", "IS", "UI", "US"})
 _MAX_PLAIN_BYTES = 256
@@ -165,4 +165,5 @@ def private_numbers_of(header: Dataset, place: PrivatePlace) -> tuple[float, ...
 
 
 def is_uid(text: str) -> bool:
+    """Digits and points, no component with a leading zero, at most 64 of them (PS3.5 9.1)."""
     return len(text) <= _MAX_UID_LENGTH and bool(_WELL_FORMED_UID.fullmatch(text))

@@ -16,6 +16,7 @@ from operators.dicom.study.batches import map_in_batches
 from operators.dicom.study.header_files import UnreadFile, looks_like_dicom, read_header
 from operators.dicom.study.header_values import text_of
 from operators.dicom.study.read_limits import DEFAULT_LIMITS, ReadLimits
+from operators.dicom.study.study_identity import check_identity
 from operators.errors import InputError, PatientMismatchError
 
 NUM_THREADS = 2
@@ -145,11 +146,14 @@ def check_one_study(index: StudyIndex) -> str:
 
     Raises
     ------
+    IdentityError
+        When results could not name patient and study exactly as the instances do.
     PatientMismatchError
         When the instances name more than one patient.
     InputError
         When they name more than one study, or none.
     """
+    check_identity(index.headers)
     patients = _distinct(index.headers, "PatientID")
     issuers = _distinct(index.headers, "IssuerOfPatientID") - {""}
     if len(patients) > 1 or len(issuers) > 1:

@@ -60,7 +60,7 @@ REJECTED = {
     "two slices": (replace(PLAIN, shape=(2, 4, 4)), set_all(), "2 slices, at least 3 are needed"),
     "one slice many times": (PLAIN, set_all(ImagePositionPatient=[0, 0, 0]), "8 slices at 1 position, at least 3"),
     "no position": (PLAIN, set_all(ImagePositionPatient=None), "8 of 8 slices without a usable ImagePositionPatient"),
-    "no SOP Instance UID": (PLAIN, set_all(SOPInstanceUID=""), "8 of 8 instances without SOPInstanceUID"),
+    "no SOP Instance UID": (PLAIN, set_all(SOPInstanceUID=""), "8 of 8 instances without a valid SOPInstanceUID"),
 }
 
 

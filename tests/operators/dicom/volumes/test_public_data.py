@@ -46,7 +46,7 @@ EXPECTED = {
     "mr_brain_positions": Expected(InputError),
     "ct_liver_with_seg/ct": Expected("CT volume"),
     "ct_liver_with_seg": Expected(PatientMismatchError, NO_IMAGES[:1]),
-    "ct_abdomen_totalseg": Expected(InputError, (("CT", "8 of 8 instances without SeriesInstanceUID"),)),
+    "ct_abdomen_totalseg": Expected(InputError, (("CT", "8 of 8 instances without a valid SeriesInstanceUID"),)),
     "ct_abdomen_slices_dtu": Expected(InputError, (("CT", "1 slice, at least 3 are needed"),)),
     # Three items of one publisher came without a frame of reference: that and what they are there for is said.
     "ct_missing_slice": Expected(
@@ -56,16 +56,16 @@ EXPECTED = {
                 "CT",
                 "4 slices are 5.000 to 10.000 mm apart, expected 5.000 mm throughout; 1 missing between slices 3 and 4",
             ),
-            ("CT", "4 of 4 slices without FrameOfReferenceUID"),
+            ("CT", "4 of 4 slices without a valid FrameOfReferenceUID"),
         ),
     ),
-    "mr_enhanced_philips": Expected("nothing", (("MR", "8 of 8 slices without FrameOfReferenceUID"),)),
+    "mr_enhanced_philips": Expected("nothing", (("MR", "8 of 8 slices without a valid FrameOfReferenceUID"),)),
     "mr_two_orientations": Expected(
         "nothing",
         (
             ("MR", "2 volumes in the series: sagittal 288 x 288; axial 288 x 288"),
             ("MR", "2 slices, at least 3 are needed"),
-            ("MR", "2 of 2 slices without FrameOfReferenceUID"),
+            ("MR", "2 of 2 slices without a valid FrameOfReferenceUID"),
         ),
     ),
     "mr_one_image_nine_encodings": Expected(
