@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup demo test check map conformance bench fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup demo test check docs map conformance bench fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -56,6 +56,9 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED) ## The pages as static HTML, into build/docs
+	$(BIN)/mkdocs build --strict --quiet
 
 map: $(INSTALLED) ## The MONAI Application Package's build context, into build/map: MODEL=<folder>, GPU=1
 	@$(BIN)/python docker/map/map_context.py --out build/map $(if $(MODEL),--model $(MODEL)) $(if $(GPU),--gpu)
