@@ -38,14 +38,13 @@ class EncoderOperator(Step):
         self._encoder = encoder
         self._cache = cache
         self._blocks = blocks
-        self._blocks = blocks
         self._scratch = scratch
         super().__init__(fragment, journal=journal)
 
     def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
         encode = self._encode if self._cache is None else self._look_up(reading, self._cache)
         with self.journal.stage("encoder", device=",".join(self._encoder.devices)):
-            return reading.with_each(lambda series: replace(series, features=encode(series), encoder_input=None))
+            return reading.with_each(lambda series: replace(series, features=encode(series)))
 
     def _encode(self, series: SeriesReading[SourceSeries]) -> FeatureVolume:
         return self._encoder.encode(series.prepared, scratch=self._scratch, blocks=self._blocks)

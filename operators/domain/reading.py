@@ -41,8 +41,9 @@ Source = TypeVar("Source", bound=SeriesSource, covariant=True)
 class SeriesReading(Generic[Source]):
     """One selected series and what was made of it; what a step has not reached yet is None or empty.
 
-    encoder_input : from the input's preparation until the series is encoded
+    encoder_input : the encoder's slices, which are made when they are asked for, by some heads once more
     regions : probability of each body region, empty without a head that tells it
+    points : (x, y, z) LPS mm by finding, of the place that decided, where no mask shows it
     evidence : of the findings that were evaluated
     masks : `operators.heads.masks.Masks`, what is to be drawn: anatomy first, then present findings
     segments : as they were drawn; empty where nothing was found
@@ -53,6 +54,7 @@ class SeriesReading(Generic[Source]):
     features: FeatureVolume | None = None
     regions: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    points: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     masks: tuple[Any, ...] = ()
     segments: SeriesSegments | None = None
@@ -60,7 +62,7 @@ class SeriesReading(Generic[Source]):
 
     @property
     def prepared(self) -> EncoderInput:
-        """The encoder's input of a series that was not encoded yet."""
+        """The encoder's input of a series that was prepared."""
         assert self.encoder_input is not None, "the graph prepares the encoder's input before it is asked for"
         return self.encoder_input
 

@@ -42,23 +42,36 @@ def tokens_under_mask(features: FeatureVolume, mask: Any, *, patch_size: int) ->
     The mask is resized bilinearly to the encoder's input and cut at 0.5, or at half its maximum where nothing is
     above that; a token counts as soon as one of its pixels lies in it. See `roi_pooled` for arguments and errors.
     """
+    strongest = _strongest(features, mask, patch_size)
+    highest = strongest.max()
+    return np.asarray(strongest > (MASK_THRESHOLD if highest > MASK_THRESHOLD else highest / 2))
+
+
+def tokens_under_slice_masks(features: FeatureVolume, mask: Any, *, patch_size: int) -> NDArray[np.bool_]:
+    """(S, N): the same where each slice has a mask of its own, cut by its own maximum; slices without one have none.
+
+    As the published heads for single slices see a series; see `roi_pooled` for arguments and errors.
+    """
+    strongest = _strongest(features, mask, patch_size)
+    highest = strongest.max(axis=1, keepdims=True)
+    return np.asarray((strongest > np.where(highest > MASK_THRESHOLD, MASK_THRESHOLD, highest / 2)) & (highest > 0))
+
+
+def _strongest(features: FeatureVolume, mask: Any, patch_size: int) -> NDArray[np.float32]:
+    """(S, N): the largest value of the resized mask in each patch."""
     slices, rows, columns = features.geometry.shape
     if len(mask) != slices:
         raise ValueError(f"mask: expected one slice for each of the features' {slices}, got {len(mask)}")
     size = (rows * patch_size, columns * patch_size)
-    strongest = np.concatenate([_strongest_of_patches(mask[place], size, patch_size) for place in _single(slices)])
-    highest = strongest.max()
-    if not highest > 0:
+    strongest = np.concatenate(
+        [_strongest_of_patches(mask[k : k + 1], size, patch_size) for k in range(slices)]
+    ).reshape(slices, rows * columns)
+    if not strongest.max() > 0:
         raise InputError(
             f"region of interest: nothing of the mask is left at the encoder's {size[0]} x {size[1]} pixels; "
             "draw a larger region"
         )
-    threshold = MASK_THRESHOLD if highest > MASK_THRESHOLD else highest / 2
-    return np.asarray(strongest > threshold).reshape(slices, rows * columns)
-
-
-def _single(slices: int) -> list[slice]:
-    return [slice(k, k + 1) for k in range(slices)]
+    return strongest
 
 
 def _strongest_of_patches(mask: Any, size: tuple[int, int], patch_size: int) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from operators.domain.concepts import Code
@@ -16,7 +15,6 @@ from operators.encoder.pooling import mean_pooled
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels
 from operators.heads.linear import Linear, read_linear
-from operators.heads.records import checked
 
 NAME = "body region"
 
@@ -77,10 +75,10 @@ class _Reading:
 
 
 def read_head(folder: HeadFolder) -> BodyRegionHead:
-    record = checked(folder.table, TypeAdapter(BodyRegionRecord), folder.path / "head.toml")
+    record = folder.record(BodyRegionRecord)
     labels = read_labels(folder.path)
     linear = read_linear(folder.path, num_outputs=len(labels), num_features=2 * folder.width)
-    return BodyRegionHead(record, labels, linear, folder.algorithm)
+    return BodyRegionHead(record, labels, linear, folder.algorithm(record))
 
 
 def slice_features(features: FeatureVolume) -> NDArray[np.float32]:

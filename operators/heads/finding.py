@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from scipy.special import expit
 
 from operators.domain.finding import Algorithm, Finding
@@ -16,7 +16,7 @@ from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecor
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.linear import Linear, read_linear
 from operators.heads.masks import FindingMask
-from operators.heads.records import Record, checked
+from operators.heads.records import Record
 
 
 class Calibration(Record):
@@ -97,9 +97,9 @@ def slice_scores(evidence: Volume, top_tokens: int) -> NDArray[np.float32]:
 
 
 def read_head(folder: HeadFolder) -> FindingHead:
-    record = checked(folder.table, TypeAdapter(FindingRecord), folder.path / "head.toml")
+    record = folder.record(FindingRecord)
     labels = segment_labels(read_labels(folder.path), folder.path)
     if len(labels) != 1:
         raise CheckpointError(f"head {folder.path.name}: expected one label for a finding, got {len(labels)}")
     linear = read_linear(folder.path, num_outputs=1, num_features=folder.width)
-    return FindingHead(record, labels[0], linear, folder.algorithm)
+    return FindingHead(record, labels[0], linear, folder.algorithm(record))

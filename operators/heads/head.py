@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from pydantic import Field
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from operators.domain.features import BLOCK, FeatureVolume
@@ -15,9 +16,11 @@ from operators.domain.finding import Algorithm, Finding
 from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
 from operators.domain.volume import Volume
-from operators.errors import ModelError
+from operators.encoder.snapshot import Snapshot
+from operators.errors import ModelDigestError, ModelError
 from operators.heads.labels import Label
 from operators.heads.masks import Masks
+from operators.heads.records import read_toml
 from operators.heads.scope import Scope
 
 
@@ -37,16 +40,22 @@ class HeadRecord(Scope):
     measured: dict[str, float | int | str] = Field(default_factory=dict)
 
 
+Point = tuple[float, float, float]
+RecordOfKind = TypeVar("RecordOfKind", bound=HeadRecord)
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a head reads of a series beside CLS.
 
     tokens : patch tokens after the final norm
     blocks : outputs of so many last blocks before the final norm
+    segment : the segment whose mask is its region of interest
     """
 
     tokens: bool = False
     blocks: int = 0
+    segment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +80,7 @@ class SeriesFeatures:
     source : the grid that masks are drawn on
     modality : of the headers
     device : that the heads run on, a torch name
+    masks : (D, H, W) bool on the source's grid by segment, of those that heads read as their regions of interest
     """
 
     features: FeatureVolume
@@ -78,6 +88,7 @@ class SeriesFeatures:
     modality: str
     series_instance_uid: str
     device: str = "cpu"
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def blocks(self, needs: Needs) -> Iterator[FeatureBlock]:
         """All slices, a few at a time, with what *needs* names.
@@ -97,6 +108,12 @@ class SeriesFeatures:
                 self._on_device(features.states, place) if needs.blocks else None,
             )
 
+    def centre_of(self, index: int) -> Point:
+        """(x, y, z) LPS mm of the middle of the features' slice *index*."""
+        _, rows, columns = self.features.geometry.shape
+        x, y, z = self.features.geometry.positions(np.array([index, (rows - 1) / 2, (columns - 1) / 2]))
+        return float(x), float(y), float(z)
+
     def _on_device(self, array: Any, place: slice) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array[place], np.float32)).to(self.device)
         if not bool(torch.isfinite(tensor).all()):
@@ -112,6 +129,7 @@ class HeadAnswer:
     """What a head says about one series.
 
     evidence : log odds on the token grid by finding, before calibration
+    points : (x, y, z) LPS mm by finding, of the place that decided, where no mask shows it
     masks : what it shows, of findings only where they are present
     regions : probability of each body region, from a body-region head alone
     """
@@ -119,6 +137,7 @@ class HeadAnswer:
     findings: tuple[Finding, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     evidence: Mapping[str, Volume] = field(default_factory=dict)
+    points: Mapping[str, Point] = field(default_factory=dict)
     masks: tuple[Masks, ...] = ()
     regions: Mapping[str, float] = field(default_factory=dict)
 
@@ -131,6 +150,19 @@ class Reading(Protocol):
 
     def answer(self) -> HeadAnswer:
         """The answer, once every slice was read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """The reading of a head whose answer is known without the features."""
+
+    settled: HeadAnswer
+
+    def take(self, block: FeatureBlock) -> None:
+        """Nothing is read."""
+
+    def answer(self) -> HeadAnswer:
+        return self.settled
 
 
 class Head(Protocol):
@@ -170,17 +202,45 @@ class Heads:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadFolder:
-    """A head on disk, as a kind's reader gets it.
+    """A head on disk beside the encoder that is to make its features.
 
-    table : head.toml as it is
-    algorithm : its identity
-    width : of the encoder's features
+    sha256 : over all files of the folder
     """
 
     path: Path
-    table: Mapping[str, object]
-    algorithm: Algorithm
-    width: int
+    snapshot: Snapshot
+    sha256: str
+
+    @property
+    def width(self) -> int:
+        """Of the encoder's features."""
+        return self.snapshot.config.hidden_size
+
+    def record(self, kind: type[RecordOfKind]) -> RecordOfKind:
+        """head.toml as one kind's record.
+
+        Raises
+        ------
+        CheckpointError
+            The file is malformed.
+        ModelDigestError
+            The head belongs to another encoder.
+        """
+        record = read_toml(self.path / "head.toml", TypeAdapter(kind))
+        self.check_encoder(record.encoder_sha256)
+        return record
+
+    def check_encoder(self, sha256: str) -> None:
+        """Raises ModelDigestError where the head was trained on another encoder's features."""
+        if sha256 != self.snapshot.sha256:
+            raise ModelDigestError(
+                f"head {self.path.name}: trained on the encoder {sha256[:12]}, this folder holds "
+                f"{self.snapshot.sha256[:12]}; heads do not carry over to other features"
+            )
+
+    def algorithm(self, record: HeadRecord) -> Algorithm:
+        """The head's identity; a changed threshold makes another one."""
+        return Algorithm(record.name, record.version, self.sha256)
 
 
 def finding_of(
@@ -223,7 +283,8 @@ def joined(heads: Sequence[Head]) -> Needs:
 def ask(heads: Sequence[Head], series: SeriesFeatures) -> tuple[HeadAnswer, ...]:
     """The answers of all *heads*, in one pass over the series' features."""
     readings = [head.begin(series) for head in heads]
-    with torch.inference_mode():
+    # Not inference mode: what each token contributes is taken from a gradient.
+    with torch.no_grad():
         for block in series.blocks(joined(heads)) if readings else ():
             for reading in readings:
                 reading.take(block)

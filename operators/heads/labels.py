@@ -1,5 +1,6 @@
 """What the outputs of a head stand for: labels.toml."""
 
+import hashlib
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,8 @@ from operators.errors import CheckpointError
 from operators.heads.records import Record, read_toml
 
 FILE_NAME = "labels.toml"
+OWN_SCHEME = "99CURIA"
+"""For what a head's makers gave no code (PS3.16 section 8: a private designator begins with 99)."""
 
 
 class Label(Record):
@@ -51,6 +54,31 @@ def read_labels(folder: Path) -> tuple[Label, ...]:
         if names.count(name) > 1:
             raise CheckpointError(f"{folder.name}/{FILE_NAME}: {name!r} names two outputs; each needs its own name")
     return labels
+
+
+def labels_or_numbers(folder: Path, num_outputs: int) -> tuple[Label, ...]:
+    """The labels of a folder that may have none: then they are ``class 0``, ``class 1``, ... with codes of our own.
+
+    Raises
+    ------
+    CheckpointError
+        There are labels, but not one for each output.
+    """
+    if not (folder / FILE_NAME).is_file():
+        names = (f"class {number}" for number in range(num_outputs))
+        return tuple(Label(name=name, code=own_code(f"{folder.name}/{name}", name)) for name in names)
+    labels = read_labels(folder)
+    if len(labels) != num_outputs:
+        raise CheckpointError(
+            f"{folder.name}/{FILE_NAME}: expected a label for each of the head's {num_outputs} outputs, "
+            f"got {len(labels)}; name all of them, in their order"
+        )
+    return labels
+
+
+def own_code(key: str, meaning: str) -> Code:
+    """A code of our own scheme: the same for the same *key*, within 16 characters; the meaning within 64."""
+    return Code(f"H{hashlib.sha256(key.encode()).hexdigest()[:14].upper()}", OWN_SCHEME, meaning[:64])
 
 
 def segment_labels(labels: tuple[Label, ...], folder: Path) -> tuple[Label, ...]:

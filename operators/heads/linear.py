@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from operators.errors import CheckpointError
@@ -69,3 +69,18 @@ def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Tensors
         if not np.isfinite(tensors[name]).all():
             raise CheckpointError(f"{place}: {name}: expected finite values, some are not; get the file again")
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+
+
+def first_length(folder: Path, name: str) -> int:
+    """Of one tensor: a length that labels and encoder do not tell.
+
+    Raises
+    ------
+    CheckpointError
+        The tensor is missing.
+    """
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as file:
+            return int(file.get_slice(name).get_shape()[0])
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{folder.name}/{WEIGHTS}: {name} cannot be read ({error})") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from operators.domain.finding import Algorithm, Finding
 from operators.heads.evidence import CellEvidence
@@ -11,7 +11,6 @@ from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecor
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.linear import Linear, read_linear
 from operators.heads.masks import ClassMasks
-from operators.heads.records import checked
 
 
 class SegmentationRecord(HeadRecord):
@@ -63,7 +62,7 @@ class _Reading:
 
 
 def read_head(folder: HeadFolder) -> OrganHead:
-    record = checked(folder.table, TypeAdapter(SegmentationRecord), folder.path / "head.toml")
+    record = folder.record(SegmentationRecord)
     labels = segment_labels(read_labels(folder.path), folder.path)
     linear = read_linear(folder.path, num_outputs=len(labels) * record.subdivision**2, num_features=folder.width)
-    return OrganHead(record, labels, linear, folder.algorithm)
+    return OrganHead(record, labels, linear, folder.algorithm(record))

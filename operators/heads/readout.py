@@ -1,12 +1,16 @@
 """From the features of a series to all that the heads say about it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from operators.domain.finding import Finding
+from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
 from operators.domain.volume import Volume
-from operators.heads.head import Head, HeadAnswer, Heads, SeriesFeatures, ask
+from operators.heads.head import Head, HeadAnswer, Heads, Point, SeriesFeatures, ask
 from operators.heads.masks import Masks
 from operators.heads.scope import out_of_scope
 
@@ -16,6 +20,7 @@ class FindingsReadout:
     """What the heads say about one series.
 
     evidence : log odds on the token grid, for each finding that was evaluated
+    points : (x, y, z) LPS mm of the place that decided a finding, where no mask shows it
     masks : what is to be drawn, anatomy first, then present findings
     regions : probability of each body region, empty without such a head
     """
@@ -23,6 +28,7 @@ class FindingsReadout:
     findings: tuple[Finding, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     evidence: Mapping[str, Volume] = field(default_factory=dict)
+    points: Mapping[str, Point] = field(default_factory=dict)
     masks: tuple[Masks, ...] = ()
     regions: Mapping[str, float] = field(default_factory=dict)
 
@@ -38,11 +44,22 @@ class _Opinion:
 def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
     """Ask every head that was trained on such a series; say of the others why not.
 
-    All heads are asked in one pass over the features, those for other body regions too: only the features tell.
+    All heads are asked in one pass over the features, those for other body regions too: only the features tell. Heads
+    that read a region of interest are asked in a second one, once it is drawn.
     """
     fitting = [head for head in heads.all if series.modality in head.record.modality]
-    answers = dict(zip((head.record.name for head in fitting), ask(fitting, series), strict=True))
+    answers = _answers([head for head in fitting if head.needs.segment is None], series)
     regions = next((answer.regions for answer in answers.values() if answer.regions), {})
+    in_region = [head for head in fitting if head.needs.segment is not None]
+    if in_region:
+        drawing = [
+            answers[head.record.name]
+            for head in heads.of("segmentation")
+            if head.record.name in answers
+            and out_of_scope(head.record, modality=series.modality, regions=regions) is None
+        ]
+        wanted = {str(head.needs.segment) for head in in_region}
+        answers |= _answers(in_region, replace(series, masks=dict(_segment_masks(drawing, wanted, series.source))))
     opinions: dict[str, list[_Opinion]] = {}
     valid: list[HeadAnswer] = []
     for head in heads.all:
@@ -58,9 +75,29 @@ def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
         findings=tuple(opinion.finding for opinion in chosen.values()),
         measurements=tuple(measurement for answer in valid for measurement in answer.measurements),
         evidence=dict(_heard_evidence(valid, heard)),
+        points={
+            finding.name: answer.points[finding.name]
+            for answer in valid
+            for finding in answer.findings
+            if (finding.name, finding.head) in heard and finding.name in answer.points
+        },
         masks=tuple(sorted(_heard_masks(valid, heard), key=lambda masks: masks.finding is not None)),
         regions=regions,
     )
+
+
+def _answers(heads: Sequence[Head], series: SeriesFeatures) -> dict[str, HeadAnswer]:
+    return dict(zip((head.record.name for head in heads), ask(heads, series), strict=True))
+
+
+def _segment_masks(
+    answers: Sequence[HeadAnswer], wanted: set[str], source: Geometry
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    for answer in answers:
+        for masks in answer.masks:
+            for region in masks.regions(source, with_probabilities=False):
+                if region.label.name in wanted:
+                    yield region.label.name, region.mask
 
 
 def _opinions(

@@ -1,6 +1,6 @@
 """Numbered segments on the source grid, and the place of each finding in them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,11 +37,18 @@ def predict_segments(
 
 
 def localise(
-    findings: tuple[Finding, ...], segments: SeriesSegments, sop_instance_uids: tuple[str, ...]
+    findings: tuple[Finding, ...],
+    segments: SeriesSegments,
+    sop_instance_uids: tuple[str, ...],
+    *,
+    points: Mapping[str, tuple[float, float, float]],
+    tracking_uid: Callable[[str, str], str],
 ) -> tuple[Finding, ...]:
-    """The findings of this series with their place, where a mask shows it; of several masks the first's.
+    """The findings of this series with their place: in a mask, of several the first, or at the point that decided.
 
     sop_instance_uids : one for each slice of the segments' grid, in its order
+    points : LPS mm by finding, see `operators.heads.head.HeadAnswer`
+    tracking_uid : see `predict_segments`
     """
     if len(sop_instance_uids) != segments.geometry.shape[0]:
         raise ValueError(
@@ -49,12 +56,20 @@ def localise(
             f"got {len(sop_instance_uids)}"
         )
     by_finding = {segment.finding: segment for segment in reversed(segments.segments) if segment.finding is not None}
-    return tuple(
-        replace(finding, localisation=_localisation(by_finding[finding.name], segments.geometry, sop_instance_uids))
-        if finding.series_instance_uid == segments.series_instance_uid and finding.name in by_finding
-        else finding
-        for finding in findings
-    )
+
+    def place(finding: Finding) -> Localisation | None:
+        if finding.series_instance_uid != segments.series_instance_uid:
+            return finding.localisation
+        if finding.name in by_finding:
+            return _localisation(by_finding[finding.name], segments.geometry, sop_instance_uids)
+        if finding.name not in points:
+            return None
+        point = points[finding.name]
+        nearest = round(float(segments.geometry.indices(np.array(point))[0]))
+        sop_instance_uid = sop_instance_uids[min(max(nearest, 0), len(sop_instance_uids) - 1)]
+        return Localisation(None, sop_instance_uid, point, tracking_uid(finding.head, finding.name), None)
+
+    return tuple(replace(finding, localisation=place(finding)) for finding in findings)
 
 
 def _segment(region: Region, number: int, place: int, tracking_uid: Callable[[str, str], str]) -> Segment:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from operators.domain.finding import Algorithm
 from operators.encoder.snapshot import Snapshot, read_snapshot
-from operators.errors import CheckpointError, ModelDigestError
-from operators.heads.head import Head, HeadFolder, Heads
+from operators.errors import CheckpointError
+from operators.heads.head import HeadFolder, Heads
 from operators.heads.kinds import read_head
-from operators.heads.records import checked, read_table, read_toml
+from operators.heads.records import read_toml
 from operators.model.digests import check_digests, folder_digest
 
 MODEL_FILE = "model.toml"
@@ -44,16 +43,6 @@ class ModelRecord(BaseModel):
     demonstration: bool
     licence: str
     intended_use: str
-
-
-class _Identity(BaseModel):
-    """What of a head.toml tells the head from others and to which encoder it belongs."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    version: str
-    encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 def read_model(folder: Path) -> Model:
@@ -110,7 +99,7 @@ def _read_bare_snapshot(folder: Path) -> Model:
 
 def _read_heads(folder: Path, snapshot: Snapshot) -> Heads:
     paths = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    heads = [_read_head(path, snapshot) for path in paths]
+    heads = [read_head(HeadFolder(path, snapshot, folder_digest(path))) for path in paths]
     regions = [head for head in heads if head.record.task == BODY_REGION]
     if len(regions) > 1:
         raise CheckpointError(f"heads: expected at most one body-region head, found {len(regions)}")
@@ -120,15 +109,3 @@ def _read_heads(folder: Path, snapshot: Snapshot) -> Heads:
             raise CheckpointError(f"heads: two of them are named {name!r}; each needs a name of its own")
     # The region first, then anatomy, then what is looked for in it: the order of findings and segments.
     return Heads(tuple(sorted(heads, key=lambda head: _ORDER.get(head.record.task, len(_ORDER)))))
-
-
-def _read_head(folder: Path, snapshot: Snapshot) -> Head:
-    table = read_table(folder / "head.toml")
-    record = checked(table, TypeAdapter(_Identity), folder / "head.toml")
-    if record.encoder_sha256 != snapshot.sha256:
-        raise ModelDigestError(
-            f"head {folder.name}: trained on the encoder {record.encoder_sha256[:12]}, "
-            f"this folder holds {snapshot.sha256[:12]}; heads do not carry over to other features"
-        )
-    algorithm = Algorithm(record.name, record.version, folder_digest(folder))
-    return read_head(HeadFolder(folder, table, algorithm, snapshot.config.hidden_size))

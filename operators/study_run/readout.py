@@ -1,9 +1,9 @@
 """What the heads say about each series of a study."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Evidence
 from operators.domain.reading import SeriesReading, StudyReading
@@ -34,6 +34,7 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
             findings=readout.findings,
             measurements=readout.measurements,
             evidence=evidence,
+            points=readout.points,
             masks=readout.masks,
             regions=readout.regions,
         )
@@ -46,18 +47,27 @@ def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -
     identity = deployment.identity(reading.sources)
 
     def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
-        segments = _segments(series, deployment, identity)
+        tracking_uid = partial(identity.tracking_uid, series.source.series_instance_uid)
+        segments = _segments(series, deployment, tracking_uid)
         return replace(
             series,
             segments=segments,
-            findings=localise(series.findings, segments, series.source.nearest_instance_uids),
+            findings=localise(
+                series.findings,
+                segments,
+                series.source.nearest_instance_uids,
+                points=series.points,
+                tracking_uid=tracking_uid,
+            ),
             measurements=(*series.measurements, *measure(segments)),
         )
 
     return reading.with_each(of_series)
 
 
-def _segments(series: SeriesReading[SourceSeries], deployment: Deployment, identity: RunIdentity) -> SeriesSegments:
+def _segments(
+    series: SeriesReading[SourceSeries], deployment: Deployment, tracking_uid: Callable[[str, str], str]
+) -> SeriesSegments:
     source = series.source
     if not source.takes_segments:
         # The source's remarks, which become warnings, say why.
@@ -66,6 +76,6 @@ def _segments(series: SeriesReading[SourceSeries], deployment: Deployment, ident
         series.masks,
         source=source.volume.geometry,
         series_instance_uid=source.series_instance_uid,
-        tracking_uid=partial(identity.tracking_uid, source.series_instance_uid),
+        tracking_uid=tracking_uid,
         with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
     )

@@ -59,13 +59,17 @@ def series(shown: FeatureVolume, modality: str = "CT") -> SeriesFeatures:
     return SeriesFeatures(shown, SOURCE, modality, "1.5")
 
 
+def tracking_uid(head: str, label: str) -> str:
+    return f"uid of {head}/{label}"
+
+
 def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabilities: bool = False) -> tuple:
     readout = predict_findings(series(features(block=block), modality), heads)
     segments = predict_segments(
         readout.masks,
         source=SOURCE,
         series_instance_uid="1.5",
-        tracking_uid=lambda head, label: f"uid of {head}/{label}",
+        tracking_uid=tracking_uid,
         with_probabilities=with_probabilities,
     )
     return readout, segments
@@ -73,7 +77,7 @@ def read_out(heads: Heads, *, block: float, modality: str = "CT", with_probabili
 
 def test_a_present_finding_is_segmented_localised_and_measured(heads: Heads) -> None:
     readout, segments = read_out(heads, block=1.0)
-    region, mass = localise(readout.findings, segments, SOPS)
+    region, mass = localise(readout.findings, segments, SOPS, points={}, tracking_uid=tracking_uid)
     assert region.name == "body region"
     assert region.site is not None
     assert region.site.meaning == "Extremity"
@@ -104,7 +108,7 @@ def test_a_present_finding_is_segmented_localised_and_measured(heads: Heads) -> 
 
 def test_an_absent_finding_has_no_mask(heads: Heads) -> None:
     readout, segments = read_out(heads, block=0.1)
-    _, mass = localise(readout.findings, segments, SOPS)
+    _, mass = localise(readout.findings, segments, SOPS, points={}, tracking_uid=tracking_uid)
     assert mass.present is False
     assert mass.probability == pytest.approx(1 / (1 + np.exp(8)))
     assert mass.localisation is None
@@ -177,7 +181,7 @@ def test_of_two_obstacles_that_of_the_head_for_the_modality_is_told(heads: Heads
 def test_only_findings_of_the_series_get_a_place_in_it(heads: Heads) -> None:
     readout, segments = read_out(heads, block=1.0)
     elsewhere = tuple(replace(finding, series_instance_uid="1.6") for finding in readout.findings)
-    assert localise(elsewhere, segments, SOPS) == elsewhere
+    assert localise(elsewhere, segments, SOPS, points={}, tracking_uid=tracking_uid) == elsewhere
 
 
 def test_slice_scores_are_means_of_the_strongest(heads: Heads) -> None:
@@ -189,7 +193,7 @@ def test_slice_scores_are_means_of_the_strongest(heads: Heads) -> None:
 def test_localise_wants_one_instance_for_each_slice(heads: Heads) -> None:
     readout, segments = read_out(heads, block=1.0)
     with pytest.raises(ValueError, match="one for each of 4 slices, got 3"):
-        localise(readout.findings, segments, SOPS[:3])
+        localise(readout.findings, segments, SOPS[:3], points={}, tracking_uid=tracking_uid)
 
 
 def test_specks_under_the_volume_go_and_touching_parts_count_together() -> None:

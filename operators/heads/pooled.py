@@ -1,0 +1,44 @@
+"""One vector for a series: the mean over its slices of CLS, of the mean patch token, or of both side by side."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from operators.heads.head import FeatureBlock, Needs
+
+Input = Literal["cls", "mean-token"]
+Inputs = tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesMean:
+    """Adds slices up as they come."""
+
+    inputs: Inputs
+    sums: list[Tensor] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def take(self, block: FeatureBlock) -> None:
+        """Add the block's slices."""
+        # Sums of many slices: float64 keeps what float32 would round away, and costs nothing at this size.
+        of_slices = torch.cat([_of_slices(block, name) for name in self.inputs], dim=1)
+        self.sums.append(of_slices.sum(dim=0, dtype=torch.float64))
+        self.counts.append(len(of_slices))
+
+    def vector(self) -> Tensor:
+        """(inputs x D,) float32."""
+        return (torch.stack(self.sums).sum(dim=0) / sum(self.counts)).float()
+
+
+def needs_of(inputs: Inputs) -> Needs:
+    """What such a vector is made of."""
+    return Needs(tokens="mean-token" in inputs)
+
+
+def _of_slices(block: FeatureBlock, name: Input) -> Tensor:
+    if name == "cls":
+        return block.cls
+    assert block.tokens is not None, "needs_of asks for them"
+    return block.tokens.mean(dim=1)

@@ -1,0 +1,108 @@
+"""Time to an event: Cox's proportional hazards on one vector for the series.
+
+The hazard is h(t) = h_0(t) exp(w (x - mean)); the curve S(t) = exp(-H_0(t) exp(w (x - mean))), where the cumulative
+baseline hazard H_0 is a step function (Breslow's estimate), fitted with the weights and stored beside them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from operators.domain.finding import Algorithm, Finding
+from operators.errors import CheckpointError
+from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, Needs, SeriesFeatures
+from operators.heads.linear import WEIGHTS, first_length, read_weights
+from operators.heads.pooled import Inputs, SeriesMean, needs_of
+from operators.heads.values import ValueRecord, measurement_of, unanswered_value
+
+
+class SurvivalRecord(ValueRecord):
+    """inputs : what the series' vector is made of
+    event : what the time runs to, say "death"
+    horizons_days : for which the probability of no event until then is told
+    """
+
+    task: Literal["survival"]
+    kind: Literal["cox"]
+    inputs: Inputs = Field(min_length=1)
+    event: str
+    horizons_days: tuple[float, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurvivalHead:
+    """weight, mean : (F,); days, hazard : (T,) steps of the cumulative baseline hazard, both rising"""
+
+    record: SurvivalRecord
+    weight: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    days: NDArray[np.float32]
+    hazard: NDArray[np.float32]
+    algorithm: Algorithm
+
+    @property
+    def needs(self) -> Needs:
+        return needs_of(self.record.inputs)
+
+    def begin(self, series: SeriesFeatures) -> "_Reading":
+        return _Reading(self, series, SeriesMean(self.record.inputs))
+
+    def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
+        return unanswered_value(self.record, series, reason)
+
+    def hazard_ratio(self, vector: NDArray[np.floating]) -> float:
+        """Of this series to the mean of the training set."""
+        return float(np.exp(np.float64(self.weight @ (vector - self.mean))))
+
+    def curve(self, vector: NDArray[np.floating], days: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n,): probability of no event until each of *days*; 1 before the first step."""
+        steps = np.searchsorted(self.days, days, side="right")
+        cumulative = np.concatenate([[0.0], np.asarray(self.hazard, np.float64)])[steps]
+        return np.asarray(np.exp(-cumulative * self.hazard_ratio(vector)), np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    head: SurvivalHead
+    series: SeriesFeatures
+    pooled: SeriesMean
+
+    def take(self, block: FeatureBlock) -> None:
+        self.pooled.take(block)
+
+    def answer(self) -> HeadAnswer:
+        head, record = self.head, self.head.record
+        vector = self.pooled.vector().cpu().numpy()
+        ratio = measurement_of(record, self.series, head.hazard_ratio(vector), suffix=", hazard ratio")
+        curve = head.curve(vector, np.array(record.horizons_days))
+        points = (
+            measurement_of(record, self.series, float(value), suffix=f", no {record.event} until day {days:g}")
+            for days, value in zip(record.horizons_days, curve, strict=True)
+        )
+        return HeadAnswer(measurements=(ratio, *points))
+
+
+def read_head(folder: HeadFolder) -> SurvivalHead:
+    record, place = folder.record(SurvivalRecord), f"{folder.path.name}/{WEIGHTS}"
+    width, steps = len(record.inputs) * folder.width, first_length(folder.path, "baseline_days")
+    shapes = {"weight": (width,), "mean": (width,), "baseline_days": (steps,), "baseline_hazard": (steps,)}
+    tensors = read_weights(folder.path, shapes)
+    for name in ("baseline_days", "baseline_hazard"):
+        if (np.diff(tensors[name]) < 0).any() or (tensors[name] < 0).any():
+            raise CheckpointError(f"{place}: {name}: expected values that rise from 0")
+    if max(record.horizons_days) > tensors["baseline_days"][-1]:
+        raise CheckpointError(
+            f"{folder.path.name}/head.toml: horizons_days: the baseline hazard ends after "
+            f"{tensors['baseline_days'][-1]:g} days, {max(record.horizons_days):g} lie beyond it"
+        )
+    return SurvivalHead(
+        record,
+        tensors["weight"],
+        tensors["mean"],
+        tensors["baseline_days"],
+        tensors["baseline_hazard"],
+        folder.algorithm(record),
+    )

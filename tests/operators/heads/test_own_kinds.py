@@ -1,0 +1,224 @@
+"""Each of our own kinds of heads against its formula, on features in two blocks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
+
+from head_cases import SLICES, WIDTH, answer_of, random_features, read_kind, series_of, write_kind
+from operators.domain.features import FeatureVolume
+from operators.errors import CheckpointError
+from operators.heads.head import HeadAnswer
+
+RNG = np.random.default_rng(7)
+NAMES = ("nodule", "effusion", "fracture")
+BOTH = ["cls", "mean-token"]
+
+
+def pooled(features: FeatureVolume) -> np.ndarray:
+    """(2 D,) in float64, all at once."""
+    return np.concatenate(
+        [features.cls.astype(np.float64).mean(axis=0), features.tokens.astype(np.float64).mean(axis=(0, 1))]
+    )
+
+
+def values(answer: HeadAnswer) -> list[float | None]:
+    return [finding.probability for finding in answer.findings]
+
+
+def multi_label(folder: Path, **more: Any) -> tuple[Path, dict[str, np.ndarray]]:
+    tensors = {"weight": RNG.normal(size=(3, 2 * WIDTH)), "bias": RNG.normal(size=3)}
+    record = {"task": "classification", "kind": "multi-label", "inputs": BOTH} | more
+    return write_kind(folder, record, NAMES, tensors), tensors
+
+
+def test_multi_label_is_a_sigmoid_for_each_finding(tmp_path: Path) -> None:
+    folder, tensors = multi_label(tmp_path)
+    features = random_features()
+    answer = answer_of(folder, series_of(features))
+    expected = expit(tensors["weight"] @ pooled(features) + tensors["bias"])
+    assert values(answer) == pytest.approx(list(expected), abs=1e-5)
+    assert [finding.name for finding in answer.findings] == [f"lung: {name}" for name in NAMES]
+    assert {finding.not_evaluated for finding in answer.findings} == {"no operating point"}
+
+
+def test_each_finding_has_its_own_calibration_and_operating_point(tmp_path: Path) -> None:
+    chosen = {"threshold": 0.5, "operating_point": "Youden on held-out patients"}
+    outputs = {
+        "nodule": chosen | {"calibration": {"method": "platt", "slope": 0.5, "intercept": -0.25}},
+        "effusion": {"calibration": {"method": "temperature", "temperature": 2.0}},
+        "fracture": chosen
+        | {"calibration": {"method": "isotonic", "scores": [-1.0, 1.0], "probabilities": [0.25, 0.75]}},
+    }
+    folder, tensors = multi_label(tmp_path, outputs=outputs)
+    features = random_features()
+    answer = answer_of(folder, series_of(features))
+    logits = tensors["weight"] @ pooled(features) + tensors["bias"]
+    expected = [
+        expit(0.5 * logits[0] - 0.25),
+        expit(logits[1] / 2),
+        float(np.clip(0.5 + 0.25 * logits[2], 0.25, 0.75)),
+    ]
+    assert values(answer) == pytest.approx(expected, abs=1e-5)
+    assert [finding.present for finding in answer.findings] == [expected[0] >= 0.5, None, expected[2] >= 0.5]
+    assert [finding.threshold for finding in answer.findings] == [0.5, None, 0.5]
+
+
+def test_ordinal_probabilities_are_those_of_cumulative_odds(tmp_path: Path) -> None:
+    weight, bias = RNG.normal(size=(1, WIDTH)), np.array([1.0, -0.5])
+    record = {"task": "classification", "kind": "ordinal", "inputs": ["cls"]}
+    folder = write_kind(tmp_path, record, ("mild", "moderate", "severe"), {"weight": weight, "bias": bias})
+    features = random_features()
+    score = float((weight @ pooled(features)[:WIDTH])[0])
+    above_mild, above_moderate = expit(score + 1.0), expit(score - 0.5)
+    expected = [1 - above_mild, above_mild - above_moderate, above_moderate]
+    assert values(answer_of(folder, series_of(features))) == pytest.approx(expected, abs=1e-5)
+    write_kind(tmp_path, record, ("mild", "moderate", "severe"), {"weight": weight, "bias": bias[::-1]})
+    with pytest.raises(CheckpointError, match="bias: expected none larger than the one before"):
+        read_kind(tmp_path)
+
+
+def test_regression_is_a_number_with_its_unit(tmp_path: Path) -> None:
+    weight, bias = RNG.normal(size=(1, 2 * WIDTH)), np.array([40.0])
+    unit = {"value": "a", "scheme": "UCUM", "meaning": "year"}
+    record = {"task": "regression", "kind": "linear", "inputs": BOTH, "quantity": "age", "unit": unit}
+    folder = write_kind(tmp_path, record, (), {"weight": weight, "bias": bias})
+    features = random_features()
+    (measurement,) = answer_of(folder, series_of(features)).measurements
+    assert measurement.value == pytest.approx(float(weight[0] @ pooled(features)) + 40.0, abs=1e-4)
+    assert (measurement.name, measurement.unit.value, measurement.segment_number) == ("age", "a", None)
+    assert len(measurement.code.value) <= 16
+
+
+DAYS, HAZARD = np.array([100.0, 300.0, 900.0]), np.array([0.1, 0.25, 0.6])
+
+
+def survival(folder: Path, **more: Any) -> tuple[Path, dict[str, np.ndarray]]:
+    tensors = {
+        "weight": RNG.normal(size=WIDTH),
+        "mean": RNG.normal(size=WIDTH) / 10,
+        "baseline_days": DAYS,
+        "baseline_hazard": HAZARD,
+    }
+    record = {"task": "survival", "kind": "cox", "inputs": ["cls"], "event": "death", "horizons_days": [50, 300, 800]}
+    return write_kind(folder, record | more, (), tensors), tensors
+
+
+def test_survival_gives_the_hazard_ratio_and_points_of_the_curve(tmp_path: Path) -> None:
+    folder, tensors = survival(tmp_path)
+    features = random_features()
+    ratio = float(np.exp(tensors["weight"] @ (pooled(features)[:WIDTH] - tensors["mean"])))
+    measurements = answer_of(folder, series_of(features)).measurements
+    assert [measurement.name for measurement in measurements] == [
+        "lung, hazard ratio",
+        "lung, no death until day 50",
+        "lung, no death until day 300",
+        "lung, no death until day 800",
+    ]
+    # Nothing happens before day 100; the step of day 300 counts on day 300.
+    expected = [ratio, 1.0, np.exp(-0.25 * ratio), np.exp(-0.25 * ratio)]
+    assert [measurement.value for measurement in measurements] == pytest.approx(expected, rel=1e-5)
+    assert len({measurement.code.value for measurement in measurements}) == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "tensors", "message"),
+    [
+        ({"horizons_days": [1000]}, {}, "the baseline hazard ends after 900 days, 1000 lie beyond it"),
+        ({}, {"baseline_hazard": HAZARD[::-1]}, "baseline_hazard: expected values that rise from 0"),
+        ({}, {"baseline_hazard": HAZARD[:2]}, r"baseline_hazard: .* ask for shape \(3,\)"),
+    ],
+)
+def test_a_curve_that_cannot_be_is_refused(tmp_path: Path, more: dict, tensors: dict, message: str) -> None:
+    folder, whole = survival(tmp_path, **more)
+    record = {"task": "survival", "kind": "cox", "inputs": ["cls"], "event": "death", "horizons_days": [50]} | more
+    write_kind(folder, record, (), whole | tensors)
+    with pytest.raises(CheckpointError, match=message):
+        read_kind(folder)
+
+
+def test_prototypes_are_the_means_of_unit_examples(tmp_path: Path) -> None:
+    examples, classes = RNG.normal(size=(5, WIDTH)), np.array([0, 0, 1, 1, 2])
+    record = {"task": "classification", "kind": "prototypes", "inputs": ["cls"], "scale": 4.0}
+    folder = write_kind(tmp_path, record, NAMES, {"examples": examples, "classes": classes})
+    features = random_features()
+    vector = pooled(features)[:WIDTH]
+    unit = examples / np.linalg.norm(examples, axis=1, keepdims=True)
+    means = np.stack([unit[:2].mean(axis=0), unit[2:4].mean(axis=0), unit[4]])
+    cosines = means @ vector / (np.linalg.norm(means, axis=1) * np.linalg.norm(vector))
+    assert values(answer_of(folder, series_of(features))) == pytest.approx(list(softmax(4.0 * cosines)), abs=1e-5)
+    write_kind(tmp_path, record, NAMES, {"examples": examples, "classes": np.array([0, 0, 1, 1, 1])})
+    with pytest.raises(CheckpointError, match="expected examples of each of 3 labels"):
+        read_kind(tmp_path)
+
+
+HIDDEN = 5
+
+
+def instance_attention(folder: Path, instances: list[str], **more: Any) -> tuple[Path, dict[str, np.ndarray]]:
+    tensors = {
+        "classifier.weight": RNG.normal(size=(3, WIDTH)),
+        "classifier.bias": RNG.normal(size=3),
+        "tanh.weight": RNG.normal(size=(HIDDEN, WIDTH)),
+        "tanh.bias": RNG.normal(size=HIDDEN),
+        "sigmoid.weight": RNG.normal(size=(HIDDEN, WIDTH)),
+        "sigmoid.bias": RNG.normal(size=HIDDEN),
+        "score.weight": 3 * RNG.normal(size=(1, HIDDEN)),
+        "score.bias": RNG.normal(size=1),
+    }
+    record = {"task": "classification", "kind": "instance-attention", "instances": instances} | more
+    return write_kind(folder, record, NAMES, tensors), tensors
+
+
+@pytest.mark.parametrize("instances", [["cls"], ["tokens"], ["cls", "tokens"]])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_gated_attention_read_block_by_block_equals_one_softmax(
+    tmp_path: Path, instances: list[str], exclusive: bool
+) -> None:
+    folder, tensors = instance_attention(tmp_path, instances, exclusive=exclusive)
+    features = random_features()
+    parts = {"cls": features.cls, "tokens": features.tokens.reshape(-1, WIDTH)}
+    bag = np.concatenate([parts[name] for name in instances]).astype(np.float64)
+    gate = np.tanh(bag @ tensors["tanh.weight"].T + tensors["tanh.bias"])
+    gate = gate * expit(bag @ tensors["sigmoid.weight"].T + tensors["sigmoid.bias"])
+    attention = softmax(gate @ tensors["score.weight"][0])
+    logits = tensors["classifier.weight"] @ (attention @ bag) + tensors["classifier.bias"]
+    expected = softmax(logits) if exclusive else expit(logits)
+    assert values(answer_of(folder, series_of(features))) == pytest.approx(list(expected), abs=1e-5)
+
+
+def test_scikit_learn_trained_weights_answer_as_scikit_learn(tmp_path: Path) -> None:
+    """An independent judge: its own probabilities on its own decision function."""
+    vectors = RNG.normal(size=(40, WIDTH))
+    model = LogisticRegression().fit(vectors, vectors[:, 0] + 0.1 * RNG.normal(size=40) > 0)
+    record = {"task": "classification", "kind": "multi-label", "inputs": ["cls"]}
+    folder = write_kind(tmp_path, record, ("nodule",), {"weight": model.coef_, "bias": model.intercept_})
+    features = random_features(slices=1)
+    (probability,) = values(answer_of(folder, series_of(features)))
+    assert probability == pytest.approx(model.predict_proba(features.cls)[0, 1], abs=1e-5)
+
+
+def test_a_head_that_reads_cls_alone_takes_no_tokens_from_the_disk(tmp_path: Path) -> None:
+    folder, _ = survival(tmp_path)
+
+    class Untouchable:
+        shape = (SLICES, 16, WIDTH)
+
+    features = random_features()
+    object.__setattr__(features, "tokens", Untouchable())
+    assert answer_of(folder, series_of(features)).measurements
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_alike(tmp_path: Path) -> None:
+    features = random_features()
+    for number, folder in enumerate(
+        (multi_label(tmp_path / "a")[0], instance_attention(tmp_path / "b", ["cls", "tokens"])[0])
+    ):
+        on_cpu, on_gpu = (answer_of(folder, series_of(features, device=device)) for device in ("cpu", "cuda:0"))
+        assert values(on_gpu) == pytest.approx(values(on_cpu), abs=1e-5), number
+    assert torch.cuda.is_available()

@@ -1,0 +1,377 @@
+"""Published heads against a plain restatement of their forward pass, on the features of a real (tiny) encoder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from encoder_cases import TINY, random_input
+from operators.domain.features import EncoderInputSettings, FeatureVolume
+from operators.domain.finding import Finding
+from operators.domain.geometry import Geometry
+from operators.encoder.features import Encoder
+from operators.encoder.key_names import to_legacy_names
+from operators.encoder.snapshot import Snapshot, read_snapshot
+from operators.errors import CheckpointError, ModelDigestError
+from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures, ask
+from operators.heads.kinds import read_head
+from trainer.export.model_folder import write_snapshot
+from trainer.features.random_features import RandomEncoderSettings, random_state
+
+SLICES = 6
+WIDTH = TINY.hidden_size
+SOURCE = Geometry(np.diag([3.0, 1.0, 1.0, 1.0]), (SLICES, 64, 64), "1.2.3")
+SOURCE.affine[:3, :3] = [[0, 0, 1.0], [0, 1.0, 0], [3.0, 0, 0]]
+LABELS = ("no tear", "partial", "complete")
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    folder = tmp_path_factory.mktemp("snapshot")
+    write_snapshot(random_state(TINY, RandomEncoderSettings(seed=1)), TINY, EncoderInputSettings(image_size=64), folder)
+    return read_snapshot(folder)
+
+
+@pytest.fixture(scope="module")
+def features(snapshot: Snapshot) -> FeatureVolume:
+    """Of axial slices: the source's grid is the encoder's."""
+    from dataclasses import replace
+
+    encoder_input = replace(random_input(64, slices=SLICES), geometry=SOURCE)
+    return Encoder(snapshot).encode(encoder_input, blocks=2)
+
+
+def mask() -> np.ndarray:
+    """(D, H, W) a box in slices 1 to 4 that ends within tokens, one pixel wide in slice 4."""
+    drawn = np.zeros(SOURCE.shape, bool)
+    drawn[1:4, 10:30, 20:50] = True
+    drawn[4, 40, 41] = True
+    return drawn
+
+
+def write_published(
+    folder: Path, snapshot: Snapshot, *, classes: int = 3, width: int = WIDTH, copy: bool = True, **config: Any
+) -> dict[str, torch.Tensor]:
+    """A folder as it is published, with random weights; the head's own tensors."""
+    generator = torch.Generator().manual_seed(5)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+
+    tensors = {"classifier.weight": 5 * random(classes, width), "classifier.bias": random(classes)}
+    attention = config.get("attention_cfg")
+    for block in (attention or {}).get("block", ("self", "cross") if attention is not None else ()):
+        prefix = f"attention_module.{block}_attention."
+        tensors |= {
+            f"{prefix}attention.multihead_attn.in_proj_weight": 3 * random(3 * width, width),
+            f"{prefix}attention.multihead_attn.in_proj_bias": random(3 * width),
+            f"{prefix}attention.multihead_attn.out_proj.weight": random(width, width),
+            f"{prefix}attention.multihead_attn.out_proj.bias": random(width),
+            f"{prefix}attention.norm.weight": 1 + random(width),
+            f"{prefix}attention.norm.bias": random(width),
+        }
+        if block == "cross":
+            tensors[f"{prefix}learned_queries"] = random(attention.get("num_queries", 1), width)
+    encoder = to_legacy_names(snapshot.state_dict, use_swiglu_ffn=True) | {
+        "embeddings.mask_token": torch.zeros(1, WIDTH)
+    }
+    stored = tensors | ({f"dino.{name}": tensor for name, tensor in encoder.items()} if copy else {})
+    folder.mkdir(parents=True)
+    save_file({name: tensor.contiguous() for name, tensor in stored.items()}, folder / "model.safetensors")
+    record = {"model_type": "dinov2_custom_classifier", "num_classes": classes, "model_name": "raidium/curia", **config}
+    (folder / "config.json").write_text(json.dumps(record))
+    return tensors
+
+
+def answer(
+    folder: Path, snapshot: Snapshot, features: FeatureVolume, masks: dict[str, np.ndarray] | None = None
+) -> HeadAnswer:
+    head = read_head(HeadFolder(folder, snapshot, "ab" * 32))
+    series = SeriesFeatures(features, SOURCE, "MR", "1.5", masks=masks or {})
+    (given,) = ask([head], series)
+    return given
+
+
+def restated_tokens(features: FeatureVolume, config: dict[str, Any], drawn: np.ndarray | None) -> torch.Tensor:
+    """What is pooled or classified, as the published code gathers it: one slice after the other."""
+    states = torch.from_numpy(np.asarray(features.states))
+    blocks = 1 if drawn is not None else config.get("use_n_blocks", 1)
+    middle, count = SLICES // 2, config.get("num_slices")
+    resized = None
+    if drawn is not None:
+        pixels = torch.from_numpy(drawn.astype(np.float32))[:, None]
+        resized = torch.nn.functional.max_pool2d(pixels, 16)[:, 0].flatten(1) > 0
+        inside = [k for k in range(SLICES) if drawn[k].any()]
+        middle = inside[(len(inside) - 1) // 2]
+    chosen = range(SLICES) if count is None else range(middle - count // 2, middle - count // 2 + count)
+    chosen = [k for k in chosen if drawn is None or drawn[k].any()]
+    gathered, classes = [], []
+    for k in chosen:
+        per_block = []
+        for block in range(blocks):
+            tokens = states[k, 1:, block * WIDTH : (block + 1) * WIDTH]
+            if resized is not None:
+                tokens = tokens[resized[k]]
+            elif config.get("kernel_size") and not any(
+                config.get(f"use_avgpool_{a}") for a in ("per_slice", "on_the_volume")
+            ):
+                size = config["kernel_size"]
+                tokens = tokens.reshape(4 // size, size, 4 // size, size, WIDTH).mean(dim=(1, 3)).reshape(-1, WIDTH)
+            per_block.append(tokens)
+        gathered.append(torch.cat(per_block, dim=1))
+        classes.append(states[k, 0, : blocks * WIDTH])
+    width = blocks * WIDTH
+    places = torch.zeros(len(chosen), width)
+    for k in range(len(chosen)):
+        for feature in range(0, width, 2):
+            angle = k * 10000 ** (-feature / width)
+            places[k, feature], places[k, feature + 1] = np.sin(angle), np.cos(angle)
+    use_class = config.get("use_class_token", False)
+    if config.get("use_avgpool_per_slice"):
+        rows = [tokens.mean(dim=0) + place for tokens, place in zip(gathered, places, strict=True)]
+        if use_class:
+            rows = [torch.cat([c + p, row]) for c, p, row in zip(classes, places, rows, strict=True)]
+        return torch.stack(rows)
+    if config.get("use_avgpool_on_the_volume"):
+        mean = torch.cat(gathered).mean(dim=0)
+        return (torch.cat([torch.stack(classes).mean(dim=0), mean]) if use_class else mean)[None]
+    parts = []
+    for tokens, class_token, place in zip(gathered, classes, places, strict=True):
+        parts += [(class_token + place)[None]] if use_class else []
+        parts.append(tokens + place)
+    return torch.cat(parts)
+
+
+def restated_attention(x: torch.Tensor, tensors: dict[str, torch.Tensor], config: dict[str, Any]) -> torch.Tensor:
+    """torch's own MultiheadAttention and LayerNorm."""
+    attention, width = config["attention_cfg"], x.shape[1]
+    x = x[None]
+    for block in attention.get("block", ("self", "cross")):
+        prefix = f"attention_module.{block}_attention."
+        module = torch.nn.MultiheadAttention(width, attention.get("num_heads", 1), batch_first=True)
+        norm = torch.nn.LayerNorm(width)
+        module.load_state_dict(
+            {
+                name: tensors[f"{prefix}attention.multihead_attn.{name}"]
+                for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
+            }
+        )
+        norm.load_state_dict({name: tensors[f"{prefix}attention.norm.{name}"] for name in ("weight", "bias")})
+        query = x if block == "self" else tensors[f"{prefix}learned_queries"][None]
+        x = norm(query + module(query, x, x)[0])
+    return x.mean(dim=1)
+
+
+ATTENTION = {"num_heads": 2, "num_queries": 3}
+VOLUME_CONFIGS = {
+    "three slices": {"attention_cfg": ATTENTION, "num_slices": 3},
+    "all slices, class tokens": {"attention_cfg": ATTENTION, "use_class_token": True},
+    "queries alone": {"attention_cfg": ATTENTION | {"block": ["cross"]}, "num_slices": 4},
+    "two blocks": {"attention_cfg": ATTENTION, "use_n_blocks": 2, "num_slices": 2},
+    "pooled tokens": {"attention_cfg": ATTENTION, "kernel_size": 2, "num_slices": 5},
+    "means of slices": {"attention_cfg": ATTENTION, "use_avgpool_per_slice": True, "use_class_token": True},
+    "mean of the volume": {"use_avgpool_on_the_volume": True, "use_class_token": True, "use_n_blocks": 2},
+    "more slices than there are": {"attention_cfg": ATTENTION, "num_slices": 6},
+}
+
+
+@pytest.mark.parametrize("regression", [False, True], ids=["classes", "regression"])
+@pytest.mark.parametrize("with_mask", [False, True], ids=["no mask", "mask"])
+@pytest.mark.parametrize("name", VOLUME_CONFIGS)
+def test_a_volume_head_equals_its_restatement(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, name: str, with_mask: bool, regression: bool
+) -> None:
+    config = VOLUME_CONFIGS[name]
+    blocks = 1 if with_mask else config.get("use_n_blocks", 1)
+    averages = config.get("use_avgpool_per_slice") or config.get("use_avgpool_on_the_volume")
+    width = blocks * WIDTH * (2 if averages and config.get("use_class_token") else 1)
+    tensors = write_published(
+        tmp_path / "head", snapshot, classes=1 if regression else 3, width=width, regression=regression, **config
+    )
+    settings = 'mask_segment = "knee"' if with_mask else "reads_mask = false"
+    (tmp_path / "head/head.toml").write_text(settings)
+    rows = restated_tokens(features, config, mask() if with_mask else None)
+    pooled = restated_attention(rows, tensors, config) if "attention_cfg" in config else rows
+    logits = (pooled @ tensors["classifier.weight"].T + tensors["classifier.bias"]).detach().numpy()
+    given = answer(tmp_path / "head", snapshot, features, {"knee": mask()})
+    if regression:
+        (measurement,) = given.measurements
+        assert measurement.value == pytest.approx(float(logits[0, 0]), abs=1e-5)
+        assert (measurement.name, measurement.segment_number) == ("head", None)
+    else:
+        exponentials = np.exp(logits[0])
+        assert probabilities(given.findings) == pytest.approx(list(exponentials / exponentials.sum()), abs=1e-5)
+
+
+def probabilities(findings: tuple[Finding, ...]) -> list[float | None]:
+    return [finding.probability for finding in findings]
+
+
+@pytest.mark.parametrize("aggregate", ["max", "mean"])
+@pytest.mark.parametrize("with_mask", [False, True], ids=["no mask", "mask"])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_slice_head_answers_slice_by_slice(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, classes: int, with_mask: bool, aggregate: str
+) -> None:
+    tensors = write_published(tmp_path / "head", snapshot, classes=classes)
+    settings = 'mask_segment = "knee"' if with_mask else "reads_mask = false"
+    (tmp_path / "head/head.toml").write_text(f'{settings}\naggregate = "{aggregate}"')
+    rows, slices = torch.from_numpy(np.array(features.cls)), list(range(SLICES))
+    if with_mask:
+        slices = [1, 2, 3, 4]
+        covered = torch.nn.functional.max_pool2d(torch.from_numpy(mask().astype(np.float32))[:, None], 16) > 0
+        tokens = torch.from_numpy(np.array(features.tokens[:]))
+        rows = torch.stack([tokens[k][covered[k].flatten()].mean(dim=0) for k in slices])
+    logits = rows @ tensors["classifier.weight"].T + tensors["classifier.bias"]
+    expected = (logits.sigmoid() if classes == 1 else logits.softmax(dim=1)).numpy()
+    given = answer(tmp_path / "head", snapshot, features, {"knee": mask()})
+    of_series = expected.max(axis=0) if aggregate == "max" else expected.mean(axis=0)
+    assert probabilities(given.findings) == pytest.approx(list(of_series), abs=1e-5)
+    for number, finding in enumerate(given.findings):
+        assert finding.name == f"head: class {number}"
+        assert (finding.present, finding.not_evaluated) == (None, "no operating point")
+        decisive = slices[int(expected[:, number].argmax())]
+        assert given.points[finding.name] == pytest.approx(SOURCE.positions(np.array([decisive, 31.5, 31.5])))
+
+
+def test_a_slice_regression_is_the_mean_over_its_slices(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume
+) -> None:
+    tensors = write_published(tmp_path / "ixi", snapshot, classes=1, regression=True)
+    (tmp_path / "ixi/head.toml").write_text(
+        'quantity = "age"\n[unit]\nvalue = "a"\nscheme = "UCUM"\nmeaning = "year"\n'
+    )
+    (measurement,) = answer(tmp_path / "ixi", snapshot, features).measurements
+    expected = features.cls @ tensors["classifier.weight"].numpy().T + tensors["classifier.bias"].numpy()
+    assert measurement.value == pytest.approx(float(expected.mean()), abs=1e-5)
+    assert (measurement.name, measurement.unit.value) == ("age", "a")
+
+
+LABELS_TOML = "".join(
+    f'[[label]]\nname = "{name}"\ncode = {{value = "{k}", scheme = "99TEST", meaning = "{name}"}}\n'
+    for k, name in enumerate(LABELS)
+)
+
+
+def test_with_thresholds_at_most_the_likeliest_class_is_present(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume
+) -> None:
+    write_published(tmp_path / "kneeMRI-3D", snapshot, **VOLUME_CONFIGS["three slices"])
+    (tmp_path / "kneeMRI-3D/labels.toml").write_text(LABELS_TOML)
+    without = answer(tmp_path / "kneeMRI-3D", snapshot, features)
+    assert [finding.name for finding in without.findings] == [f"kneeMRI-3D: {name}" for name in LABELS]
+    likeliest = int(np.argmax(probabilities(without.findings)))
+    lines = [f'[outputs."{name}"]\nthreshold = 0.01\noperating_point = "Youden"\n' for name in LABELS]
+    (tmp_path / "kneeMRI-3D/head.toml").write_text("".join(lines))
+    findings = answer(tmp_path / "kneeMRI-3D", snapshot, features).findings
+    assert [finding.present for finding in findings] == [k == likeliest for k in range(3)]
+    lines[likeliest] = lines[likeliest].replace("0.01", "1.0")
+    (tmp_path / "kneeMRI-3D/head.toml").write_text("".join(lines))
+    findings = answer(tmp_path / "kneeMRI-3D", snapshot, features).findings
+    assert [finding.present for finding in findings] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "masks", "reason"),
+    [
+        ("anatomy-mri", "", {}, "needs a region"),
+        ("atlas-stroke", "", {}, "needs a region or none, config.json does not say"),
+        ("kits", 'mask_segment = "kidney"', {"liver": mask()}, "needs a region: no segment 'kidney' was found"),
+        ("kits", 'mask_segment = "kidney"', {"kidney": np.zeros(SOURCE.shape, bool)}, "no segment 'kidney' was found"),
+    ],
+)
+def test_without_its_region_a_head_does_not_guess(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, name: str, settings: str, masks: dict, reason: str
+) -> None:
+    write_published(tmp_path / name, snapshot)
+    if settings:
+        (tmp_path / name / "head.toml").write_text(settings)
+    given = answer(tmp_path / name, snapshot, features, masks)
+    for finding in given.findings:
+        assert (finding.probability, finding.present) == (None, None)
+        assert reason in finding.not_evaluated
+    assert len(given.findings) == 3
+
+
+def test_a_regression_that_was_not_evaluated_is_told_among_the_findings(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume
+) -> None:
+    write_published(tmp_path / "volume", snapshot, classes=1, regression=True)
+    (tmp_path / "volume/head.toml").write_text("reads_mask = true")
+    given = answer(tmp_path / "volume", snapshot, features)
+    assert [(finding.name, finding.not_evaluated) for finding in given.findings] == [("volume", "needs a region")]
+    assert given.measurements == ()
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path: Path, snapshot: Snapshot, features: FeatureVolume) -> None:
+    write_published(tmp_path / "head", snapshot)
+    (tmp_path / "head/head.toml").write_text('mask_segment = "knee"')
+    with pytest.raises(
+        ValueError, match=r"mask of 'knee': expected the source's shape \(6, 64, 64\), got \(6, 32, 64\)"
+    ):
+        answer(tmp_path / "head", snapshot, features, {"knee": mask()[:, ::2]})
+
+
+def test_a_head_of_another_encoder_is_refused(tmp_path: Path, snapshot: Snapshot, features: FeatureVolume) -> None:
+    other = dict(snapshot.state_dict)
+    other["blocks.1.norm2.weight"] = other["blocks.1.norm2.weight"] + 1e-6
+    write_published(tmp_path / "other", Snapshot(snapshot.config, snapshot.input_settings, other, "0" * 64))
+    with pytest.raises(ModelDigestError, match=r"head other: .* 'blocks\.1\.norm2\.weight'"):
+        answer(tmp_path / "other", snapshot, features)
+
+
+def test_a_head_without_a_copy_needs_the_site_to_name_its_encoder(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume
+) -> None:
+    write_published(tmp_path / "ich", snapshot, copy=False)
+    with pytest.raises(ModelDigestError, match="holds no copy of its encoder.*write encoder_sha256"):
+        answer(tmp_path / "ich", snapshot, features)
+    (tmp_path / "ich/head.toml").write_text(f'encoder_sha256 = "{"ab" * 32}"')
+    with pytest.raises(ModelDigestError, match="trained on the encoder abababababab"):
+        answer(tmp_path / "ich", snapshot, features)
+    (tmp_path / "ich/head.toml").write_text(f'encoder_sha256 = "{snapshot.sha256}"')
+    assert len(answer(tmp_path / "ich", snapshot, features).findings) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": 4}, r"classifier\.bias: config.json and encoder ask for shape \(4,\), the file has \(3,\)"),
+        ({"model_type": "dinov2"}, "config.json: model_type"),
+        ({"attention_cfg": {}, "num_slices": 3}, "attention_module.* is missing"),
+        ({"num_slices": 3}, "a head for volumes needs attention_cfg or one of the averagings"),
+        ({"attention_cfg": {}, "use_avgpool_on_the_volume": True}, "one vector leaves nothing to attend to"),
+        ({"regression": True}, "num_classes: expected 1 for a regression, got 3"),
+    ],
+)
+def test_malformed_folders_are_told_apart(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, change: dict[str, Any], message: str
+) -> None:
+    write_published(tmp_path / "head", snapshot)
+    path = tmp_path / "head/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=message):
+        answer(tmp_path / "head", snapshot, features)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("labels.toml", LABELS_TOML.split("[[label]]")[1].join(["[[label]]", ""]), "a label for each of the head's 3"),
+        ("head.toml", '[outputs.fracture]\nthreshold = 0.5\noperating_point = "x"', "outputs: 'fracture' is none of"),
+        ("head.toml", '[outputs."class 1"]\nthreshold = 0.5', "a threshold needs the operating_point"),
+        ("head.toml", 'reads_mask = false\nmask_segment = "liver"', "reads_mask = false takes none"),
+        ("head.toml", "treshold = 1", "treshold"),
+    ],
+)
+def test_a_wrong_label_map_is_refused(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, file: str, text: str, message: str
+) -> None:
+    write_published(tmp_path / "head", snapshot)
+    (tmp_path / "head" / file).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        answer(tmp_path / "head", snapshot, features)
