@@ -20,7 +20,7 @@ closed form, such as ``ramp_value``, which is linear in LPS and so survives tril
 import itertools
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,21 @@ def build_datasets(spec: SeriesSpec, value: ClosedForm = phantom_value) -> list[
     stored = np.round((voxels - spec.rescale_intercept) / spec.rescale_slope).astype("<i2")
     order = range(spec.shape[0])[:: -1 if spec.descending else 1]
     return [_slice_dataset(spec, index=k, number=n, stored=stored[k]) for n, k in enumerate(order, start=1)]
+
+
+def build_uneven(
+    spec: SeriesSpec, distances: Sequence[float], thicknesses: Sequence[float], value: ClosedForm = phantom_value
+) -> list[Dataset]:
+    """Slices at any *distances* (mm along the normal from the spec's first slice), each of its thickness."""
+    datasets = build_datasets(replace(spec, shape=(len(distances), *spec.shape[1:]), descending=False))
+    first = spec.geometry.affine[:3, 3]
+    for dataset, distance, thickness in zip(datasets, distances, thicknesses, strict=True):
+        position = first + distance * spec.geometry.directions[:, 0]
+        dataset.ImagePositionPatient = [round(float(x), 6) for x in position]
+        dataset.SliceThickness = thickness
+        del dataset.SpacingBetweenSlices
+        fill_pixels(dataset, value)
+    return datasets
 
 
 def fill_pixels(dataset: Dataset, value: ClosedForm) -> None:

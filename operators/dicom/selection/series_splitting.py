@@ -2,7 +2,8 @@
 
 Scanners put time points, b-values, echoes and cardiac phases of one acquisition into one series, and localisers their
 three planes. What tells slices at equal positions apart is looked for in the headers, in the order of `SEPARATORS`;
-where nothing does, the slices stay together and the volume reader refuses them as duplicates.
+where nothing does, the slices stay together and the volume reader refuses them as duplicates. Two acquisitions of the
+same part may also lie between one another's positions; they are told apart likewise, or by their even steps.
 """
 
 from collections import Counter, defaultdict
@@ -23,15 +24,13 @@ from operators.dicom.study.header_values import (
     texts_of,
 )
 from operators.dicom.study.study_index import Instance, SeriesIndex
-from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
+from operators.dicom.volumes.slice_stack import EDGE_TOLERANCE_MM, SAME_POSITION_MM, size_mm, thicknesses
+from operators.dicom.volumes.slice_steps import Group, SliceSteps
 from operators.dicom.volumes.slices import Slice, VolumeCandidate, slices_of
 from operators.errors import SeriesGeometryError
 
 SAME_ORIENTATION = 1e-2
 """Difference of direction cosines up to which slices belong to one stack, about half a degree."""
-
-SAME_SPACING = 1e-3
-"""Relative difference of pixel spacings up to which slices belong to one stack."""
 
 AXIAL_MIN_COSINE = 0.7
 """A slice normal this near an axis of the patient is called by that axis."""
@@ -110,10 +109,11 @@ def _alike(slices: Sequence[Slice]) -> list[tuple[Slice, ...]]:
 
 
 def _grid(header: Dataset) -> NDArray[np.float64] | None:
-    """Direction cosines and logarithms of the spacings; None where the slice has no place."""
+    """Direction cosines, and height and width in the unit of SAME_ORIENTATION; None where the slice has no place."""
     cosines, spacing = numbers_of(header, "ImageOrientationPatient"), numbers_of(header, "PixelSpacing")
-    placed = len(cosines) == 6 and len(spacing) == 2 and min(spacing) > 0 and len(_position(header)) == 3
-    return np.array([*cosines, *(np.log(spacing) * SAME_ORIENTATION / SAME_SPACING)]) if placed else None
+    if not (len(cosines) == 6 and len(spacing) == 2 and min(spacing) > 0 and len(_position(header)) == 3):
+        return None
+    return np.array([*cosines, *np.multiply(size_mm(header, spacing), SAME_ORIENTATION / EDGE_TOLERANCE_MM)])
 
 
 def _same_grid(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
@@ -241,19 +241,58 @@ def _parts(stack: Sequence[Slice]) -> list[tuple[str, tuple[Slice, ...]]]:
         if values is not None:
             cells = cells.with_values(values)
             used.append(separator)
-    return _labelled(stack, cells, used)
+    return [piece for part in _labelled(stack, cells, used) for piece in _acquisitions(*part)]
+
+
+def _acquisitions(label: str, part: tuple[Slice, ...]) -> list[tuple[str, tuple[Slice, ...]]]:
+    """The stacks of a volume's slices that cover the same range, at positions between one another's.
+
+    Slabs that only overlap at their ends stay together: together they show the whole.
+    """
+    distances = _distances(part)
+    order = np.argsort(distances, kind="stable")
+    ordered = [part[k] for k in order]
+    steps = SliceSteps(distances[order], thicknesses([plane.header for plane in ordered]))
+    if len(part) == 1 or steps.steps.min() <= SAME_POSITION_MM or not steps.may_be_interleaved:
+        return [(label, part)]
+    found = _told_by_headers(ordered, steps) or _told_by_positions(steps)
+    return [
+        (", ".join(filter(None, (label, name))), tuple(ordered[k] for k in members)) for name, members in found
+    ] or [(label, part)]
+
+
+def _told_by_headers(ordered: Sequence[Slice], steps: SliceSteps) -> list[tuple[str, Group]]:
+    """The first separator's groups that are whole stacks among one another, with their labels."""
+    for separator in SEPARATORS:
+        values = [separator.value(plane.header) for plane in ordered]
+        distinct = sorted(set(values), key=_sortable)
+        groups = [np.array([k for k, value in enumerate(values) if value == one]) for one in distinct]
+        if steps.lie_among_one_another(groups):
+            keys = [(value,) for value in distinct]
+            return [(_label(key, keys, [separator]), group) for key, group in zip(keys, groups, strict=True)]
+    return []
+
+
+def _told_by_positions(steps: SliceSteps) -> list[tuple[str, Group]]:
+    stacks = steps.interleaved
+    return [(f"stack {rank} of {len(stacks)}", stack) for rank, stack in enumerate(stacks, start=1)]
 
 
 def _position_numbers(stack: Sequence[Slice]) -> tuple[int, ...]:
     """Which of the stack's positions along its normal each slice has."""
-    cosines = numbers_of(stack[0].header, "ImageOrientationPatient")
-    normal = np.cross(cosines[:3], cosines[3:])
-    distances = np.array([_position(plane.header) for plane in stack]) @ normal
+    distances = _distances(stack)
     order = np.argsort(distances, kind="stable")
     steps = np.diff(distances[order], prepend=distances[order[0]]) > SAME_POSITION_MM
     ranks = np.empty(len(stack), np.int64)
     ranks[order] = np.cumsum(steps)
     return tuple(ranks.tolist())
+
+
+def _distances(stack: Sequence[Slice]) -> NDArray[np.float64]:
+    """(D,) mm of each slice along the first one's normal."""
+    cosines = numbers_of(stack[0].header, "ImageOrientationPatient")
+    normal = np.cross(cosines[:3], cosines[3:])
+    return np.asarray(np.array([_position(plane.header) for plane in stack]) @ normal, np.float64)
 
 
 def _separating_values(separator: Separator, stack: Sequence[Slice], cells: _Cells) -> tuple[Hashable, ...] | None:

@@ -100,7 +100,7 @@ def _check_grid(volume: VolumeCandidate, limits: ReadLimits) -> Soundness:
     if repeated:
         count = len(volume.slices) - len(stack.slices)
         drawbacks.append((f"{count} slices at positions that others have", REPEATED_POINTS))
-    if sparse := sparseness(stack, float(layout.geometry.spacing[0])):
+    if sparse := sparseness(stack):
         drawbacks.append((sparse, SPARSE_POINTS))
     return Soundness((), tuple(drawbacks))
 

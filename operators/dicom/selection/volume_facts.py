@@ -45,7 +45,9 @@ class VolumeFacts:
 
     @property
     def extent_mm(self) -> float | None:
-        return None if self.slice_spacing_mm is None else self.slice_spacing_mm * self.num_slices
+        """From the outer side of the first slice to that of the last."""
+        steps, usual = self._steps_mm, self.slice_spacing_mm
+        return None if steps is None or usual is None else float(steps.sum()) + usual
 
     def everywhere(self, condition: Condition) -> bool:
         return all(condition.holds(row) for row in self._rows(condition))

@@ -12,11 +12,11 @@ def resample_slices(slices: Floats, layout: SliceLayout) -> Floats:
     """(D, rows, columns) values of the slices to the layout's grid."""
     if not layout.is_straight:
         slices = _unsheared(slices, layout)
-    return slices if layout.is_even else _evened(slices, layout.depths)
+    return slices if layout.is_even else _evened(slices, layout)
 
 
 def _unsheared(slices: Floats, layout: SliceLayout) -> Floats:
-    unsheared = np.full(layout.geometry.shape, np.nan, np.float32)
+    unsheared = np.full((len(slices), *layout.geometry.shape[1:]), np.nan, np.float32)
     for image, offsets, target in zip(slices, layout.offsets, unsheared, strict=True):
         (rows, row), (columns, column) = divmod(offsets[0], 1), divmod(offsets[1], 1)
         moved = _moved(_moved(image, row).T, column).T
@@ -33,8 +33,8 @@ def _moved(image: Floats, fraction: float) -> Floats:
     return np.float32(1 - fraction) * image[1:] + np.float32(fraction) * image[:-1]
 
 
-def _evened(slices: Floats, depths: NDArray[np.float64]) -> Floats:
-    evened = np.empty_like(slices)
+def _evened(slices: Floats, layout: SliceLayout) -> Floats:
+    evened, depths = np.empty(layout.geometry.shape, np.float32), layout.depths
     for k, target in enumerate(evened):
         below = int(np.clip(np.searchsorted(depths, k, side="right") - 1, 0, len(depths) - 2))
         weight = (k - depths[below]) / (depths[below + 1] - depths[below])

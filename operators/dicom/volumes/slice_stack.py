@@ -9,19 +9,26 @@ from pydicom import Dataset
 
 from operators.dicom.study.header_values import number_of, numbers_of, text_of
 from operators.dicom.volumes.slice_planes import orthonormal
+from operators.dicom.volumes.slice_steps import SliceSteps
 from operators.dicom.volumes.slices import Slice, VolumeCandidate
 from operators.errors import SeriesGeometryError, UnsupportedPixelDataError
 
-SAME_POSITION_MM = 0.01
-"""Slices nearer than this are taken to lie at one position; the thinnest CT slices are 0.1 mm apart."""
+SAME_POSITION_MM = 0.05
+"""Slices nearer than this are taken to lie at one position: a table that goes back for a repeat stops within some
+hundredths of a millimetre, and the thinnest CT slices are 0.1 mm apart."""
 
-ORIENTATION_TOLERANCE = 1e-4
-"""How far direction cosines of two slices may differ; scanners write 6 digits or more."""
+EDGE_TOLERANCE_MM = 1.0
+"""How far the far edge of a slice may lie from where the stack's orientation and pixel spacing put it: one pixel of a
+CT of 500 mm. Motion correction turns every slice of a brain MR by some 1e-3; writers round cosines to 3 decimals and
+PixelSpacing to 3 digits."""
 
-SPACING_TOLERANCE = 1e-4
-"""How far PixelSpacing of two slices may differ, as a share of it."""
+ROUNDING_REMARK_MM = 0.05
+"""Differences that move the far edge by less are rounding and not worth a remark."""
 
-_ORTHONORMAL_TOLERANCE = 1e-3
+COSINE_TOLERANCE = 0.01
+"""How far from unit length and from a right angle direction cosines may be: 2.5 mm at the edge of an image of 250 mm.
+Writers that keep two decimals are off by as much; all slices of a stack are off alike."""
+
 _MAX_MM = 1e5
 _MIN_MM = 1e-3
 
@@ -34,6 +41,7 @@ class SliceStack:
     positions : (D, 3) float64, LPS mm of each slice's first pixel
     row_cosine, column_cosine : (3,) unit vectors, the ways column and row indices grow
     pixel_spacing : mm between rows, then between columns
+    remarks : what a reader of the results should know about the slices' planes, in plain words
     """
 
     name: str
@@ -42,6 +50,7 @@ class SliceStack:
     row_cosine: NDArray[np.float64]
     column_cosine: NDArray[np.float64]
     pixel_spacing: tuple[float, float]
+    remarks: tuple[str, ...] = ()
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -53,8 +62,17 @@ class SliceStack:
         return np.asarray(self.positions @ self.normal, np.float64)
 
     @property
+    def steps(self) -> SliceSteps:
+        return SliceSteps(self.distances, thicknesses(self.headers))
+
+    @property
     def headers(self) -> tuple[Dataset, ...]:
         return tuple(plane.header for plane in self.slices)
+
+
+def thicknesses(headers: Sequence[Dataset]) -> NDArray[np.float64]:
+    """(D,) SliceThickness in mm, NaN where it is not given."""
+    return np.array([number_of(header, "SliceThickness") or np.nan for header in headers], np.float64)
 
 
 def stack_slices(candidate: VolumeCandidate) -> SliceStack:
@@ -71,13 +89,14 @@ def stack_slices(candidate: VolumeCandidate) -> SliceStack:
     headers = [plane.header for plane in candidate.slices]
     _check_sizes(headers, name)
     positions = _vectors(headers, "ImagePositionPatient", 3, name)
-    row, column = _orientation(headers, name)
+    spacing, scaled = _pixel_spacing(headers, name)
+    (row, column), turned = _orientation(headers, spacing, name)
     # Equal positions are ordered by what does not depend on file names, so that runs agree.
     keys = [(text_of(plane.header, "SOPInstanceUID"), plane.frame) for plane in candidate.slices]
     distances = positions @ np.cross(row, column)
     order = sorted(range(len(keys)), key=lambda k: (distances[k], keys[k]))
     slices = tuple(candidate.slices[k] for k in order)
-    return SliceStack(name, slices, positions[order], row, column, _pixel_spacing(headers, name))
+    return SliceStack(name, slices, positions[order], row, column, spacing, (*turned, *scaled))
 
 
 def without_duplicates(
@@ -147,31 +166,57 @@ def _vectors(headers: Sequence[Dataset], keyword: str, length: int, name: str) -
     return np.array(vectors, np.float64)
 
 
-def _orientation(headers: Sequence[Dataset], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _orientation(
+    headers: Sequence[Dataset], spacing: tuple[float, float], name: str
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[str, ...]]:
+    """The cosines in the middle of all slices', as unit vectors at right angles, and what was neglected."""
     cosines = _vectors(headers, "ImageOrientationPatient", 6, name)
+    middle = np.median(cosines, axis=0)
     spread = float(np.abs(cosines - cosines[0]).max())
-    if spread > ORIENTATION_TOLERANCE:
-        raise SeriesGeometryError(f"{name}: slices point in several directions, cosines differ by {spread:.4f}")
-    row, column = cosines[0].reshape(2, 3)
+    height, width = size_mm(headers[0], spacing)
+    away = np.linalg.norm((cosines - middle).reshape(-1, 2, 3), axis=2) * [width, height]
+    off_mm = float(away.max())
+    if off_mm > EDGE_TOLERANCE_MM:
+        raise SeriesGeometryError(
+            f"{name}: slices point in several directions, cosines differ by {spread:.4f}, which is {off_mm:.2f} mm at "
+            f"the image's edge; expected one direction to {EDGE_TOLERANCE_MM:g} mm"
+        )
+    row, column = middle.reshape(2, 3)
     lengths = np.linalg.norm([row, column], axis=1)
-    if np.abs(lengths - 1).max() > _ORTHONORMAL_TOLERANCE or abs(row @ column) > _ORTHONORMAL_TOLERANCE:
+    if np.abs(lengths - 1).max() > COSINE_TOLERANCE or abs(row @ column) > COSINE_TOLERANCE:
         raise SeriesGeometryError(
             f"{name}: ImageOrientationPatient must be two unit vectors at right angles, got lengths {lengths[0]:.4f} "
             f"and {lengths[1]:.4f}, product {row @ column:.4f}"
         )
-    return orthonormal(cosines[0])
+    remark = (
+        f"{name}: the slices' direction cosines differ by up to {spread:.4f}, {off_mm:.2f} mm at the image's edge; "
+        "the slices are read as if parallel"
+    )
+    return orthonormal(middle), (remark,) if off_mm > ROUNDING_REMARK_MM else ()
 
 
-def _pixel_spacing(headers: Sequence[Dataset], name: str) -> tuple[float, float]:
+def _pixel_spacing(headers: Sequence[Dataset], name: str) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """The spacings in the middle of all slices', and what was neglected."""
     spacings = _vectors(headers, "PixelSpacing", 2, name)
     lowest, highest = spacings.min(axis=0), spacings.max(axis=0)
     if lowest.min() < _MIN_MM:
         raise SeriesGeometryError(
             f"{name}: PixelSpacing must be positive and plausible, at least {_MIN_MM:g} mm, got {lowest.min():g} mm"
         )
-    if np.any(highest - lowest > SPACING_TOLERANCE * lowest):
+    between_rows, between_columns = np.median(spacings, axis=0).tolist()
+    off_mm = max(size_mm(headers[0], (highest - lowest).tolist()))
+    if off_mm > EDGE_TOLERANCE_MM:
         raise SeriesGeometryError(
             f"{name}: slices differ in PixelSpacing, expected one, found {lowest.tolist()} to {highest.tolist()} mm"
         )
+    remark = (
+        f"{name}: the slices' PixelSpacing differs by up to {(highest - lowest).max():.2g} mm, {off_mm:.2f} mm at the "
+        "image's edge; the slices are read as if equal"
+    )
     # Between rows first, then between columns (PS3.3 10.7.1.3).
-    return float(spacings[0, 0]), float(spacings[0, 1])
+    return (between_rows, between_columns), (remark,) if off_mm > ROUNDING_REMARK_MM else ()
+
+
+def size_mm(header: Dataset, spacing: Sequence[float]) -> tuple[float, float]:
+    """Height and width of the image at this spacing between rows and between columns."""
+    return (number_of(header, "Rows") or 0.0) * spacing[0], (number_of(header, "Columns") or 0.0) * spacing[1]

@@ -23,7 +23,8 @@ from pydicom.uid import (
 from scipy.spatial.transform import Rotation
 
 from operators.dicom.study.study_index import index_study
-from operators.dicom.volumes.slice_layout import IN_PLANE_TOLERANCE, MAX_STEP_RATIO, POSITION_TOLERANCE
+from operators.dicom.volumes.slice_layout import IN_PLANE_TOLERANCE_MM, POSITION_TOLERANCE
+from operators.dicom.volumes.slice_steps import MAX_STEP_RATIO
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.dicom.volumes.volume_reader import read_series
 from operators.errors import SeriesGeometryError
@@ -172,7 +173,7 @@ def test_a_tilted_stack_is_straightened_at_the_same_millimetres(scan: Scan):
     background = -1000.0 if scan.spec.modality == "CT" else source.volume.array.min()
     lost = source.volume.array == background
     # A tilt below the tolerance stays, by definition.
-    slack = 0.0 if source.is_resampled else IN_PLANE_TOLERANCE * max(scan.spec.pixel_spacing) * RAMP_PER_MM
+    slack = 0.0 if source.is_resampled else IN_PLANE_TOLERANCE_MM * RAMP_PER_MM
     assert_ramp(source, lost=lost, slack=slack)
     # One line at an edge may be lost in each direction, and no more.
     depth, rows, columns = scan.spec.shape
