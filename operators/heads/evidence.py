@@ -95,10 +95,7 @@ def slabs(geometry: Geometry) -> Iterator[tuple[slice, Geometry]]:
     """The grid in blocks of a few slices, each with its place along the slice axis."""
     for start in range(0, geometry.shape[0], SLAB):
         stop = min(start + SLAB, geometry.shape[0])
-        affine = geometry.affine.copy()
-        affine[:3, 3] = geometry.positions(np.array([start, 0, 0]))
-        shape = (stop - start, geometry.shape[1], geometry.shape[2])
-        yield slice(start, stop), Geometry(affine, shape, geometry.frame_of_reference_uid)
+        yield slice(start, stop), geometry.cropped((start, 0, 0), (stop, *geometry.shape[1:]))
 
 
 def _raise_to(strongest: NDArray[np.float32], labels: NDArray[np.uint8], evidence: Any, number: int) -> None:

@@ -6,12 +6,12 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.evidence import above, class_probabilities, probability, strongest_class
 from operators.heads.labels import Label
+from operators.imaging.components import without_small_components
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class Region:
     """A mask before it gets its number.
 
     finding : name of the finding that it localises, None for anatomy
-    probability : see `operators.domain.finding.Segment`
+    probability : see `operators.domain.segment.Segment`
     """
 
     label: Label
@@ -86,8 +86,4 @@ class FindingMask:
 
 def without_specks(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: Geometry) -> NDArray[np.bool_]:
     """The mask without connected components (by faces) under a volume."""
-    components, _ = ndimage.label(mask)
-    sizes = np.bincount(components.ravel())
-    keep = sizes * geometry.voxel_volume_ml >= minimum_volume_ml
-    keep[0] = False
-    return np.asarray(keep[components])
+    return without_small_components(mask, minimum_volume_ml / geometry.voxel_volume_ml)

@@ -51,6 +51,38 @@ def test_rescaling_keeps_the_block_of_space():
         np.testing.assert_allclose(coarse.positions(np.array(new)), SPEC.geometry.positions(np.array(old)))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda volume: volume.cropped((1, 1, 2), (3, 3, 5)),
+        lambda volume: volume.strided((2, 3, 2)),
+        lambda volume: volume.grown((1, 0, 2), (0, 3, 1), fill=-1.0),
+        lambda volume: volume.grown((1, 2, 3), (1, 2, 3), fill=-1.0).cropped((1, 2, 3), (4, 6, 8)),
+    ],
+    ids=["cropped", "strided", "grown", "grown and cropped again"],
+)
+def test_a_voxel_that_stays_is_where_it_was(change):
+    volume = some_volume()
+    changed = change(volume)
+    kept = np.intersect1d(changed.array, volume.array)
+    assert len(kept) >= 6
+    for value in kept:
+        np.testing.assert_allclose(position_of(changed, value), position_of(volume, value), atol=1e-12)
+
+
+def test_a_margin_holds_the_fill_value_and_a_stride_keeps_the_first():
+    grown = some_volume().grown((1, 0, 2), (0, 3, 1), fill=-1.0)
+    assert grown.array.shape == (4, 7, 8)
+    assert (grown.array == -1.0).sum() == 4 * 7 * 8 - 60
+    np.testing.assert_array_equal(some_volume().strided((2, 3, 4)).array.ravel(), [0, 4, 15, 19, 40, 44, 55, 59])
+
+
+@pytest.mark.parametrize(("start", "stop"), [((0, 0, 0), (4, 4, 5)), ((-1, 0, 0), (3, 4, 5)), ((0, 2, 0), (3, 2, 5))])
+def test_a_crop_outside_the_grid_is_refused(start, stop):
+    with pytest.raises(ValueError, match=r"expected indices inside the shape \(3, 4, 5\)"):
+        some_volume().geometry.cropped(start, stop)
+
+
 def test_a_singular_affine_is_refused():
     with pytest.raises(ValueError, match="singular"):
         Geometry(np.diag([1.0, 0.0, 1.0, 1.0]), (1, 1, 1))

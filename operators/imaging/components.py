@@ -1,0 +1,26 @@
+"""Connected components of a mask, by their size. Neighbours share a face (an edge in 2D)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The one component with most elements, the first of equals; nothing where the mask is empty."""
+    return _of_sizes(mask, lambda sizes: np.arange(len(sizes)) == np.argmax(sizes))
+
+
+def without_small_components(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
+    """The mask without the components of fewer than *smallest* elements."""
+    return _of_sizes(mask, lambda sizes: sizes >= smallest)
+
+
+def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    components, _ = ndimage.label(mask)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    keep = choose(sizes)
+    keep[0] = False
+    return np.asarray(keep[components])
