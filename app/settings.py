@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.selection.rules import SiteRules
 from operators.dicom.study.read_limits import ReadLimits
+from operators.documents import first_problem
 from operators.domain.features import EncoderInputSettings
 from operators.errors import ModelError
 
@@ -71,10 +73,7 @@ class Settings(BaseSettings):
             chosen = {name: value for name, value in given.items() if value is not None}
             return cls(**(from_file | environment | chosen))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place, message = _place(first["loc"], from_file), first["msg"].removeprefix("Value error, ")
-            got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
-            raise ModelError(f"settings: {place}: {message}{got}") from error
+            raise ModelError(f"settings: {first_problem(error, partial(_place, document=from_file))}") from error
 
     def encoder_input(self, published: EncoderInputSettings) -> EncoderInputSettings:
         """The snapshot's own input settings with what this site changed."""

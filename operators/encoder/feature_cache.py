@@ -9,13 +9,13 @@ one may drop what another is still reading.
 import hashlib
 import json
 import os
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from operators.documents import UNFINISHED, whole_file
 from operators.domain.features import EncoderInput, FeatureVolume
 from operators.encoder.features import Encoder
 from operators.encoder.tensor_file import is_intact
@@ -69,7 +69,7 @@ class FeatureCache:
         """Drop the least recently used entries, the newest too where it alone is over the limit."""
         now, total = time.time(), 0
         for modified, size, path in sorted(self._files(), reverse=True):
-            if path.suffix == ".part":
+            if path.suffix == UNFINISHED:
                 keep = now - modified < ABANDONED_AFTER_SECONDS
             else:
                 total += size
@@ -79,7 +79,7 @@ class FeatureCache:
 
     def _files(self) -> list[tuple[float, int, Path]]:
         files = []
-        for path in (*self.folder.glob("*.safetensors"), *self.folder.glob("*.part")):
+        for path in (*self.folder.glob("*.safetensors"), *self.folder.glob(f"*{UNFINISHED}")):
             try:
                 status = path.stat()
             except FileNotFoundError:
@@ -114,14 +114,8 @@ class CacheEntry:
 
     def encode(self) -> FeatureVolume:
         """Encode, and keep the features."""
-        handle, name = tempfile.mkstemp(dir=self.cache.folder, suffix=".part")
-        os.close(handle)
-        unfinished = Path(name)
-        try:
+        with whole_file(self.path) as unfinished:
             features = self.encoder.encode_to_file(self.encoder_input, unfinished, blocks=self.blocks)
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
         self.cache.evict()
         return features
 

@@ -1,6 +1,5 @@
 """Reading an encoder from a Hugging Face snapshot folder: local files, safetensors, nothing executed."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from operators.documents import file_sha256, first_problem, listing_sha256
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.key_names import to_our_names
 from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer, interpolate_positions
@@ -92,9 +92,7 @@ def _parse(model: type[Parsed], path: Path) -> Parsed:
     try:
         return model.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "file"
-        raise CheckpointError(f"{path.parent.name}/{path.name}: {place}: {first['msg']}") from error
+        raise CheckpointError(f"{path.parent.name}/{path.name}: {first_problem(error)}") from error
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -148,13 +146,6 @@ def _check_complete(state: dict[str, Tensor], config: EncoderConfig) -> None:
 
 
 def _digest(files: list[Path]) -> str:
-    digests = {path.name: _file_sha256(path) for path in files}
     if len(files) == 1:
-        return digests[files[0].name]
-    listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(files[0])
+    return listing_sha256({path.name: file_sha256(path) for path in files})

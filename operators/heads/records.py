@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from operators.documents import first_problem
 from operators.errors import CheckpointError
 
 Checked = TypeVar("Checked")
@@ -49,9 +50,7 @@ def checked(table: object, adapter: TypeAdapter[Checked], path: Path) -> Checked
     try:
         return adapter.validate_python(table)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise CheckpointError(f"{_place(path)}: {field}: {first['msg']}") from error
+        raise CheckpointError(f"{_place(path)}: {first_problem(error)}") from error
 
 
 def _place(path: Path) -> str:

@@ -1,8 +1,8 @@
 """The digests of a model folder: what SHA256SUMS says, and what the files have."""
 
-import hashlib
 from pathlib import Path
 
+from operators.documents import file_sha256, listing_sha256
 from operators.errors import ModelDigestError
 
 DIGEST_FILE = "SHA256SUMS"
@@ -43,13 +43,6 @@ def _digest_line(line: str) -> tuple[str, str]:
     return path, digest
 
 
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def folder_digest(folder: Path) -> str:
     """Hex SHA-256 over the listing of all files, so that a changed threshold makes another head."""
-    listing = "".join(f"{file_sha256(folder / path)}  {path}\n" for path in model_files(folder))
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return listing_sha256({path: file_sha256(folder / path) for path in model_files(folder)})

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from operators.dicom.results.for_people.html_preview import FILE_NAME as PREVIEW
+from operators.documents import write_whole
 from operators.study_run.manifest import FILE_NAME, ResultManifest
 
 
@@ -28,10 +29,6 @@ def publish(drafts: Path, folder: Path) -> None:
         path.replace(folder / path.name)
 
 
-def write_result_manifest(manifest: ResultManifest, folder: Path) -> Path:
-    """Write ``result.json`` in one step: it is whole or it is not there."""
-    path = folder / FILE_NAME
-    draft = folder / f".{FILE_NAME}.part"
-    draft.write_text(manifest.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
-    return path
+def write_result_manifest(manifest: ResultManifest, folder: Path) -> None:
+    """Write ``result.json``: it is whole or it is not there."""
+    write_whole(folder / FILE_NAME, manifest.model_dump_json(by_alias=True, indent=2) + "\n")

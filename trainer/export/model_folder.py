@@ -12,13 +12,14 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
+from operators.documents import file_sha256
 from operators.domain.features import EncoderInputSettings
 from operators.encoder.key_names import to_legacy_names
 from operators.encoder.snapshot import WEIGHTS
 from operators.encoder.vision_transformer import EncoderConfig
 from operators.heads.labels import Label
 from operators.heads.linear import Linear
-from operators.model.digests import DIGEST_FILE, file_sha256, model_files
+from operators.model.digests import DIGEST_FILE, model_files
 from operators.model.model_folder import MODEL_FILE
 
 

@@ -1,7 +1,6 @@
 """Result objects to files that are whole or not there."""
 
 import errno
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pydicom.uid import (
 
 from operators.dicom.results.encoding import encode_dataset
 from operators.dicom.results.result_settings import ObjectKind
+from operators.documents import whole_file
 from operators.errors import OutputError, ResourceError
 
 SOP_CLASSES: dict[str, ObjectKind] = {
@@ -83,15 +83,10 @@ def write_dataset(dataset: Dataset, folder: Path, *, source: Dataset) -> OutputF
 
 
 def _write_atomically(dataset: Dataset, path: Path) -> tuple[str, int]:
-    partial = path.with_suffix(".partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
             written = encode_dataset(dataset, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         cause = _root_cause(error)
         if cause.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{path.name}: the disk is full; free some space and run again") from error

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import secrets
 from copy import deepcopy
 
 import pydicom
@@ -59,10 +60,11 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(case, segmentation, 
 
 
 @pytest.mark.parametrize("pixels", [bytes(16), bytes(2**20)], ids=["met at the end", "met inside an element"])
-def test_a_full_disk_is_a_resource_error(pixels, case, segmentation, tmp_path):
+def test_a_full_disk_is_a_resource_error(pixels, case, segmentation, tmp_path, monkeypatch):
     segmentation = deepcopy(segmentation)
     segmentation.PixelData = pixels
-    (tmp_path / f"SEG_{segmentation.SOPInstanceUID}.partial").symlink_to("/dev/full")
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "0")
+    (tmp_path / f".SEG_{segmentation.SOPInstanceUID}.dcm.0.part").symlink_to("/dev/full")
     with pytest.raises(ResourceError, match="the disk is full"):
         write_dataset(segmentation, tmp_path, source=case.source.headers[0])
     assert list(tmp_path.iterdir()) == []
