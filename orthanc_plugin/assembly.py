@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.archive.recent_faults import RecentFaults
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
 from orthanc_plugin.intake.intake import Intake, Timing, Wish
@@ -60,6 +61,7 @@ class _Base:
     ledger: Ledger
     workers: WorkerPool
     client: OrthancClient
+    archive_faults: RecentFaults
     space: FreeSpace
     registry: CollectorRegistry
     wishes: Wishes
@@ -80,6 +82,7 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
     alarms = Alarms(
         base.ledger.figures,
         is_in_contact=lambda: intake.is_in_contact,
+        archive_faults=base.archive_faults,
         workers=base.workers,
         space=base.space,
         watchdog=watchdog,
@@ -137,10 +140,11 @@ def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitS
     closing.callback(ledger.close)
     workers = _build_workers(settings, stop)
     closing.callback(workers.close)
-    client = OrthancClient(settings.orthanc_access, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop)
+    faults = RecentFaults()
+    client = OrthancClient(settings.orthanc_access, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop, faults=faults)
     closing.callback(client.close)
     space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
-    return _Base(settings, stop, ledger, workers, client, space, CollectorRegistry(), Wishes())
+    return _Base(settings, stop, ledger, workers, client, faults, space, CollectorRegistry(), Wishes())
 
 
 def _build_workers(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
@@ -176,7 +180,12 @@ def _build_engine(base: _Base, closing: ExitStack) -> DurableEngine:
 
 def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
     settings = base.settings
-    client = OrthancClient(settings.orthanc_access, patience_seconds=settings.archive_patience_seconds, stop=base.stop)
+    client = OrthancClient(
+        settings.orthanc_access,
+        patience_seconds=settings.archive_patience_seconds,
+        stop=base.stop,
+        faults=base.archive_faults,
+    )
     closing.callback(client.close)
     return StudyWorkflow(
         client=client,

@@ -1,18 +1,27 @@
 """The few things we ask of Orthanc's REST API."""
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import httpx
 import tenacity
+from pydantic import TypeAdapter
 
+from orthanc_plugin.archive import answers
+from orthanc_plugin.archive.answers import (
+    Changes,
+    StoredInstance,
+    not_understood,
+    understood,
+    understood_text,
+)
+from orthanc_plugin.archive.recent_faults import RecentFaults
 from orthanc_plugin.domain.errors import (
+    ArchiveDeniedError,
     ArchiveError,
+    ArchiveNotUnderstoodError,
     ArchiveRefusedError,
     ArchiveUnavailableError,
     ResourceGoneError,
@@ -23,30 +32,18 @@ from orthanc_plugin.site.orthanc_access import OrthancAccess
 
 PAGE = 500
 SEND_SECONDS = 120.0
-# What results copy from their source, as far as Orthanc knows it without opening a file.
-DEMOGRAPHICS = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
-    "StudyTime", "StudyDescription", "ReferringPhysicianName",
-)  # fmt: skip
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class StoredInstance:
-    """Orthanc's answer to an upload. status : "Success" or "AlreadyStored"."""
-
-    instance_id: str
-    series_id: str
-    study_id: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """A piece of the change log: (type, resource type, resource id) of each, and the last sequence number."""
-
-    entries: tuple[tuple[str, str, str], ...]
-    last: int
-    done: bool
+TIME: TypeAdapter[datetime] = TypeAdapter(answers.Time)
+TITLE: TypeAdapter[str] = TypeAdapter(answers.Title)
+STUDY = TypeAdapter(answers.Study)
+STUDIES = TypeAdapter(tuple[answers.Study, ...])
+SERIES = TypeAdapter(tuple[answers.Series, ...])
+RESOURCES = TypeAdapter(tuple[answers.Resource, ...])
+CHANGES = TypeAdapter(answers.Changes)
+UPLOAD = TypeAdapter(answers.StoredInstance)
+SENT = TypeAdapter(answers.Sent)
+COMMITMENT = TypeAdapter(answers.CommitmentReport)
 
 
 class OrthancClient:
@@ -54,9 +51,17 @@ class OrthancClient:
 
     patience_seconds : how long a call is repeated while Orthanc does not answer or fails
     stop : set when the service goes down; a waiting call then raises ``ServiceStopping``
+    faults : told of every answer that did not come or was none
     """
 
-    def __init__(self, access: OrthancAccess, *, patience_seconds: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        access: OrthancAccess,
+        *,
+        patience_seconds: float,
+        stop: threading.Event,
+        faults: RecentFaults | None = None,
+    ) -> None:
         # Orthanc 1.10 compresses by default, which makes fetching a series fourteen times slower.
         headers = {"Accept-Encoding": "identity"}
         auth = None
@@ -69,28 +74,29 @@ class OrthancClient:
         )
         self._patience_seconds = patience_seconds
         self._stop = stop
+        self._faults = faults or RecentFaults()
 
     def close(self) -> None:
         self._http.close()
 
     def now(self) -> datetime:
-        return _parse_time(self._call("GET", "/tools/now").text)
+        return self._patiently(lambda: understood_text(TIME, self._call_once("GET", "/tools/now")))
 
     def study(self, study_id: str) -> StudyFacts:
-        return _study_facts(self._call("GET", f"/studies/{study_id}").json())
+        return self._ask(STUDY, "GET", f"/studies/{study_id}").facts()
 
     def studies(self) -> Iterator[StudyFacts]:
         """Every study, page by page."""
         since = 0
         while True:
-            page = self._call("GET", "/studies", params={"expand": "", "since": since, "limit": PAGE}).json()
-            yield from map(_study_facts, page)
+            page = self._ask(STUDIES, "GET", "/studies", params={"expand": "", "since": since, "limit": PAGE})
+            yield from (study.facts() for study in page)
             if len(page) < PAGE:
                 return
             since += PAGE
 
     def series(self, study_id: str) -> tuple[SeriesFacts, ...]:
-        return tuple(_series_facts(one) for one in self._call("GET", f"/studies/{study_id}/series").json())
+        return tuple(one.facts() for one in self._ask(SERIES, "GET", f"/studies/{study_id}/series"))
 
     def studies_named(self, study_instance_uid: str) -> tuple[str, ...]:
         """Orthanc ids of the studies with this UID: more than one when it lies under several patients."""
@@ -105,102 +111,91 @@ class OrthancClient:
     def calling_aet(self, instance_id: str) -> str | None:
         """Title of the application entity that sent the instance, None when it did not come by C-STORE."""
         try:
-            return self._call("GET", f"/instances/{instance_id}/metadata/RemoteAET").text or None
+            path = f"/instances/{instance_id}/metadata/RemoteAET"
+            return self._patiently(lambda: understood_text(TITLE, self._call_once("GET", path))) or None
         except ResourceGoneError:
             return None
 
     def changes(self, since: int) -> Changes:
-        answer = self._call("GET", "/changes", params={"since": since, "limit": 1000}).json()
-        entries = tuple((one["ChangeType"], one["ResourceType"], one["ID"]) for one in answer["Changes"])
-        return Changes(entries, int(answer["Last"]), bool(answer["Done"]))
+        return self._ask(CHANGES, "GET", "/changes", params={"since": since, "limit": 1000})
 
     def last_change(self) -> int:
-        return int(self._call("GET", "/changes", params={"last": ""}).json()["Last"])
+        return self._ask(CHANGES, "GET", "/changes", params={"last": ""}).last
 
     def instance_file(self, instance_id: str) -> bytes:
         return self._call("GET", f"/instances/{instance_id}/file").content
 
     def store_instance(self, dicom: bytes) -> StoredInstance:
-        answer = self._call("POST", "/instances", content=dicom).json()
-        return StoredInstance(answer["ID"], answer["ParentSeries"], answer["ParentStudy"], answer["Status"])
+        return self._ask(UPLOAD, "POST", "/instances", content=dicom)
 
     def send_to_modality(self, modality: str, instance_id: str, *, storage_commitment: bool) -> str | None:
         """C-STORE to a peer of Orthanc's; gives the transaction of the storage commitment that was asked for."""
         request = {"Resources": [instance_id], "Synchronous": True, "StorageCommitment": storage_commitment}
-        answer = self._call_once("POST", f"/modalities/{modality}/store", json=request, timeout=SEND_SECONDS).json()
-        transaction: str | None = answer.get("StorageCommitmentTransactionUID")
-        return transaction
+        answer = self._call_once("POST", f"/modalities/{modality}/store", json=request, timeout=SEND_SECONDS)
+        return understood(SENT, answer).commitment
 
     def storage_commitment_status(self, transaction: str) -> str:
         """ "Pending", "Success" or "Failure"."""
-        return str(self._call("GET", f"/storage-commitment/{transaction}").json()["Status"])
+        return self._ask(COMMITMENT, "GET", f"/storage-commitment/{transaction}").status
 
     def _lookup(self, uid: str, level: str) -> tuple[str, ...]:
-        found = self._call("POST", "/tools/lookup", content=uid).json()
-        return tuple(one["ID"] for one in found if one["Type"] == level)
+        found = self._ask(RESOURCES, "POST", "/tools/lookup", content=uid)
+        return tuple(one.resource_id for one in found if one.level == level)
+
+    def _ask(self, shape: TypeAdapter[T], method: str, path: str, **request: Any) -> T:
+        """The answer as *shape*; one of another is as good as none, and waited out like that."""
+        return self._patiently(lambda: understood(shape, self._call_once(method, path, **request)))
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return self._patiently(lambda: self._call_once(method, path, **request))
+
+    def _patiently(self, call: Callable[[], T]) -> T:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ArchiveUnavailableError),
             stop=tenacity.stop_after_delay(self._patience_seconds) | tenacity.stop_when_event_set(self._stop),
             wait=tenacity.wait_exponential(multiplier=0.25, max=5.0),
             sleep=tenacity.sleep_using_event(self._stop),
+            before_sleep=lambda state: self._note(state.outcome),
             reraise=True,
         )
         try:
-            return retrying(self._call_once, method, path, **request)
-        except ArchiveUnavailableError:
+            return retrying(call)
+        except ArchiveUnavailableError as error:
             if self._stop.is_set():
                 raise ServiceStopping from None
+            self._faults.note(error)
             raise
 
+    def _note(self, outcome: tenacity.Future | None) -> None:
+        error = None if outcome is None else outcome.exception()
+        if isinstance(error, ArchiveError):
+            self._faults.note(error)
+
     def _call_once(self, method: str, path: str, **request: Any) -> httpx.Response:
+        asked = f"{method} {path.split('/')[1]}"
         try:
             response = self._http.request(method, path, **request)
+        except httpx.DecodingError as error:
+            raise ArchiveNotUnderstoodError(f"the answer to {asked} is compressed in no way that it says") from error
         except httpx.TransportError as error:
             raise ArchiveUnavailableError(f"Orthanc does not answer ({type(error).__name__})") from error
-        if response.is_success:
+        if response.status_code == httpx.codes.OK:
             return response
-        raise _error_of(response.status_code)(
-            f"Orthanc answered {response.status_code} to {method} {path.split('/')[1]}"
-        )
+        raise _error_of(response, asked)
 
 
-def _error_of(status: int) -> Callable[[str], ArchiveError]:
+def _error_of(answer: httpx.Response, asked: str) -> ArchiveError:
+    status = answer.status_code
+    words = f"Orthanc answered {status} to {asked}"
+    if status in (401, 403, 407):
+        return ArchiveDeniedError(f"{words}; expected a user or token with full rights, are they still valid?")
+    if status < 400 or _is_a_page(answer):
+        return not_understood(answer, f"{len(answer.content)} bytes")
     if status == 404:
-        return ResourceGoneError
-    if status >= 500 or status in (408, 429):
-        return ArchiveUnavailableError
-    return ArchiveRefusedError
+        return ResourceGoneError(words)
+    return (ArchiveUnavailableError if status >= 500 or status in (408, 425, 429) else ArchiveRefusedError)(words)
 
 
-def _study_facts(answer: dict[str, Any]) -> StudyFacts:
-    tags = answer.get("PatientMainDicomTags", {}) | answer["MainDicomTags"]
-    demographics = [tags.get(keyword) for keyword in DEMOGRAPHICS]
-    return StudyFacts(
-        orthanc_id=answer["ID"],
-        study_instance_uid=answer["MainDicomTags"].get("StudyInstanceUID", ""),
-        is_stable=bool(answer["IsStable"]),
-        last_update=_parse_time(answer["LastUpdate"]),
-        tags=answer["MainDicomTags"],
-        demographics=hashlib.sha256(json.dumps(demographics).encode()).hexdigest(),
-    )
-
-
-def _series_facts(answer: dict[str, Any]) -> SeriesFacts:
-    tags = answer["MainDicomTags"]
-    # Orthanc multiplies temporal positions and the like; a single acquisition's count it only keeps. The tag of
-    # query answers is there where a site has added it to Orthanc's main tags and the modality writes it.
-    told = (answer.get("ExpectedNumberOfInstances"), tags.get("NumberOfSeriesRelatedInstances"))
-    expected = next((value for value in told if value), tags.get("ImagesInAcquisition"))
-    return SeriesFacts(
-        series_instance_uid=tags.get("SeriesInstanceUID", ""),
-        modality=tags.get("Modality", ""),
-        instance_ids=tuple(answer["Instances"]),
-        tags=tags,
-        expected=int(expected) if str(expected).isdecimal() else None,
-    )
-
-
-def _parse_time(text: str) -> datetime:
-    return datetime.strptime(text.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+def _is_a_page(answer: httpx.Response) -> bool:
+    """Whether it is meant for a browser; Orthanc describes its errors in JSON, or not at all."""
+    return answer.content.lstrip()[:1] == b"<"

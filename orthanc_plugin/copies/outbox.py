@@ -17,7 +17,8 @@ from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.forwarding import Send, sender_to
 from orthanc_plugin.domain.errors import ServiceError, ServiceStopping
 from orthanc_plugin.domain.stored_object import StoredObject
-from orthanc_plugin.ledger.database import PENDING, SENT, deliveries
+from orthanc_plugin.domain.text import bounded
+from orthanc_plugin.ledger.database import MESSAGE_LENGTH, PENDING, SENT, deliveries
 from orthanc_plugin.ledger.jobs import PlannedCopy
 from orthanc_plugin.ledger.local_faults import tolerated
 from orthanc_plugin.site.destinations import Destination
@@ -62,7 +63,7 @@ class Outbox:
         self._set(delivery, state=SENT, attempts=delivery.attempts + 1, trouble=None)
 
     def mark_failed(self, delivery: Delivery, *, due_at: float, trouble: str) -> None:
-        self._set(delivery, due_at=due_at, attempts=delivery.attempts + 1, trouble=trouble[:1000])
+        self._set(delivery, due_at=due_at, attempts=delivery.attempts + 1, trouble=bounded(trouble, MESSAGE_LENGTH))
 
     def count_pending(self) -> dict[str, int]:
         """Objects not yet sent, by destination."""

@@ -4,6 +4,8 @@ ServiceError                    a stable word and a sentence without patient dat
 ├── SettingsError               the service cannot start; somebody has to mend its settings
 ├── ArchiveError
 │   ├── ArchiveUnavailableError Orthanc is down, slow or failing; try again later
+│   │   ├── ArchiveNotUnderstoodError  the answer is not Orthanc's: a proxy's page, a broken body
+│   │   └── ArchiveDeniedError  user, password or token are not taken; somebody mends that, then work goes on
 │   ├── ArchiveRefusedError     Orthanc says no; trying again will not help
 │   └── ResourceGoneError       the study or instance is no longer there
 ├── WorkerError
@@ -35,6 +37,14 @@ class ArchiveError(ServiceError):
 
 class ArchiveUnavailableError(ArchiveError):
     code = "archive-unavailable"
+
+
+class ArchiveNotUnderstoodError(ArchiveUnavailableError):
+    code = "archive-not-understood"
+
+
+class ArchiveDeniedError(ArchiveUnavailableError):
+    code = "archive-denied"
 
 
 class ArchiveRefusedError(ArchiveError):

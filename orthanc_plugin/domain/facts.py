@@ -12,6 +12,7 @@ class StudyFacts:
     last_update : on Orthanc's clock, UTC, when its last instance came
     tags : the study's main DICOM tags by keyword, for the site's rules; never stored or logged
     demographics : hex SHA-256 over what the results copy from the patient and the study
+    defect : why no work can be made of the study, where that is so
     """
 
     orthanc_id: str
@@ -20,6 +21,7 @@ class StudyFacts:
     last_update: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
     demographics: str = ""
+    defect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

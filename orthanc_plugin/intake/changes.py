@@ -6,7 +6,8 @@ window was cut short by a kill never gets its entry at all. The sweep covers bot
 
 from collections.abc import Iterator
 
-from orthanc_plugin.archive.orthanc_client import Changes, OrthancClient
+from orthanc_plugin.archive.answers import Changes
+from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.ledger.cursors import Cursors
 
 CURSOR = "orthanc-changes"
@@ -16,9 +17,9 @@ STUDY_CHANGES = frozenset({"NewStudy", "StableStudy"})
 def changed_studies(changes: Changes) -> tuple[str, ...]:
     """Orthanc ids of the studies that came or came to rest, each once, in order."""
     studies = (
-        resource_id
-        for change_type, resource_type, resource_id in changes.entries
-        if resource_type == "Study" and change_type in STUDY_CHANGES
+        change.resource_id
+        for change in changes.entries
+        if change.resource_type == "Study" and change.change_type in STUDY_CHANGES
     )
     return tuple(dict.fromkeys(studies))
 
@@ -51,4 +52,5 @@ class ChangeLog:
             yield changed_studies(changes)
             if changes.last > since:
                 self._cursors.set(self._cursor, changes.last)
-            done = changes.done
+            # A log that does not go on is no reason to ask for ever.
+            done = changes.done or changes.last <= since

@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,9 @@ import structlog
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import (
+    ArchiveDeniedError,
     ArchiveError,
+    ArchiveNotUnderstoodError,
     ArchiveUnavailableError,
     ResourceGoneError,
     ServiceStopping,
@@ -47,9 +50,18 @@ _log = structlog.get_logger("curia.intake")
 
 FORCED_PRIORITY = 1
 """Somebody asked and waits."""
-PASSING_FAILURES = frozenset({ArchiveUnavailableError.code, StudyCollisionError.code})
+PASSING_FAILURES = frozenset(
+    {
+        ArchiveUnavailableError.code,
+        ArchiveNotUnderstoodError.code,
+        ArchiveDeniedError.code,
+        StudyCollisionError.code,
+    }
+)
 """What the archive's keepers may mend without our being told."""
 CONTACT_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 30.0
+"""Until the next look at a study that could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,7 @@ class Intake:
         self._changes = ChangeLog(client, ledger.cursors, reader=reader)
         self._wishes = wishes
         self._due: dict[str, float] = {}
+        self._put_off: dict[str, float] = {}
         self._forced: set[str] = set()
         self._next_sweep = 0.0
         self.last_contact: float | None = None
@@ -143,7 +156,34 @@ class Intake:
             self._next_sweep = time.monotonic() + self._timing.sweep_seconds
         self.last_contact = time.time()
         for study_id in [study_id for study_id, due in self._due.items() if due <= time.monotonic()]:
+            if self._put_off.get(study_id, 0.0) <= time.monotonic() and not self._look_safely_at(study_id):
+                return
+
+    def _look_safely_at(self, study_id: str) -> bool:
+        """Whether the round may go on: one study that cannot be looked at holds no other up for long."""
+        del self._due[study_id]
+        self._put_off.pop(study_id, None)
+        try:
             self._look_at(study_id)
+        except ArchiveUnavailableError as error:
+            # Whether that is the study's or Orthanc's own fault, the next look at the change log tells.
+            _log.warning("study not to be looked at", study=study_id, code=error.code, reason=str(error))
+            self._put_study_off(study_id)
+            return False
+        except ArchiveError as error:
+            _log.error("study not to be looked at", study=study_id, code=error.code, reason=str(error))
+            self._put_study_off(study_id)
+        except Exception as error:
+            if is_local_fault(error):
+                raise
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            kind = type(error).__name__
+            _log.error("study set aside", study=study_id, kind=kind, where=f"{where.filename}:{where.lineno}")
+            self._put_study_off(study_id)
+        return True
+
+    def _put_study_off(self, study_id: str) -> None:
+        self._put_off[study_id] = self._due[study_id] = time.monotonic() + LOOK_AGAIN_SECONDS
 
     def _await_wish(self) -> None:
         """Sleep until somebody nudges, a study is due or the change log is to be read again."""
@@ -192,7 +232,6 @@ class Intake:
 
     def _look_at(self, study_id: str) -> None:
         """Decide about one study; it stays due as long as it is not at rest or no pipeline is ready."""
-        del self._due[study_id]
         try:
             study = self._client.study(study_id)
             series = self._client.series(study_id)
@@ -200,6 +239,9 @@ class Intake:
             self._ledger.studies.forget(study_id)
             return
         self._ledger.studies.note_series(study_id, series)
+        if study.defect is not None:
+            self._set_aside(study, study.defect)
+            return
         source = select_source(series, self._ledger.jobs.own_series_uids(study_id), demographics=study.demographics)
         if study_id in self._forced:
             self._decide_forced(study, source)
@@ -207,6 +249,10 @@ class Intake:
             self._ledger.studies.make_current(study, job)
         else:
             self._decide(study, source)
+
+    def _set_aside(self, study: StudyFacts, reason: str) -> None:
+        self._ledger.studies.note(study, State.FAILED, reason=f"set aside: {reason}")
+        self._forced.discard(study.orthanc_id)
 
     def _standing_job(self, study_id: str, source: Source | None) -> Job | None:
         """The work that dealt with the study's present images, or is dealing with them."""

@@ -13,6 +13,7 @@ metadata = sa.MetaData()
 
 PENDING, SENT = "pending", "sent"
 """States of a delivery."""
+CODE_LENGTH, REASON_LENGTH, MESSAGE_LENGTH = 64, 200, 1000
 
 studies = sa.Table(
     "curia_studies",
@@ -20,7 +21,7 @@ studies = sa.Table(
     sa.Column("orthanc_id", sa.String(64), primary_key=True),
     sa.Column("study_instance_uid", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.String(200)),
+    sa.Column("reason", sa.String(REASON_LENGTH)),
     sa.Column("work_id", sa.String(64)),
     sa.Column("stable_at", sa.Float),
     sa.Column("updated_at", sa.Float, nullable=False, index=True),
@@ -42,8 +43,8 @@ jobs = sa.Table(
     sa.Column("source_digest", sa.String(64), nullable=False),
     sa.Column("pipeline_digest", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("reason_code", sa.String(64)),
-    sa.Column("reason_message", sa.String(1000)),
+    sa.Column("reason_code", sa.String(CODE_LENGTH)),
+    sa.Column("reason_message", sa.String(MESSAGE_LENGTH)),
     sa.Column("crashes", sa.Integer, nullable=False, default=0),
     sa.Column("stable_at", sa.Float, nullable=False),
     sa.Column("queued_at", sa.Float, nullable=False),
@@ -84,7 +85,7 @@ deliveries = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", sa.Float, nullable=False, index=True),
-    sa.Column("trouble", sa.String(1000)),
+    sa.Column("trouble", sa.String(MESSAGE_LENGTH)),
 )
 
 

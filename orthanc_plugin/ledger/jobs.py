@@ -13,6 +13,7 @@ from orthanc_plugin.domain.facts import StudyFacts
 from orthanc_plugin.domain.notice import Notice
 from orthanc_plugin.domain.states import ACTIVE, FINAL, State, may_move
 from orthanc_plugin.domain.stored_object import StoredObject
+from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 from orthanc_plugin.pipeline.manifest import Manifest
 
@@ -162,8 +163,9 @@ class Jobs:
                 db.insert_once(connection, db.deliveries, _copy_columns(copy))
 
     def end(self, job: Job, state: State, *, code: str, message: str) -> None:
+        reason_code, reason_message = bounded(code, db.CODE_LENGTH), bounded(message, db.MESSAGE_LENGTH)
         with self._database.begin() as connection:
-            self._move(connection, job, state, reason_code=code, reason_message=message[:1000])
+            self._move(connection, job, state, reason_code=reason_code, reason_message=reason_message)
 
     @staticmethod
     def _move(connection: sa.Connection, job: Job, state: State, **values: Any) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from orthanc_plugin.domain.facts import KnownSeries, SeriesFacts, StudyFacts
 from orthanc_plugin.domain.states import State
+from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 from orthanc_plugin.ledger.jobs import Job, Jobs, put_study, series_written_by
 
@@ -52,7 +53,8 @@ class Studies:
 
     def note(self, study: StudyFacts, state: State, *, reason: str | None = None) -> None:
         """Say how a study without current work stands."""
-        self._put(study, state=state.value, reason=reason, work_id=None, stable_at=None)
+        said = None if reason is None else bounded(reason, db.REASON_LENGTH)
+        self._put(study, state=state.value, reason=said, work_id=None, stable_at=None)
 
     def note_series(self, orthanc_id: str, series: Iterable[SeriesFacts]) -> None:
         """Keep which series the study has, those that are not read among them."""

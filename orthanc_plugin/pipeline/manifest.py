@@ -7,11 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
 from orthanc_plugin.domain.errors import TornResultError
 
 FILE_NAME = "result.json"
+
+Uid = Annotated[str, StringConstraints(max_length=64)]
 
 
 class _Entry(BaseModel):
@@ -106,9 +108,9 @@ class Registration(_Entry):
 class Output(_Entry):
     path: str
     kind: str
-    sop_class_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
+    sop_class_uid: Uid
+    series_instance_uid: Uid
+    sop_instance_uid: Uid
     sha256: str
     bytes: int
 

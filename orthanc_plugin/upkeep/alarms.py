@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import structlog
 
-from orthanc_plugin.domain.errors import StudyCollisionError
+from orthanc_plugin.archive.recent_faults import RecentFaults
+from orthanc_plugin.domain.errors import ArchiveDeniedError, ArchiveNotUnderstoodError, StudyCollisionError
 from orthanc_plugin.ledger.figures import Figures
 from orthanc_plugin.ledger.local_faults import FreeSpace, is_local_fault, tolerated
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
@@ -29,6 +30,7 @@ class Alarms:
     one out of use.
 
     is_in_contact : whether Orthanc was heard of late
+    archive_faults : what was wrong with its answers
     overdue_seconds : how long a study may be at rest without an outcome
     """
 
@@ -39,6 +41,7 @@ class Alarms:
         figures: Figures,
         *,
         is_in_contact: Callable[[], bool],
+        archive_faults: RecentFaults,
         workers: WorkerPool,
         space: FreeSpace,
         watchdog: Watchdog,
@@ -46,6 +49,7 @@ class Alarms:
     ) -> None:
         self._figures = figures
         self._is_in_contact = is_in_contact
+        self._archive_faults = archive_faults
         self._workers = workers
         self._space = space
         self._watchdog = watchdog
@@ -59,7 +63,7 @@ class Alarms:
 
     def states(self) -> dict[str, bool]:
         """Every alarm, and whether it is on."""
-        return self._hindrances() | self._of_studies()
+        return self._hindrances() | self._of_answers() | self._of_studies()
 
     def _hindrances(self) -> dict[str, bool]:
         return {
@@ -68,6 +72,10 @@ class Alarms:
             DISK_FULL: self._space.is_low,
             DATABASE_OUT_OF_REACH: not self._watchdog.is_beating,
         }
+
+    def _of_answers(self) -> dict[str, bool]:
+        codes = (ArchiveNotUnderstoodError.code, ArchiveDeniedError.code)
+        return {code: self._archive_faults.has(code) for code in codes}
 
     def _of_studies(self) -> dict[str, bool]:
         try:

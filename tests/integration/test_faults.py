@@ -60,7 +60,8 @@ def test_a_study_that_kills_its_worker_three_times_is_set_aside(tmp_path: Path, 
     uid, paths = make_study("deadly")
     deadly = """
 import json, os, sys
-print(json.dumps({"ready": True, "pipeline_digest": "d", "model": {"name": "deadly"}}), flush=True)
+model = {"name": "deadly", "version": "1", "demonstration": True}
+print(json.dumps({"ready": True, "pipeline_digest": "d", "model": model}), flush=True)
 sys.stdin.readline()
 os._exit(1)
 """

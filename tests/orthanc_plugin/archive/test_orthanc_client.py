@@ -101,7 +101,7 @@ def test_requests_carry_the_token_and_ask_for_no_compression() -> None:
         assert (headers["Authorization"], headers["Accept-Encoding"]) == ("secret", "identity")
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, ArchiveRefusedError), (404, ResourceGoneError)])
+@pytest.mark.parametrize(("status", "error"), [(409, ArchiveRefusedError), (404, ResourceGoneError)])
 def test_a_refusal_is_not_repeated(status: int, error: type[Exception]) -> None:
     with archive(GET__studies_x=[(status, "")]) as (client, server):
         with pytest.raises(error, match=f"Orthanc answered {status} to GET studies"):

@@ -1,4 +1,4 @@
-from orthanc_plugin.archive.orthanc_client import Changes
+from orthanc_plugin.archive.answers import Change, Changes
 from orthanc_plugin.intake.changes import changed_studies
 
 
@@ -12,4 +12,7 @@ def test_studies_that_came_or_came_to_rest_are_named_once_in_order() -> None:
         ("StableStudy", "Study", "b"),
         ("UpdatedMetadata", "Study", "c"),
     )
-    assert changed_studies(Changes(entries, last=7, done=True)) == ("b", "a")
+    changes = tuple(
+        Change.model_validate(dict(zip(("ChangeType", "ResourceType", "ID"), entry, strict=True))) for entry in entries
+    )
+    assert changed_studies(Changes.model_validate({"Changes": changes, "Last": 7, "Done": True})) == ("b", "a")

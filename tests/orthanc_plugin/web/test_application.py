@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 import service_cases
 from orthanc_plugin.archive.orthanc_client import OrthancClient
+from orthanc_plugin.archive.recent_faults import RecentFaults
 from orthanc_plugin.copies.outbox import Outbox
 from orthanc_plugin.domain.facts import SeriesFacts
 from orthanc_plugin.domain.notice import Notice
@@ -84,7 +85,8 @@ def client(
     StageMetrics(registry, ledger.jobs)
     space = FreeSpace(tmp_path, least_bytes=0)
     alarms = Alarms(
-        ledger.figures, is_in_contact=lambda: intake.is_in_contact, workers=pool, space=space, watchdog=watchdog,
+        ledger.figures, is_in_contact=lambda: intake.is_in_contact, archive_faults=RecentFaults(), workers=pool,
+        space=space, watchdog=watchdog,
         overdue_seconds=3600.0,
     )  # fmt: skip
     metrics = ServiceMetrics(
