@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 from imagecodecs import jpeg2k_decode, jpeg8_decode, jpegls_decode
-from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.tag import Tag
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -32,21 +30,19 @@ from pydicom.uid import (
 
 from operators.dicom.pixels.codestream import END, is_whole, read_codestream
 from operators.dicom.pixels.pixel_format import PixelFormat
+from operators.dicom.pixels.stored_bits import Integers, StoredValues, stored_values
 from operators.dicom.pixels.stored_pixels import UNFIT, StoredPixels
-from operators.dicom.study.header_values import text_of, value_of
+from operators.dicom.study.header_values import text_of
 from operators.errors import ResourceError, UnsupportedPixelDataError
-
-Integers = NDArray[np.integer]
 
 _JPEG_2000 = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
 _MAX_PRECISION = {JPEGBaseline8Bit: 8, JPEGExtended12Bit: 12}
-_OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 _WITNESS = b"\xb5\x2d" * 64
 """Bits that no code of an image is likely to go on with."""
 
 
-def decode_frame(stored: StoredPixels, encoded: bytes) -> Integers:
-    """(rows, columns) stored values of the frame whose stored bytes are *encoded*.
+def decode_frame(stored: StoredPixels, encoded: bytes) -> StoredValues:
+    """The (rows, columns) stored values of the frame whose stored bytes are *encoded*.
 
     Raises
     ------
@@ -164,34 +160,15 @@ _DECODERS: dict[UID, Callable[[bytes], Integers]] = {
 }
 
 
-def _stored_values(stored: StoredPixels, raw: Integers) -> Integers:
-    """Only the stored bits, with their sign; what lies above them may be an overlay of former times (PS3.5 8.1.1)."""
-    pixel_format = stored.pixel_format
-    bits = 8 * raw.dtype.itemsize
-    if pixel_format.bits_stored >= bits:
-        return raw
-    high_bit = max(pixel_format.high_bit, pixel_format.bits_stored - 1)
-    lowest, highest = int(raw.min()), int(raw.max())
-    if high_bit == pixel_format.bits_stored - 1 and _within(pixel_format, lowest, highest):
-        return raw
-    if high_bit == pixel_format.bits_stored - 1 and not _may_be_masked(stored, lowest, highest):
+def _stored_values(stored: StoredPixels, raw: Integers) -> StoredValues:
+    found = stored_values(raw, stored.pixel_format, stored.instance.header)
+    if found is None:
         raise _refusal(
             stored,
-            f"bits that do not fit: values from {lowest} to {highest}, but {pixel_format.bits_stored} bits stored",
+            f"bits that do not fit: values from {raw.min()} to {raw.max()}, but {stored.pixel_format.bits_stored} bits "
+            "stored, and neither an overlay nor one value of padding explains the others",
         )
-    return (raw << (bits - 1 - high_bit)) >> (bits - pixel_format.bits_stored)
-
-
-def _within(pixel_format: PixelFormat, lowest: int, highest: int) -> bool:
-    low, high = pixel_format.stored_range
-    return low <= lowest and highest <= high
-
-
-def _may_be_masked(stored: StoredPixels, lowest: int, highest: int) -> bool:
-    """Negative values whose sign was not carried into the unused bits, or overlays that the header tells of."""
-    header = stored.instance.header
-    unextended = stored.pixel_format.is_signed and lowest >= 0 and highest < 1 << stored.pixel_format.bits_stored
-    return unextended or any(value_of(header, Tag(group, 0x0102)) for group in _OVERLAY_GROUPS)
+    return found
 
 
 def _series(stored: StoredPixels) -> str:

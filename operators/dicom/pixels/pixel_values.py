@@ -8,11 +8,37 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.dicom.pixels.pixel_format import PixelFormat
+from operators.dicom.pixels.stored_bits import StoredValues, declared_padding
 from operators.dicom.study.header_values import number_of, text_of, value_of
 from operators.domain.volume import AIR_HU
 from operators.errors import UnsupportedPixelDataError
 
+LOWEST_HU = -1024.0
+"""The lowest CT number of 12 bits with the usual intercept. Air is -1000 by definition; what lies below is the circle
+around the field of view (-2000 and -3024 of GE, -8192 of Siemens) or noise of air."""
+
+HIGHEST_HU = 32767.0
+"""No CT number is larger: the extended scale for metal ends at 30,710. Larger ones come of a wrong rescale."""
+
 _MAX_VALUE = 1e30
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMarks:
+    """What was found among the values of one slice that is no measured value.
+
+    padding : pixels were NaN after `ValueTransform.apply`
+    outside_bits : padding in bits that no value uses, as a signed number
+    is_masked : the sign of negative values was not carried into the unused bits
+    no_tissue : values that no tissue has, lifted to air
+    beyond : the highest value, where it is none of the modality's
+    """
+
+    padding: bool = False
+    outside_bits: int | None = None
+    is_masked: bool = False
+    no_tissue: bool = False
+    beyond: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +47,66 @@ class ValueTransform:
 
     inverted_about : the value is this less the stored one; None for values that rise with brightness
     padding : lowest and highest stored value that marks pixels outside the image
+    lowest, highest : what values of the modality can be; None where every stored value lies on the right side of it.
+        Lower values become air
     """
 
     slope: float
     intercept: float
     inverted_about: int | None
     padding: tuple[int, int] | None
+    lowest: float | None = None
+    highest: float | None = None
 
-    def apply(self, stored: NDArray[np.integer], target: NDArray[np.float32]) -> bool:
-        """Write values into *target*, NaN where there is padding; whether there was any."""
+    def apply(self, stored: StoredValues, target: NDArray[np.float32]) -> ValueMarks:
+        """Write values into *target*, NaN where there is padding, and tell what was found among them."""
         slope, intercept = self.slope, self.intercept
         if self.inverted_about is not None:
             slope, intercept = -slope, intercept + slope * self.inverted_about
         if slope == 1:
-            np.add(stored, np.float32(intercept), out=target, casting="unsafe")
+            np.add(stored.values, np.float32(intercept), out=target, casting="unsafe")
         else:
-            np.multiply(stored, np.float32(slope), out=target, casting="unsafe")
+            np.multiply(stored.values, np.float32(slope), out=target, casting="unsafe")
             target += np.float32(intercept)
-        return self._mark_padding(stored, target)
+        outside = stored.padding or (self.highest and _padding_above(stored.values, target, self.highest)) or None
+        has_padding = [_mark(stored.values, ends, target) for ends in (self.padding, outside) if ends]
+        return ValueMarks(
+            padding=any(has_padding),
+            outside_bits=_signed(outside[0], stored.values) if outside else None,
+            is_masked=stored.is_masked,
+            no_tissue=self.lowest is not None and _lift(target, self.lowest),
+            beyond=_highest_above(target, self.highest) if self.highest else None,
+        )
 
-    def _mark_padding(self, stored: NDArray[np.integer], target: NDArray[np.float32]) -> bool:
-        if self.padding is None:
-            return False
-        low, high = self.padding
-        outside = stored == low if low == high else (stored >= low) & (stored <= high)
-        target[outside] = np.nan
-        return bool(outside.any())
+
+def _padding_above(stored: NDArray[np.integer], target: NDArray[np.float32], highest: float) -> tuple[int, int] | None:
+    """The one stored value that is too high and would be negative with a sign: -2000 in a header that has none."""
+    above = np.unique(stored[target > highest])
+    sign = 1 << (8 * stored.dtype.itemsize - 1)
+    return (int(above[0]), int(above[0])) if len(above) == 1 and above[0] >= sign else None
+
+
+def _signed(padding: int, stored: NDArray[np.integer]) -> int:
+    bits = 8 * stored.dtype.itemsize
+    return padding - (1 << bits) if padding >= 1 << (bits - 1) else padding
+
+
+def _highest_above(target: NDArray[np.float32], highest: float) -> float | None:
+    found = float(np.fmax.reduce(target, axis=None))
+    return found if found > highest else None
+
+
+def _mark(stored: NDArray[np.integer], padding: tuple[int, int], target: NDArray[np.float32]) -> bool:
+    low, high = padding
+    outside = stored == low if low == high else (stored >= low) & (stored <= high)
+    target[outside] = np.nan
+    return bool(outside.any())
+
+
+def _lift(target: NDArray[np.float32], lowest: float) -> bool:
+    below = target < np.float32(lowest)
+    target[below] = AIR_HU
+    return bool(below.any())
 
 
 def value_transform(header: Dataset, pixel_format: PixelFormat, *, modality: str) -> ValueTransform:
@@ -68,8 +128,15 @@ def value_transform(header: Dataset, pixel_format: PixelFormat, *, modality: str
         raise _refusal(header, f"expected a usable RescaleSlope and RescaleIntercept, got {slope:g} and {intercept:g}")
     if value_of(header, "ModalityLUTSequence"):
         raise _refusal(header, "expected RescaleSlope and RescaleIntercept, got a Modality LUT, which is not applied")
-    turned = modality != "CT" and pixel_format.photometric_interpretation == "MONOCHROME1"
-    return ValueTransform(slope, intercept, low + high if turned else None, _padding(header, pixel_format))
+    if modality == "CT":
+        padding = declared_padding(pixel_format, header)
+        # Most series cannot hold what is no CT number, so that their values need not be looked at.
+        ends = sorted((low * slope + intercept, high * slope + intercept))
+        lowest, highest = LOWEST_HU if ends[0] < LOWEST_HU else None, HIGHEST_HU if ends[1] > HIGHEST_HU else None
+        return ValueTransform(slope, intercept, None, padding, lowest, highest)
+    turned = pixel_format.photometric_interpretation == "MONOCHROME1"
+    about = low + high if turned else None
+    return ValueTransform(slope, intercept, about, declared_padding(pixel_format, header))
 
 
 def fill_padding(volume: NDArray[np.float32], slices: Iterable[int], *, modality: str) -> None:
@@ -82,7 +149,29 @@ def fill_padding(volume: NDArray[np.float32], slices: Iterable[int], *, modality
         volume[k][np.isnan(volume[k])] = lowest
 
 
-def value_remarks(headers: Sequence[Dataset], *, modality: str) -> tuple[str, ...]:
+def check_marks(marks: Sequence[ValueMarks], name: str) -> None:
+    """Refuse a series of which not every value can be told.
+
+    Raises
+    ------
+    UnsupportedPixelDataError
+        When some slices carry the sign of their padding into the unused bits and others do not carry that of their
+        values, and for CT values that are no CT numbers.
+    """
+    beyond = [one.beyond for one in marks if one.beyond is not None]
+    if beyond:
+        raise UnsupportedPixelDataError(
+            f"{name}: expected CT values up to {HIGHEST_HU:g} HU, got {max(beyond):g}; check RescaleSlope and "
+            "RescaleIntercept"
+        )
+    if any(one.outside_bits is not None for one in marks) and any(one.is_masked for one in marks):
+        raise UnsupportedPixelDataError(
+            f"{name}: some slices hold negative padding beside values of all stored bits, others no negative value; "
+            "nothing tells whether their highest bit is a sign; send the series with all bits stored"
+        )
+
+
+def value_remarks(headers: Sequence[Dataset], marks: Sequence[ValueMarks], *, modality: str) -> tuple[str, ...]:
     """What a reader of the results should know about the values, in plain words."""
     name = f"series {text_of(headers[0], 'SeriesInstanceUID')}"
     remarks = []
@@ -92,6 +181,17 @@ def value_remarks(headers: Sequence[Dataset], *, modality: str) -> tuple[str, ..
     if any(value_of(header, "PixelPaddingValue") is not None for header in headers):
         what = f"{AIR_HU:g} HU" if modality == "CT" else "the lowest value"
         remarks.append(f"{name}: pixels of PixelPaddingValue are set to {what}")
+    outside = {one.outside_bits for one in marks if one.outside_bits is not None}
+    if outside:
+        what = f"{AIR_HU:g} HU" if modality == "CT" else "the lowest value"
+        listed = ", ".join(map(str, sorted(outside)))
+        remarks.append(f"{name}: pixels of {listed}, in bits that no value uses, are padding and set to {what}")
+    lifted = sum(one.no_tissue for one in marks)
+    if lifted:
+        remarks.append(
+            f"{name}: values below {LOWEST_HU:g} HU in {lifted} of {len(marks)} slices are no tissue and set to "
+            f"{AIR_HU:g} HU"
+        )
     if modality == "CT" and any(value_of(header, "RescaleIntercept") is None for header in headers):
         remarks.append(f"{name}: slices without RescaleIntercept; their stored values are taken for HU")
     return tuple(remarks)
@@ -110,21 +210,6 @@ def _rescale(header: Dataset) -> tuple[float, float]:
             raise _refusal(header, f"expected a number in {keyword}, got something else")
         pair.append(absent if found is None else found)
     return pair[0], pair[1]
-
-
-def _padding(header: Dataset, pixel_format: PixelFormat) -> tuple[int, int] | None:
-    first = number_of(header, "PixelPaddingValue")
-    if first is None:
-        return None
-    limit = number_of(header, "PixelPaddingRangeLimit")
-    ends = [_in_range(int(end), pixel_format) for end in (first, first if limit is None else limit)]
-    return min(ends), max(ends)
-
-
-def _in_range(padding: int, pixel_format: PixelFormat) -> int:
-    """Writers that give a signed image an unsigned padding value mean the same bits."""
-    low, high = pixel_format.stored_range
-    return padding if low <= padding <= high else (padding - low) % (high - low + 1) + low
 
 
 def _refusal(header: Dataset, what: str) -> UnsupportedPixelDataError:

@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 from operators.dicom.pixels.pixel_decoding import decode_frame
 from operators.dicom.pixels.pixel_format import PixelFormat, read_pixel_format
-from operators.dicom.pixels.pixel_values import fill_padding, value_remarks, value_transform
+from operators.dicom.pixels.pixel_values import ValueMarks, check_marks, fill_padding, value_remarks, value_transform
 from operators.dicom.pixels.stored_pixels import StoredPixels, locate_pixels
 from operators.dicom.study.batches import map_in_batches
 from operators.dicom.study.header_values import text_of
@@ -54,9 +54,10 @@ def read_volume(candidate: VolumeCandidate, *, role: str, limits: ReadLimits = D
     frame_of_reference_uid = text_of(headers[0], "FrameOfReferenceUID")
     layout = lay_out(stack, rows=rows, columns=columns, frame_of_reference_uid=frame_of_reference_uid)
     limits.check_size(layout.geometry.shape, stack.name)
-    array, digest = reader.read(stack.slices, layout)
+    array, digest, marks = reader.read(stack.slices, layout)
+    check_marks(marks, stack.name)
     multi_frame, scattered = _multi_frame(stack)
-    values = value_remarks(stack.headers, modality=candidate.modality)
+    values = value_remarks(stack.headers, marks, modality=candidate.modality)
     return SourceSeries(
         series_instance_uid=candidate.series_instance_uid,
         modality=candidate.modality,
@@ -82,18 +83,22 @@ class _SliceReader:
     stored: dict[Path, StoredPixels]
     modality: str
 
-    def read(self, slices: Sequence[Slice], layout: SliceLayout) -> tuple[NDArray[np.float32], str]:
-        """The volume and the digest of its source."""
+    def read(
+        self, slices: Sequence[Slice], layout: SliceLayout
+    ) -> tuple[NDArray[np.float32], str, tuple[ValueMarks, ...]]:
+        """The volume, the digest of its source, and what was found in each slice."""
         # A header that lies about its pixels is found out before anything of the volume's size is allocated.
         self._read_into(slices[0], np.empty(self.pixel_format.shape, np.float32))
         array = _allocated((len(slices), *self.pixel_format.shape), slices[0])
         read = list(map_in_batches(lambda k: self._read_into(slices[k], array[k]), range(len(slices))))
+        marks = tuple(found for _, found in read)
+        # Before slices are resampled: what is interpolated beside padding would be padding too.
+        fill_padding(array, [k for k, found in enumerate(marks) if found.padding], modality=self.modality)
         if layout.is_resampled:
             array = resample_slices(array, layout)
-        padded = range(len(array)) if layout.is_resampled else [k for k, (_, padded) in enumerate(read) if padded]
-        fill_padding(array, padded, modality=self.modality)
+            fill_padding(array, range(len(array)), modality=self.modality)
         lines = sorted(f"{_identity(plane)} {digest}" for plane, (digest, _) in zip(slices, read, strict=True))
-        return array, blake3("\n".join(lines).encode()).hexdigest()
+        return array, blake3("\n".join(lines).encode()).hexdigest(), marks
 
     def same_values(self, one: Slice, other: Slice) -> bool:
         arrays = np.empty((2, *self.pixel_format.shape), np.float32)
@@ -101,13 +106,13 @@ class _SliceReader:
             self._read_into(plane, array)
         return np.array_equal(arrays[0], arrays[1], equal_nan=True)
 
-    def _read_into(self, plane: Slice, target: NDArray[np.float32]) -> tuple[str, bool]:
-        """Decode one slice as HU or scanner units; the digest of its stored bytes and whether it has padding."""
+    def _read_into(self, plane: Slice, target: NDArray[np.float32]) -> tuple[str, ValueMarks]:
+        """Decode one slice as HU or scanner units; the digest of its stored bytes and what was found in it."""
         stored = self.stored[plane.instance.path]
         encoded = stored.read_frame(plane.frame)
         transform = value_transform(plane.header, stored.pixel_format, modality=self.modality)
-        padded = transform.apply(decode_frame(stored, encoded), target)
-        return blake3(encoded).hexdigest(), padded
+        found = transform.apply(decode_frame(stored, encoded), target)
+        return blake3(encoded).hexdigest(), found
 
 
 def _reader(stack: SliceStack, modality: str, limits: ReadLimits) -> _SliceReader:

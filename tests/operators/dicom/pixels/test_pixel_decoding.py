@@ -29,7 +29,7 @@ LOSSLESS_OTHER_PREDICTOR = "JPEGProcess14TransferSyntax"
 def decode(path: Path) -> np.ndarray:
     instance = Instance(path, *read_header(path))
     stored = locate_pixels(instance, read_pixel_format(instance.header, DEFAULT_LIMITS))
-    return decode_frame(stored, stored.read_frame(0))
+    return decode_frame(stored, stored.read_frame(0)).values
 
 
 def ct_slice(word: str) -> Path:

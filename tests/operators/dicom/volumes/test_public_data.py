@@ -21,7 +21,7 @@ from operators.errors import InputError, PatientMismatchError, SeriesGeometryErr
 from phantoms import SeriesSpec, build_datasets, save_series
 
 DATA = Path(__file__).parents[3] / "data"
-LOWEST_HU = -2000
+LOWEST_HU = -1024
 PATIENT_WORDS = ("CANARY", "QIN-HEADNECK", "dicom2nifti", "99000", "2178309")
 
 

@@ -451,9 +451,9 @@ def test_a_range_of_padding_is_taken_out_as_a_whole(tmp_path: Path):
         dataset.add_new("PixelPaddingRangeLimit", "SS", -1990)
         dataset.PixelData = np.arange(-2000, -1880, dtype="<i2").tobytes()
 
-    spec = SeriesSpec(shape=(3, 12, 10), rescale_intercept=0.0)
+    spec = SeriesSpec(shape=(3, 12, 10), rescale_intercept=3000.0)
     array = read(written(tmp_path, spec, change)).volume.array[0].ravel()
-    np.testing.assert_array_equal(array, [*[-1000] * 11, *range(-1989, -1880)])
+    np.testing.assert_array_equal(array, [*[-1000] * 11, *range(1011, 1120)])
 
 
 LIMITS = {
