@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +23,7 @@ from operators.errors import ModelDigestError, ModelError
 from operators.heads.labels import Label
 from operators.heads.masks import Masks
 from operators.heads.records import read_toml
-from operators.heads.scope import Scope
+from operators.heads.scope import Contrast, Scope
 
 
 class HeadRecord(Scope):
@@ -57,6 +59,9 @@ class Needs:
     blocks: int = 0
     segment: str | None = None
 
+    def __or__(self, other: "Needs") -> "Needs":
+        return Needs(self.tokens or other.tokens, max(self.blocks, other.blocks), self.segment or other.segment)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureBlock:
@@ -80,6 +85,7 @@ class SeriesFeatures:
     source : the grid that masks are drawn on
     modality : of the headers
     device : that the heads run on, a torch name
+    contrast : whether the headers name a contrast agent; None where they do not tell
     masks : (D, H, W) bool on the source's grid by segment, of those that heads read as their regions of interest
     """
 
@@ -88,6 +94,7 @@ class SeriesFeatures:
     modality: str
     series_instance_uid: str
     device: str = "cpu"
+    contrast: Contrast | None = None
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def blocks(self, needs: Needs) -> Iterator[FeatureBlock]:
@@ -275,9 +282,7 @@ def finding_of(
 
 def joined(heads: Sequence[Head]) -> Needs:
     """What several heads together read of a series."""
-    return Needs(
-        tokens=any(head.needs.tokens for head in heads), blocks=max((head.needs.blocks for head in heads), default=0)
-    )
+    return reduce(or_, (head.needs for head in heads), Needs())
 
 
 def ask(heads: Sequence[Head], series: SeriesFeatures) -> tuple[HeadAnswer, ...]:

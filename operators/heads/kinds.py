@@ -15,6 +15,7 @@ from operators.heads import (
     regression,
     survival,
 )
+from operators.heads.distance import guarded
 from operators.heads.head import Head, HeadFolder
 from operators.heads.published_config import CONFIG
 from operators.heads.records import read_table
@@ -41,7 +42,7 @@ def read_head(folder: HeadFolder) -> Head:
         Its task and kind are none that we know, or its files are malformed.
     """
     if (folder.path / CONFIG).is_file():
-        return published.read_head(folder)
+        return guarded(published.read_head(folder), folder)
     table = read_table(folder.path / "head.toml")
     task, kind = table.get("task"), table.get("kind")
     reader = KINDS.get((str(task), str(kind)))
@@ -50,4 +51,4 @@ def read_head(folder: HeadFolder) -> Head:
         raise CheckpointError(
             f"{folder.path.name}/head.toml: task {task!r} of kind {kind!r} is none of those there are: {known}"
         )
-    return reader(folder)
+    return guarded(reader(folder), folder)

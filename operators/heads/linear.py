@@ -46,7 +46,7 @@ def read_linear(folder: Path, *, num_outputs: int, num_features: int) -> Linear:
     return Linear(tensors["weight"], tensors["bias"])
 
 
-def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Tensors:
+def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]], file: str = WEIGHTS) -> Tensors:
     """The tensors of a head folder, float32, each of the shape that labels and encoder ask for.
 
     Raises
@@ -54,9 +54,9 @@ def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Tensors
     CheckpointError
         A tensor is missing, unexpected, not finite or of another shape; both shapes are named.
     """
-    place = f"{folder.name}/{WEIGHTS}"
+    place = f"{folder.name}/{file}"
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / file)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{place}: not readable as safetensors ({error})") from error
     if tensors.keys() != shapes.keys():
@@ -71,7 +71,7 @@ def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Tensors
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
-def first_length(folder: Path, name: str) -> int:
+def first_length(folder: Path, name: str, file: str = WEIGHTS) -> int:
     """Of one tensor: a length that labels and encoder do not tell.
 
     Raises
@@ -80,7 +80,7 @@ def first_length(folder: Path, name: str) -> int:
         The tensor is missing.
     """
     try:
-        with safe_open(folder / WEIGHTS, framework="np") as file:
-            return int(file.get_slice(name).get_shape()[0])
+        with safe_open(folder / file, framework="np") as opened:
+            return int(opened.get_slice(name).get_shape()[0])
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{folder.name}/{WEIGHTS}: {name} cannot be read ({error})") from error
+        raise CheckpointError(f"{folder.name}/{file}: {name} cannot be read ({error})") from error

@@ -1,14 +1,13 @@
 """One vector for a series: the mean over its slices of CLS, of the mean patch token, or of both side by side."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from operators.heads.head import FeatureBlock, Needs
+from operators.heads.scope import Input
 
-Input = Literal["cls", "mean-token"]
 Inputs = tuple[Input, ...]
 
 

@@ -11,8 +11,8 @@ from operators.errors import CheckpointError
 from operators.heads.attention import Block
 from operators.heads.calibration import Output
 from operators.heads.classes import ClassRecord
-from operators.heads.records import Record, read_toml
-from operators.heads.scope import Modality, Region
+from operators.heads.records import read_toml
+from operators.heads.scope import Modality, Scope
 from operators.heads.values import ValueRecord
 
 CONFIG = "config.json"
@@ -86,7 +86,7 @@ class PublishedConfig(BaseModel):
         )
 
 
-class _Settings(Record):
+class _Settings(Scope):
     """head.toml beside a published head: everything may be left out.
 
     encoder_sha256 : needed where the folder holds no copy of its encoder
@@ -99,8 +99,6 @@ class _Settings(Record):
     version: str = ""
     encoder_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     modality: tuple[Modality, ...] = ()
-    body_region: tuple[Region, ...] = ()
-    region_confidence: float = Field(0.5, ge=0, le=1)
     input: Literal["slice", "volume"] | None = None
     reads_mask: bool | None = None
     mask_segment: str | None = None
@@ -170,9 +168,8 @@ def read_published_record(
         quantity=settings.quantity,
         code=settings.code,
         unit=settings.unit,
-        modality=settings.modality or known.modality,
-        body_region=settings.body_region,
-        region_confidence=settings.region_confidence,
+        **{name: getattr(settings, name) for name in Scope.model_fields}
+        | {"modality": settings.modality or known.modality},
     )
     _check(record)
     return record, settings.encoder_sha256

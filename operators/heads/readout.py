@@ -12,7 +12,7 @@ from operators.domain.measurement import Measurement
 from operators.domain.volume import Volume
 from operators.heads.head import Head, HeadAnswer, Heads, Point, SeriesFeatures, ask
 from operators.heads.masks import Masks
-from operators.heads.scope import out_of_scope
+from operators.heads.scope import region_obstacle, series_obstacle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,8 @@ def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
     All heads are asked in one pass over the features, those for other body regions too: only the features tell. Heads
     that read a region of interest are asked in a second one, once it is drawn.
     """
-    fitting = [head for head in heads.all if series.modality in head.record.modality]
+    by_headers = {head.record.name: _header_obstacle(head, series) for head in heads.all}
+    fitting = [head for head in heads.all if by_headers[head.record.name] is None]
     answers = _answers([head for head in fitting if head.needs.segment is None], series)
     regions = next((answer.regions for answer in answers.values() if answer.regions), {})
     in_region = [head for head in fitting if head.needs.segment is not None]
@@ -55,15 +56,14 @@ def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
         drawing = [
             answers[head.record.name]
             for head in heads.of("segmentation")
-            if head.record.name in answers
-            and out_of_scope(head.record, modality=series.modality, regions=regions) is None
+            if head.record.name in answers and region_obstacle(head.record, regions) is None
         ]
         wanted = {str(head.needs.segment) for head in in_region}
         answers |= _answers(in_region, replace(series, masks=dict(_segment_masks(drawing, wanted, series.source))))
     opinions: dict[str, list[_Opinion]] = {}
     valid: list[HeadAnswer] = []
     for head in heads.all:
-        obstacle = out_of_scope(head.record, modality=series.modality, regions=regions)
+        obstacle = by_headers[head.record.name] or region_obstacle(head.record, regions)
         if obstacle is None:
             valid.append(answers[head.record.name])
         for opinion in _opinions(head, series, obstacle, valid[-1] if obstacle is None else None):
@@ -83,6 +83,15 @@ def predict_findings(series: SeriesFeatures, heads: Heads) -> FindingsReadout:
         },
         masks=tuple(sorted(_heard_masks(valid, heard), key=lambda masks: masks.finding is not None)),
         regions=regions,
+    )
+
+
+def _header_obstacle(head: Head, series: SeriesFeatures) -> str | None:
+    return series_obstacle(
+        head.record,
+        modality=series.modality,
+        num_slices=series.features.geometry.shape[0],
+        contrast=series.contrast,
     )
 
 

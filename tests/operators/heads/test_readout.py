@@ -14,8 +14,8 @@ from operators.heads.labels import Label
 from operators.heads.linear import Linear
 from operators.heads.masks import without_specks
 from operators.heads.measurements import measure
-from operators.heads.readout import out_of_scope, predict_findings
-from operators.heads.scope import Scope
+from operators.heads.readout import predict_findings
+from operators.heads.scope import Scope, region_obstacle, series_obstacle
 from operators.heads.segments import localise, predict_segments
 from operators.model.model_folder import read_model
 
@@ -140,15 +140,31 @@ def test_heads_for_one_finding_are_alternatives(heads: Heads) -> None:
 
 
 def test_without_a_region_head_a_head_for_a_region_is_not_asked() -> None:
-    scope = Scope(modality=("CT",), body_region=("extremity",))
-    assert out_of_scope(scope, modality="CT", regions={}) is not None
-    assert out_of_scope(Scope(modality=("CT",)), modality="CT", regions={}) is None
+    assert region_obstacle(Scope(modality=("CT",), body_region=("extremity",)), {}) is not None
+    assert region_obstacle(Scope(modality=("CT",)), {}) is None
 
 
 def test_several_regions_of_a_head_count_together() -> None:
     scope = Scope(modality=("CT",), body_region=("chest", "abdomen"), region_confidence=0.5)
-    assert out_of_scope(scope, modality="CT", regions={"chest": 0.3, "abdomen": 0.3, "head": 0.4}) is None
-    assert out_of_scope(scope, modality="CT", regions={"chest": 0.3, "abdomen": 0.1, "head": 0.6}) is not None
+    assert region_obstacle(scope, {"chest": 0.3, "abdomen": 0.3, "head": 0.4}) is None
+    assert region_obstacle(scope, {"chest": 0.3, "abdomen": 0.1, "head": 0.6}) is not None
+
+
+@pytest.mark.parametrize(
+    ("scope", "contrast", "obstacle"),
+    [
+        ({"contrast": ("with",)}, "with", None),
+        ({"contrast": ("with",)}, "without", "trained on images with contrast, this series is without it"),
+        ({"contrast": ("with",)}, None, "the headers do not say what this series is"),
+        ({"slices": (30, 400)}, None, None),
+        ({"slices": (41, 400)}, None, "trained on series of 41 to 400 slices, this one has 40"),
+    ],
+)
+def test_contrast_and_the_number_of_slices_are_part_of_the_scope(
+    scope: dict, contrast: str | None, obstacle: str | None
+) -> None:
+    given = series_obstacle(Scope(modality=("CT",), **scope), modality="CT", num_slices=40, contrast=contrast)
+    assert given is None if obstacle is None else obstacle in str(given)
 
 
 def test_the_region_of_a_series_is_the_mean_over_its_slices(heads: Heads) -> None:
