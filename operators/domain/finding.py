@@ -36,7 +36,8 @@ class Finding:
     """One thing that a head looked for in one series.
 
     laterality : of the site: left, right, ... (CID 244)
-    present : None when the head did not judge, then ``not_evaluated`` says why in plain words
+    present : None when the head did not judge, then ``not_evaluated`` says why in plain words; there may be a
+        probability all the same, of a head without an operating point
     probability, threshold : 0..1, None for a head that gives none
     """
 
@@ -51,6 +52,14 @@ class Finding:
     not_evaluated: str | None = None
     localisation: Localisation | None = None
     laterality: Code | None = None
+
+    @property
+    def unjudged(self) -> str:
+        """What is told of a finding that is neither present nor absent."""
+        reason = self.not_evaluated or "no reason was given"
+        if self.probability is None:
+            return f"not evaluated, {reason}"
+        return f"probability {self.probability:.3f}, {reason}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from operators.domain.concepts import Code
 class Measurement:
     """A number with its unit (UCUM): of a segment, of a series or of a whole study.
 
+    head : that gave it; None for what is measured on a segment's mask
     segment_number, tracking_uid : of the segment that was measured; None for a value of a series or study
     prior_value : the same on the registered prior, in the same unit; None where there is none
     prior_date_days : how many days before this study the prior was taken
@@ -25,3 +26,4 @@ class Measurement:
     prior_value: float | None = None
     prior_date_days: int | None = None
     change_percent: float | None = None
+    head: str | None = None

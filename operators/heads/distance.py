@@ -90,8 +90,8 @@ class _Reading:
         if distance <= limits.limit:
             return self.reading.answer()
         reason = (
-            f"unlike its training set: its features lie at a distance of {distance:.1f}, {limits.percentile:g} % of that "
-            f"set within {limits.limit:.1f}"
+            f"unlike its training set: its features lie at a distance of {distance:.1f}, "
+            f"{limits.percentile:g} % of that set within {limits.limit:.1f}"
         )
         return HeadAnswer(findings=self.guarded.unanswered(self.series, reason))
 

@@ -37,6 +37,7 @@ def measurement_of(
         series_instance_uid=series.series_instance_uid,
         segment_number=None,
         tracking_uid=None,
+        head=record.name,
     )
 
 

@@ -57,6 +57,8 @@ class ModelEntry(_Entry):
 
 
 class FindingEntry(_Entry):
+    """reason : why *present* is null, in plain words"""
+
     name: str
     code: Code
     site: Code | None
@@ -64,6 +66,7 @@ class FindingEntry(_Entry):
     probability: float | None = Field(ge=0, le=1)
     threshold: float | None = Field(ge=0, le=1)
     present: bool | None
+    reason: str | None = None
     localisation: Localisation | None
 
 

@@ -33,8 +33,9 @@ def completed_manifest(
 ) -> ResultManifest:
     """The manifest of a study that every head was asked about."""
     for finding in reading.findings:
-        if finding.not_evaluated:
-            journal.warn("head-out-of-scope", f"{finding.name}: not evaluated, {finding.not_evaluated}")
+        # A probability without an operating point is an answer; its entry says what it lacks.
+        if finding.present is None and finding.probability is None:
+            journal.warn("head-out-of-scope", f"{finding.name}: {finding.unjudged}")
     journal.close()
     # A number without a SEG would point nowhere.
     has_segments = any(output.kind == "SEG" for output in outputs)
@@ -107,6 +108,7 @@ def _finding(finding: Finding, has_segments: bool) -> FindingEntry:
         probability=finding.probability,
         threshold=finding.threshold,
         present=finding.present,
+        reason=finding.not_evaluated,
         localisation=place,
     )
 

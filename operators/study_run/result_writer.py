@@ -146,4 +146,4 @@ class ResultWriter:
 
 
 def _says_something(reading: StudyReading[SourceSeries]) -> bool:
-    return bool(reading.findings) or any(series.segments for series in reading.segments)
+    return bool(reading.findings or reading.measurements) or any(series.segments for series in reading.segments)

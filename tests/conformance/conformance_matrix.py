@@ -33,6 +33,7 @@ from result_cases import (  # noqa: E402
     TYPE_2,
     Case,
     build_case,
+    classes_and_values,
     dciodvfy,
     negative,
     sr_validator,
@@ -47,6 +48,7 @@ ACCEPTED_WARNINGS = {
     "(0x0018,0x1002) UI Device UID": "IHE AIR 6.5.3.1 asks for it in Contributing Equipment (PS3.3 C.12.1, type 3)",
     "this is a Standard Extended SOP Class": "said of the same Device UID",
     "would be needed to build DICOMDIR": "the source has no study date; type 2 may be empty (PS3.5 7.4.3)",
+    "Unrecognized defined term <99CURIA>": "ours, for heads that bring no codes (PS3.16 section 8)",
     "attribute <Laterality>": "the source names no body part; type 2C may be empty (PS3.3 C.7.3.1)",
 }
 
@@ -126,7 +128,9 @@ KINDS: dict[str, Callable[[Case], Dataset]] = {
     "SR negative": lambda case: negative(case).report(),
     "SR segments": lambda case: case.segment_report([results_of(case)[1]]),
     "SR not evaluated": lambda case: replace(case, findings=case.findings[3:]).report(),
+    "SR classes and values": lambda case: classes_and_values(case).report([classes_and_values(case).segmentation()]),
     "SEG": lambda case: case.segmentation(),
+    "SEG two places": lambda case: classes_and_values(case).segmentation(),
     "SEG LABELMAP": lambda case: case.segmentation(segmentation_type="LABELMAP"),
     "SEG FRACTIONAL": lambda case: case.segmentation(segmentation_type="FRACTIONAL"),
     "KO": key_objects,
@@ -134,6 +138,11 @@ KINDS: dict[str, Callable[[Case], Dataset]] = {
     "PDF": encapsulated_pdf,
     "PM": parametric_map,
 }
+ON_FEW_SOURCES = {
+    kind: ("CT axial", "MR oblique", "CT enhanced") for kind in ("SR classes and values", "SEG two places")
+}
+"""What differs from other kinds in its answers alone, which no source changes."""
+CELLS = [(source, kind) for kind in KINDS for source in ON_FEW_SOURCES.get(kind, tuple(SOURCES))]
 REPORTS = frozenset(kind for kind in KINDS if kind.startswith("SR"))
 
 

@@ -23,11 +23,12 @@ from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.concepts import BODY_REGIONS, FINDINGS, SEGMENTS, Code
+from operators.domain.concepts import BODY_REGIONS, FINDINGS, NO_UNITS, SEGMENTS, Code
 from operators.domain.finding import Algorithm, Finding, Localisation
 from operators.domain.measurement import Measurement
 from operators.domain.reading import SeriesReading, StudyReading
 from operators.domain.segment import Segment, SeriesSegments
+from operators.heads.labels import own_code
 from operators.heads.measurements import measure
 from phantoms import BODIES, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, grid_positions, phantom_mask
 
@@ -67,10 +68,12 @@ class Case:
     segments: SeriesSegments
     findings: tuple[Finding, ...]
     run: RunContext = RUN
+    values: tuple[Measurement, ...] = ()
+    """Of the whole series."""
 
     @cached_property
     def measurements(self) -> tuple[Measurement, ...]:
-        return tuple(measure(self.segments))
+        return (*self.values, *measure(self.segments))
 
     @property
     def reading(self) -> StudyReading[SourceSeries]:
@@ -86,7 +89,8 @@ class Case:
         previous: Sequence[Dataset] = (),
     ) -> Dataset:
         """Of the findings alone where there are no segmentations."""
-        reading = self.reading if segmentations else StudyReading((SeriesReading(self.source, findings=self.findings),))
+        without_segments = SeriesReading(self.source, findings=self.findings, measurements=self.values)
+        reading = self.reading if segmentations else StudyReading((without_segments,))
         return build_report(
             reading,
             segmentations=segmentations,
@@ -170,6 +174,67 @@ def without(case: Case, *keywords: str) -> Case:
         for keyword in keywords:
             delattr(header, keyword)
     return case
+
+
+def classes_and_values(case: Case) -> Case:
+    """A head of three classes without an operating point, one of many findings with one, of which one lies in two
+    places, an age, and a survival curve.
+    """
+    series, middle = case.source.series_instance_uid, len(case.source.headers) // 2
+    x, y, z = case.source.volume.geometry.positions((np.array(case.source.volume.geometry.shape) - 1) / 2)
+    place = Localisation(
+        None, case.source.sop_instance_uids[middle], (x, y, z), IDENTITY.tracking_uid(series, "grade", "mild"), None
+    )
+    mass = case.segments.segments[2]
+    segments = [
+        replace(
+            segment,
+            head="chest",
+            finding="chest: effusion",
+            label=label,
+            tracking_uid=IDENTITY.tracking_uid(series, "chest", label),
+        )
+        for segment, label in zip(case.segments.segments[:2], ("effusion", "effusion 2"), strict=True)
+    ]
+    seen = Localisation(1, place.sop_instance_uid, place.point_lps_mm, segments[0].tracking_uid, 2.0)
+    grades = (
+        Finding(
+            f"grade: {name}",
+            own_code(name, name),
+            None,
+            "grade",
+            series,
+            value,
+            None,
+            None,
+            "no operating point",
+            place,
+        )
+        for name, value in (("mild", 0.5), ("moderate", 0.375), ("severe", 0.125))
+    )
+    findings = (
+        *grades,
+        Finding("chest: effusion", own_code("e", "effusion"), None, "chest", series, 0.75, 0.5, True, None, seen),
+        Finding("chest: nodule", own_code("n", "nodule"), None, "chest", series, 0.25, 0.5, False),
+        Finding("chest: fracture", own_code("f", "fracture"), None, "chest", series, None, 0.5, None, "needs a region"),
+    )
+    values = (
+        Measurement("age", own_code("age", "age"), 61.5, Code("a", "UCUM", "year"), series, None, None, head="age"),
+        Measurement("hazard ratio", own_code("h", "hazard ratio"), 1.25, NO_UNITS, series, None, None, head="cox"),
+        Measurement(
+            "no death until day 365", own_code("s", "survival"), 0.875, NO_UNITS, series, None, None, head="cox"
+        ),
+    )
+    heads = HEADS | {
+        name: Algorithm(name, "1", str(digit) * 64) for digit, name in enumerate(("grade", "chest", "age", "cox"), 4)
+    }
+    return replace(
+        case,
+        segments=replace(case.segments, segments=(*segments, mass)),
+        findings=findings,
+        values=values,
+        run=replace(case.run, heads=heads),
+    )
 
 
 def negative(case: Case) -> Case:

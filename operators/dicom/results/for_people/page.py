@@ -57,7 +57,7 @@ def _series_name(source: SourceSeries) -> str:
 
 
 def _finding_row(finding: Finding, series: dict[str, str]) -> tuple[str, ...]:
-    answers = {True: "present", False: "absent", None: f"not evaluated: {finding.not_evaluated or 'no reason given'}"}
+    answers = {True: "present", False: "absent", None: finding.unjudged}
     return (
         finding.name,
         answers[finding.present],

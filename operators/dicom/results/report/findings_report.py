@@ -9,7 +9,7 @@ from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.content_items import container, text_item
 from operators.dicom.results.report.document import ReportKind, build_document
-from operators.dicom.results.report.measurement_groups import GroupContext, finding_group, segment_group
+from operators.dicom.results.report.measurement_groups import GroupContext, finding_group, segment_group, value_group
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import (
@@ -19,6 +19,7 @@ from operators.domain.concepts import (
     NOT_EVALUATED,
     QUALITATIVE_EVALUATIONS,
 )
+from operators.domain.finding import Finding
 from operators.domain.reading import StudyReading
 
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
@@ -38,10 +39,11 @@ def build_report(
     is_complete : every head that was planned has run
     previous : reports on the same study by earlier models, settings or source images
     """
-    if not (reading.findings or reading.segments):
-        raise ValueError("report: expected at least one finding or segment, got none")
+    if not (reading.findings or reading.segments or reading.measurements):
+        raise ValueError("report: expected at least one finding, segment or measurement, got none")
     context = GroupContext.of(reading, run)
-    groups = [finding_group(finding, context) for finding in reading.findings if finding.present is not None]
+    groups = [finding_group(finding, context) for finding in reading.findings if _has_group(finding)]
+    groups += [value_group(value, context) for value in reading.measurements if value.tracking_uid is None]
     groups += [segment_group(segment, series, context) for series in reading.segments for segment in series.segments]
     return build_document(
         KIND,
@@ -54,18 +56,22 @@ def build_report(
     )
 
 
+def _has_group(finding: Finding) -> bool:
+    """A finding that was not judged has no measurement, hence no group: a NUM without a value would be right by
+    PS3.3 C.18.1, but highdicom cannot read one.
+    """
+    return finding.present is not None or finding.probability is not None
+
+
 def _imaging_measurements(groups: Sequence[hd.sr.ContentSequence]) -> list[hd.sr.ContentItem]:
     """TID 1500 row 6, which stands only where it has a group."""
     return [container(IMAGING_MEASUREMENTS, [item for group in groups for item in group])] if groups else []
 
 
 def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) -> hd.sr.ContainerContentItem:
-    """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, and why these series were read.
-
-    A finding that was not judged has no measurement, hence no group: a NUM without a value would be right by
-    PS3.3 C.18.1, but highdicom cannot read one.
-    """
-    not_judged = [finding for finding in reading.findings if finding.present is None]
+    """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, and why these series were read."""
+    unjudged = [finding for finding in reading.findings if finding.present is None]
+    not_judged = [finding for finding in unjudged if not _has_group(finding)]
     answers = [
         hd.sr.CodeContentItem(coded_concept(finding.code), coded_concept(NOT_EVALUATED), relationship_type="CONTAINS")
         for finding in not_judged
@@ -77,6 +83,6 @@ def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) ->
             for source in reading.sources
             if source.reasons
         ),
-        *(f"{finding.name}: not evaluated, {finding.not_evaluated or 'no reason was given'}" for finding in not_judged),
+        *(f"{finding.name}: {finding.unjudged}" for finding in unjudged),
     ]
     return container(QUALITATIVE_EVALUATIONS, [*answers, *(text_item(COMMENT, remark) for remark in remarks)])

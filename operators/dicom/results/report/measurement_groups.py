@@ -1,4 +1,5 @@
-"""The measurement groups of the report: one per judged finding (TID 1501), one per segment (TID 1411).
+"""The measurement groups of the report: one per judged finding and per number for a series
+(TID 1501), one per segment (TID 1411).
 
 Every group holds a region on a source image. Readers look for it: OHIF 3.13 shows an empty page for the whole study
 when a group of an Imaging Measurement Report has none, and older ones when a number outside a region has none.
@@ -61,7 +62,26 @@ def finding_group(finding: Finding, context: GroupContext) -> hd.sr.Measurements
         finding_sites=_sites(finding),
         algorithm_id=context.run.provenance.report_algorithm(context.run.heads[finding.head]),
         measurements=_finding_measurements(finding, context.sources[finding.series_instance_uid]),
-        qualitative_evaluations=[_evaluation(finding)],
+        qualitative_evaluations=[] if finding.present is None else [_evaluation(finding)],
+    )
+
+
+def value_group(value: Measurement, context: GroupContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """TID 1501: a number for a whole series, by which algorithm; its region is the frame of the middle slice."""
+    source, identity = context.sources[value.series_instance_uid], context.run.identity
+    number = hd.sr.Measurement(
+        name=coded_concept(value.code),
+        value=float(value.value),
+        unit=coded_concept(value.unit),
+        referenced_coordinates=[_judged_region(None, source)],
+    )
+    head = context.run.heads[value.head] if value.head else None
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            identity.tracking_uid(value.series_instance_uid, value.head or "", value.name), value.name
+        ),
+        algorithm_id=context.run.provenance.report_algorithm(head) if head else None,
+        measurements=[number],
     )
 
 

@@ -70,7 +70,7 @@ def test_every_finding_is_told_with_its_answer(rendered):
         assert "soft-tissue mass present 0.88 0.50 Soft tissue CT 3 mass" in text
         assert "head absent 0.06 0.50 CT 3 region" in text
         assert "chest present 0.75 CT 3 region" in text
-        assert "not evaluated: the liver is not in the images" in text
+        assert "not evaluated, the liver is not in the images" in text
         assert PROVENANCE.use_statement in text
         assert PROVENANCE.software_versions in text
 

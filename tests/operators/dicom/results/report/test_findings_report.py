@@ -15,6 +15,7 @@ from result_cases import (
     PROVENANCE,
     RUN,
     build_case,
+    classes_and_values,
     dsrdump,
     negative,
     reading_of,
@@ -92,6 +93,32 @@ def test_what_nobody_judged_is_said_with_the_reason(report):
     assert _concept(not_judged) == ("4147007", "SCT")
     assert not_judged.ConceptCodeSequence[0].CodeMeaning == "Not Evaluated"
     assert reason.TextValue == "liver mass: not evaluated, the liver is not in the images"
+
+
+def test_a_probability_without_an_operating_point_and_numbers_for_the_series_are_reported(case, tmp_path):
+    shown = classes_and_values(case)
+    report = hd.sr.srread(save(shown.report([shown.segmentation()]), tmp_path))
+    groups = {group.tracking_identifier: group for group in report.content.get_planar_roi_measurement_groups()} | {
+        group.tracking_identifier: group for group in report.content.get_image_measurement_groups()
+    }
+    numbers = {name: [item.value for item in group.get_measurements()] for name, group in groups.items()}
+    assert numbers == {
+        "grade: mild": [0.5],
+        "grade: moderate": [0.375],
+        "grade: severe": [0.125],
+        "chest: effusion": [0.75, 0.5],
+        "chest: nodule": [0.25, 0.5],
+        "age": [61.5],
+        "hazard ratio": [1.25],
+        "no death until day 365": [0.875],
+    }
+    assert groups["age"].get_measurements()[0].unit.value == "a"
+    assert _find(groups["grade: mild"][0], "121052") == []
+    comments = [item.TextValue for item in _find(report, "C0034375")[0].ContentSequence if item.ValueType == "TEXT"]
+    assert "grade: mild: probability 0.500, no operating point" in comments
+    assert "chest: fracture: not evaluated, needs a region" in comments
+    segments = report.content.get_volumetric_roi_measurement_groups()
+    assert [group.tracking_uid for group in segments] == [item.tracking_uid for item in shown.segments.segments]
 
 
 def test_each_segment_has_its_volume_and_the_tracking_uid_of_the_seg(case, segmentation, report):
@@ -253,7 +280,7 @@ def test_what_nobody_could_judge_is_still_a_report(case, tmp_path):
 
 
 def test_nothing_looked_for_is_no_report(case):
-    with pytest.raises(ValueError, match="at least one finding or segment"):
+    with pytest.raises(ValueError, match="at least one finding, segment or measurement"):
         replace(case, findings=()).report()
 
 
