@@ -37,6 +37,8 @@ class EncoderInputOperator(Step):
 
     def _with_input(self, series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
         made = make_encoder_input(series.source.volume, self._settings, self._array_module)
+        for remark in made.remarks:
+            self.journal.warn("source-remark", f"series {series.source.series_instance_uid}: {remark}")
         return replace(series, encoder_input=self._timed(made))
 
     def _timed(self, made: EncoderInput) -> EncoderInput:

@@ -19,8 +19,9 @@ class EncoderInputSettings:
     clip_below_air : whether values under -1000 are lifted to -1000
     clip_mode : "inert" repeats the published NumPy path, which scales int16 by 1/32767 *before* the clamp at
         -1000, so that the clamp never acts; "effective" clamps HU first, as the processor does for tensors
-    integer_cast : "published" truncates to int16 toward zero, as the published NumPy path does; "skip" keeps
-        fractions and values beyond int16. The processor's path for tensors ("effective") never casts
+    integer_cast : "published" truncates to int16 toward zero, as the published NumPy path does, where that takes no
+        more than noise from a series; "skip" keeps fractions and values beyond int16 of every series. The processor's
+        path for tensors ("effective") never casts
     zscore_scope : mean and standard deviation of each slice, or of all slices together
     eps : a standard deviation under this is taken for a constant image, which is only centred
     """
@@ -36,23 +37,30 @@ class EncoderInputSettings:
     def casts_to_int16(self) -> bool:
         return self.clip_mode == "inert" and self.integer_cast == "published"
 
+    @property
+    def keeps_values(self) -> bool:
+        """Whether values go on with their fractions, to a z-score that takes their scale away."""
+        return self.clip_mode == "inert" and self.integer_cast == "skip"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncoderInput:
     """Slices as the encoder takes them, made when they are asked for, so that a long series needs no more memory.
 
     source : the voxels that the slices are made of, on the CPU
-    settings : how they are made
+    settings : how they are made; of this series, so that "skip" stands where the cast would have spoiled it
     geometry : of the (S, P, P) pixels, rows and columns in the published convention (axial P,L; coronal I,L;
         sagittal I,P)
     blocks : ``blocks(start, size)`` gives the slices from *start* to the end, *size* at a time, as
         (size, 1, P, P) float32, NumPy or CuPy, z-scored; the last block may be shorter
+    remarks : what a reader of the results should know about them, in plain words
     """
 
     source: Volume
     settings: EncoderInputSettings
     geometry: Geometry
     blocks: Callable[[int, int], Iterator[Any]]
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.geometry.shape[0]

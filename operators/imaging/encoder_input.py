@@ -6,6 +6,7 @@ The published order for one slice given as a NumPy array: cast to int16, scale b
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,14 @@ from operators.domain.features import EncoderInput, EncoderInputSettings
 from operators.domain.volume import AIR_HU, Volume
 from operators.errors import UnsupportedPixelDataError
 from operators.imaging.array_module import CPU, ArrayModule, array_module_of
-from operators.imaging.fused_encoder_input import SliceStatistics, prepare_block
+from operators.imaging.fused_encoder_input import PixelValues, SliceStatistics, prepare_block
 from operators.imaging.resampling import resize_slices
 
 INT16_MAX = 32767
 """The published processor's scale, and the largest value that its cast leaves alone."""
 
 LARGEST_TRUNCATION = 0.01
-"""Of the standard deviation: what the cast may take away (RMS) before it is refused. Scanner noise is larger."""
+"""Of the standard deviation: what the cast may take away (RMS) before it is left out. Scanner noise is larger."""
 
 BLOCK = 16
 """Slices that are looked at together, so that temporary arrays stay small whatever the length of the series."""
@@ -38,23 +39,29 @@ _PLANES = ("LIP", "PIL", "SPL")
 def make_encoder_input(volume: Volume, settings: EncoderInputSettings, array_module: ArrayModule = CPU) -> EncoderInput:
     """Slices for the encoder, with the place of their pixels in the patient; they are made on *array_module*.
 
+    Where the published cast to int16 would wrap values round or take away more than noise, the series is not cast. The
+    z-score takes its scale away again.
+
     volume : on the CPU
 
     Raises
     ------
     UnsupportedPixelDataError
-        A value is not finite; or the published cast to int16 would wrap it round, or take away more than noise.
+        A value is not finite.
     """
     oriented = orient_for_encoder(volume)
-    check_values(oriented.array, settings)
-    statistics = None
+    largest, lost = _measured(oriented.array, casts=settings.casts_to_int16)
+    cost = _cast_cost(oriented.array, largest, lost) if settings.casts_to_int16 else None
+    if cost:
+        settings = replace(settings, integer_cast="skip")
+    preparation = _Preparation(settings, _gain(largest) if settings.keeps_values else 1.0, array_module)
     if settings.zscore_scope == "volume":
-        statistics = _volume_statistics(
-            _prepared(oriented.array[block], settings, array_module) for block in _places(0, len(oriented.array), BLOCK)
-        )
-    blocks = partial(_blocks, oriented.array, settings, array_module, statistics)
+        blocks_of_it = (oriented.array[block] for block in _places(0, len(oriented.array), BLOCK))
+        preparation = replace(preparation, statistics=_volume_statistics(map(preparation.prepared, blocks_of_it)))
     size = (oriented.geometry.shape[0], settings.image_size, settings.image_size)
-    return EncoderInput(oriented, settings, oriented.geometry.rescaled(size), blocks)
+    remarks = (f"{cost}; the slices are encoded without it",) if cost else ()
+    blocks = partial(_blocks, oriented.array, preparation)
+    return EncoderInput(oriented, settings, oriented.geometry.rescaled(size), blocks, remarks)
 
 
 def orient_for_encoder(volume: Volume) -> Volume:
@@ -76,34 +83,40 @@ def orient_for_encoder(volume: Volume) -> Volume:
     return volume
 
 
-def check_values(array: Any, settings: EncoderInputSettings) -> None:
-    """Refuse values that the settings would spoil, in one pass over (S, H, W) on the CPU.
-
-    Raises
-    ------
-    UnsupportedPixelDataError
-        As `make_encoder_input` says; names the setting to change.
-    """
-    lost = 0.0
+def _measured(array: Any, *, casts: bool) -> tuple[float, float]:
+    """The largest size of a value in (S, H, W) on the CPU, and the squares of what a cast takes away, in one pass."""
+    largest, lost = 0.0, 0.0
     for place in _places(0, len(array), BLOCK):
         block = array[place]
-        largest = max(float(block.max()), -float(block.min()))
-        if not np.isfinite(largest):
+        of_block = max(float(block.max()), -float(block.min()))
+        if not np.isfinite(of_block):
             raise UnsupportedPixelDataError("encoder input: expected finite values, got some that are not")
-        if settings.casts_to_int16:
-            _check_range(largest)
+        largest = max(largest, of_block)
+        if casts:
             lost += float(np.square(block - np.trunc(block)).sum(dtype=np.float64))
-    if lost:
-        _check_truncation((lost / array.size) ** 0.5, _deviation(array))
+    return largest, lost
 
 
-def _check_truncation(truncation: float, deviation: float) -> None:
-    if truncation > LARGEST_TRUNCATION * deviation:
-        raise UnsupportedPixelDataError(
-            f"encoder input: the published cast to int16 would take {truncation:.3g} (RMS) from values with a standard "
-            f"deviation of {deviation:.3g}, expected at most {LARGEST_TRUNCATION:.0%} of it; "
-            'set integer_cast = "skip" to keep fractions'
-        )
+def _cast_cost(array: Any, largest: float, lost: float) -> str | None:
+    """What the published cast to int16 would spoil, in plain words; None where it takes no more than noise."""
+    if largest > INT16_MAX:
+        return f"the published cast to int16 would wrap values of up to {largest:g} round"
+    truncation = (lost / array.size) ** 0.5
+    deviation = _deviation(array) if lost else 0.0
+    if truncation <= LARGEST_TRUNCATION * deviation:
+        return None
+    return (
+        f"the published cast to int16 would take {truncation:.3g} (RMS) from values with a standard deviation of "
+        f"{deviation:.3g}"
+    )
+
+
+def _gain(largest: float) -> float:
+    """The power of two that brings the largest value just under that of int16.
+
+    It changes no digit of a value, and keeps small ones from being taken for a constant image (``eps``).
+    """
+    return float(2.0 ** np.clip(np.floor(np.log2(INT16_MAX / largest)), -100, 100)) if largest else 1.0
 
 
 def _deviation(array: Any) -> float:
@@ -116,41 +129,60 @@ def _deviation(array: Any) -> float:
     return float((sum(squares) / array.size) ** 0.5)
 
 
-def _check_range(largest: float) -> None:
-    if largest > INT16_MAX:
-        raise UnsupportedPixelDataError(
-            f"encoder input: expected values within +-{INT16_MAX}, got {largest:g}, which the published cast to int16 "
-            'would wrap round; check the rescale values, or set integer_cast = "skip"'
-        )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Preparation:
+    """How slices of one series become images.
+
+    gain : what values are multiplied by before everything else
+    statistics : mean and standard deviation of the whole volume, where they are asked for
+    """
+
+    settings: EncoderInputSettings
+    gain: float
+    module: ArrayModule
+    statistics: tuple[Any, Any] | None = None
+
+    def images(self, array: Any) -> Any:
+        """(n, 1, P, P) float32, ready for the encoder."""
+        if self.module.device != "cpu":
+            return self._images_on_gpu(array)
+        slices = self.prepared(array)
+        _standardise(slices, *(self.statistics or _statistics(slices)), eps=self.settings.eps)
+        return slices[:, None]
+
+    def _images_on_gpu(self, array: Any) -> Any:
+        """The same by our kernels, up to their rounding; int16 goes up where int16 is what the values are cast to."""
+        slices = self.module.asarray(array.astype(np.int16) if self.settings.casts_to_int16 else array)
+        of_slices = None
+        if self.statistics:
+            full = (self.module.xp.full(len(slices), value, np.float64) for value in self.statistics)
+            of_slices = SliceStatistics(*full)
+        values = PixelValues(slope=self.gain)
+        return prepare_block(slices, self.settings, dtype=torch.float32, values=values, statistics=of_slices)
+
+    def prepared(self, array: Any) -> Any:
+        """(n, H, W) on the CPU to (n, P, P) float32 on the module's device: everything that comes before the z-score.
+
+        Never a view of *array*: the z-score works in place.
+        """
+        settings, module = self.settings, self.module
+        if settings.clip_mode == "inert":
+            # Cast before it goes up: half the bytes.
+            values = array.astype(np.int16) if settings.casts_to_int16 else array
+            scaled = module.asarray(values).astype(np.float32) / np.float32(INT16_MAX / self.gain)
+            return resize_slices(scaled, settings.image_size)
+        resized = resize_slices(module.asarray(array), settings.image_size)
+        return module.xp.maximum(resized, np.float32(AIR_HU if settings.clip_below_air else -np.inf))
 
 
-def _blocks(
-    array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, start: int, size: int
-) -> Iterator[Any]:
+def _blocks(array: Any, preparation: _Preparation, start: int, size: int) -> Iterator[Any]:
     """``EncoderInput.blocks``; on a GPU the next block is made while the caller works on one."""
     places = _places(start, len(array), size)
-    if module.device == "cpu":
-        return map(partial(_make_block, array, settings, module, statistics), places)
-    return _overlapped(partial(_make_block_on_gpu, array, settings, module, statistics), places, module)
 
+    def make(place: slice) -> Any:
+        return preparation.images(array[place])
 
-def _make_block(array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, place: slice) -> Any:
-    """(n, 1, P, P) float32, ready for the encoder."""
-    slices = _prepared(array[place], settings, module)
-    _standardise(slices, *(statistics or _statistics(slices)), eps=settings.eps)
-    return slices[:, None]
-
-
-def _make_block_on_gpu(
-    array: Any, settings: EncoderInputSettings, module: ArrayModule, statistics: Any, place: slice
-) -> Any:
-    """The same by our kernels, up to their rounding; int16 goes up where int16 is what the values are cast to."""
-    slices = module.asarray(array[place].astype(np.int16) if settings.casts_to_int16 else array[place])
-    of_slices = None
-    if statistics:
-        mean, deviation = statistics
-        of_slices = SliceStatistics(*(module.xp.full(len(slices), value, np.float64) for value in (mean, deviation)))
-    return prepare_block(slices, settings, dtype=torch.float32, statistics=of_slices)
+    return map(make, places) if preparation.module.device == "cpu" else _overlapped(make, places, preparation.module)
 
 
 def _overlapped(make: Callable[[slice], Any], places: Iterator[slice], module: ArrayModule) -> Iterator[Any]:
@@ -176,20 +208,6 @@ def _overlapped(make: Callable[[slice], Any], places: Iterator[slice], module: A
         ready, upcoming = upcoming, launch(place)
         yield handed_over(*ready)
     yield handed_over(*upcoming)
-
-
-def _prepared(array: Any, settings: EncoderInputSettings, module: ArrayModule) -> Any:
-    """(n, H, W) on the CPU to (n, P, P) float32 on *module*: everything that comes before the z-score.
-
-    Never a view of *array*: the z-score works in place.
-    """
-    if settings.clip_mode == "inert":
-        # Cast before it goes up: half the bytes.
-        values = array.astype(np.int16) if settings.casts_to_int16 else array
-        scaled = module.asarray(values).astype(np.float32) / np.float32(INT16_MAX)
-        return resize_slices(scaled, settings.image_size)
-    resized = resize_slices(module.asarray(array), settings.image_size)
-    return module.xp.maximum(resized, np.float32(AIR_HU if settings.clip_below_air else -np.inf))
 
 
 def _statistics(slices: Any) -> tuple[Any, Any]:
