@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from trainer.pretraining.commands import export_command, plot_command, pretrain_command
-from trainer.pretraining.run import SETTINGS, STOPPED
+from trainer.pretraining.run import DATA, SETTINGS, STOPPED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
 
@@ -101,6 +101,38 @@ def ablate(
     except (ValueError, FileNotFoundError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(SETTINGS) from error
+
+
+@app.command("bench")
+def bench(
+    track: Annotated[
+        str, typer.Option(help="2d, 3d, findings, registration, survival, fomo, unicorn, vqa, packs, all.")
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help="Model folder, or random, or pixels; may be repeated, the first is compared with the others."
+        ),
+    ],
+    data: Annotated[Path, typer.Option(help="Folder with the tasks' data.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="For results.json and report.html; a run that was cut off goes on.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Measure models on CuriaBench's tracks and on packs of labelled images."""
+    # Reads medical images and draws; the others run where what it needs is not installed.
+    from trainer.benchmark.command import InProcess
+    from trainer.benchmark.command import bench as measure
+    from trainer.benchmark.task import tracks_of
+
+    console = Console(stderr=True)
+    try:
+        outcome = measure(tracks_of(track), model, data, out, pool=InProcess(), console=console, device=device)
+    except (ValueError, OSError) as error:
+        console.print(f"{error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(SETTINGS) from error
+    typer.echo(out / "report.html")
+    if outcome.refused:
+        raise typer.Exit(DATA)
 
 
 @app.command("masks")

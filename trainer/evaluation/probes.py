@@ -18,11 +18,19 @@ def nearest_neighbours(fitted: Tensor, labels: Tensor, held_out: Tensor) -> Tens
     labels : (n,) int64
     held_out : (m, D)
     """
+    chosen: Tensor = neighbour_votes(fitted, functional.one_hot(labels).float(), held_out).argmax(dim=1)
+    return chosen
+
+
+def neighbour_votes(fitted: Tensor, targets: Tensor, held_out: Tensor) -> Tensor:
+    """(m, C) the targets' mean over the nearest, weighted by the exponential of their cosine.
+
+    targets : (n, C) of the fitted, classes as 0 and 1 or values
+    """
     cosines = functional.normalize(held_out, dim=1) @ functional.normalize(fitted, dim=1).T
     nearest, places = cosines.topk(min(NEIGHBOURS, len(fitted)), dim=1)
-    votes = functional.one_hot(labels)[places] * (nearest / KNN_TEMPERATURE).exp()[..., None]
-    chosen: Tensor = votes.sum(dim=1).argmax(dim=1)
-    return chosen
+    weights = ((nearest - nearest[:, :1]) / KNN_TEMPERATURE).exp()[..., None]
+    return (targets[places] * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def linear_classifier(fitted: Tensor, labels: Tensor, held_out: Tensor) -> Tensor:

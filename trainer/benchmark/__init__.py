@@ -1,0 +1,1 @@
+"""CuriaBench: declared tasks, any model, figures with intervals, one report."""

@@ -1,0 +1,89 @@
+"""One question, one model, one protocol: figures with all their resamples, kept on disk."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainer.benchmark.features import FeatureTable
+from trainer.benchmark.protocols import answers
+from trainer.benchmark.question import Question
+from trainer.benchmark.task import Kind
+from trainer.evaluation.figures import Figure
+from trainer.evaluation.predictions import METRICS, Predictions, figure_of, measure
+
+SEED = 0
+VERSION = 1
+"""Counts up when protocols or metrics change, so that what an older program measured is measured again."""
+
+_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("balanced-accuracy", "accuracy", "macro-auc"),
+    "regression": ("mae", "rmse", "r2"),
+    "segmentation": ("dice",),
+    "survival": ("c-index",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A figure of one protocol.
+
+    resampled : the figure, then that of each resample of patients
+    seconds : of features and protocol
+    """
+
+    protocol: str
+    metric: str
+    resampled: Sequence[float]
+    num_patients: int
+    num_test: int
+    seconds: float
+
+    @property
+    def figure(self) -> Figure:
+        return figure_of(np.array(self.resampled), self.num_patients)
+
+
+def evaluation_file(cache: Path, question: Question, model_key: str, protocol: str) -> Path:
+    """Named by everything that decides the figures."""
+    told = [question.task.model_dump_json(), question.dataset.digest, model_key, protocol, VERSION, SEED]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return cache / "evaluations" / f"{question.task.name}-{protocol}-{digest}.json"
+
+
+def evaluate(question: Question, table: FeatureTable, protocol: str, path: Path) -> None:
+    """Answer, measure, write whole or not at all."""
+    found: list[Evaluation] = []
+    before = time.perf_counter()
+    for name, predictions in answers(question, table, protocol):
+        seconds = table.seconds() + time.perf_counter() - before
+        found += _measured(question, name, predictions, seconds)
+        before = time.perf_counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    partial.write_text(json.dumps([asdict(evaluation) for evaluation in found]), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_evaluations(path: Path) -> list[Evaluation]:
+    """What `evaluate` wrote."""
+    return [Evaluation(**record) for record in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def _measured(question: Question, protocol: str, predictions: Predictions, seconds: float) -> list[Evaluation]:
+    return [
+        Evaluation(
+            protocol,
+            metric,
+            measure(METRICS[metric], predictions, seed=SEED).tolist(),
+            predictions.num_patients,
+            len(predictions.patients),
+            round(seconds, 3),
+        )
+        for metric in _METRICS[question.task.kind]
+    ]

@@ -1,0 +1,107 @@
+"""What a run has to compute: features of which images by which model, and which questions by which protocol."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.benchmark.evaluation import evaluate, evaluation_file
+from trainer.benchmark.features import FeatureRequest, FeatureTable, compute_chunk, missing_chunks, table_folder
+from trainer.benchmark.models import ModelSpec, open_spec
+from trainer.benchmark.question import Question
+from trainer.benchmark.task import Task, Values
+
+_Kind = tuple[str, str, Values, int, str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkWork:
+    """Features of some images by one model."""
+
+    spec: ModelSpec
+    question: Question
+    request: FeatureRequest
+    folder: Path
+    number: int
+
+    @property
+    def num_images(self) -> int:
+        return len(self.request.chunks[self.number])
+
+    def do(self) -> None:
+        compute_chunk(open_spec(self.spec), self.question.dataset, self.request, self.folder, self.number)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationWork:
+    """One question answered from one model's features by one protocol."""
+
+    question: Question
+    table: FeatureTable
+    protocol: str
+    path: Path
+
+    def do(self) -> None:
+        evaluate(self.question, self.table, self.protocol, self.path)
+
+
+def feature_requests(questions: Sequence[Question]) -> dict[str, FeatureRequest]:
+    """By the question's task; questions about the same images share one request, so that each is encoded once."""
+    rows: dict[_Kind, set[int]] = defaultdict(set)
+    kept: dict[_Kind, set[int]] = defaultdict(set)
+    for question in questions:
+        kind = _kind(question)
+        rows[kind] |= set(question.rows)
+        if question.task.keeps_tokens:
+            kept[kind] |= set(question.rows)
+    requests = {
+        kind: FeatureRequest(*kind[1:], tuple(sorted(asked)), frozenset(kept[kind])) for kind, asked in rows.items()
+    }
+    return {question.task.name: requests[_kind(question)] for question in questions}
+
+
+def chunk_work(questions: Sequence[Question], specs: Sequence[ModelSpec], cache: Path) -> list[ChunkWork]:
+    """Every chunk that is not on disk yet; one model after the other."""
+    requests, work, seen = feature_requests(questions), [], set()
+    for spec in specs:
+        key = open_spec(spec).key
+        for question in questions:
+            request = requests[question.task.name]
+            folder = table_folder(cache, key, question.dataset, request)
+            if folder not in seen:
+                seen.add(folder)
+                work += [ChunkWork(spec, question, request, folder, k) for k in missing_chunks(folder, request)]
+    return work
+
+
+def evaluation_work(
+    questions: Sequence[Question], specs: Sequence[ModelSpec], cache: Path
+) -> list[tuple[ModelSpec, EvaluationWork]]:
+    """Every evaluation of the run, those on disk included, with its model."""
+    requests, work = feature_requests(questions), []
+    for spec in specs:
+        key = open_spec(spec).key
+        for question in questions:
+            request = requests[question.task.name]
+            table = FeatureTable(request, table_folder(cache, key, question.dataset, request))
+            for protocol in question.task.protocols:
+                path = evaluation_file(cache, question, key, protocol)
+                work.append((spec, EvaluationWork(question, table, protocol, path)))
+    return work
+
+
+def _kind(question: Question) -> _Kind:
+    task = question.task
+    region = task.mask if task.input == "roi" else ""
+    return (
+        question.dataset.digest,
+        task.image,
+        task.values,
+        task.slices,
+        region,
+        _region_from(task) if region else 0.0,
+    )
+
+
+def _region_from(task: Task) -> float:
+    return 0.5 if task.mask_from is None else task.mask_from

@@ -1,0 +1,99 @@
+"""Models that a benchmark asks, each with its own input contract behind one protocol."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from operators.domain.features import EncoderInputSettings, FeatureVolume
+from operators.domain.volume import Volume
+from operators.encoder.features import Encoder
+from operators.encoder.snapshot import Snapshot
+from operators.encoder.vision_transformer import EncoderConfig
+from operators.imaging.encoder_input import make_encoder_input
+from operators.model.model_folder import read_model
+from trainer.features.encoded_scans import SliceEncoder
+from trainer.features.pixel_statistics import PixelStatistics
+from trainer.features.random_features import RandomEncoderSettings, random_state
+
+Values = Literal["hu", "8-bit", "scanner"]
+
+RANDOM, PIXELS = "random", "pixels"
+BUILT_IN = (RANDOM, PIXELS)
+
+SMALL = EncoderConfig(
+    hidden_size=192,
+    num_hidden_layers=4,
+    num_attention_heads=3,
+    patch_size=16,
+    num_channels=1,
+    image_size=512,
+    use_swiglu_ffn=True,
+)
+"""What random features have where no model names another architecture."""
+
+
+class FeatureModel(Protocol):
+    """What turns images into features.
+
+    name : in tables
+    key : tells features of one model and input contract from all others; part of a file's name
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    def features(self, volume: Volume, values: Values) -> FeatureVolume:
+        """CLS and tokens of each slice of a volume whose axes are the encoder's; *values* says what they mean."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceModel:
+    """Whatever takes Curia's slices: a snapshot, random weights of its shape, or statistics of its patches."""
+
+    name: str
+    key: str
+    encoder: SliceEncoder
+    settings: EncoderInputSettings
+
+    def features(self, volume: Volume, values: Values) -> FeatureVolume:
+        settings = self.settings
+        if values != "hu":
+            # Neither air nor the cast to int16 mean anything where values are no HU; the z-score is each slice's own.
+            settings = replace(settings, clip_below_air=False, integer_cast="skip")
+        return self.encoder.encode(make_encoder_input(volume, settings))
+
+
+def open_model(folder: Path, *, device: str = "cpu") -> SliceModel:
+    """A model folder, or a bare snapshot of Raidium's layout.
+
+    Raises
+    ------
+    CheckpointError, ModelDigestError
+        As `operators.model.read_model` says.
+    """
+    model = read_model(folder)
+    return _snapshot_model(f"{model.name} {model.version}".strip(), model.snapshot, device)
+
+
+def random_model(like: EncoderConfig = SMALL, *, device: str = "cpu") -> SliceModel:
+    """Seeded random weights of an architecture; what the architecture gives without any training."""
+    state = random_state(like, RandomEncoderSettings())
+    digest = hashlib.sha256(like.model_dump_json().encode()).hexdigest()
+    settings = EncoderInputSettings(image_size=like.image_size)
+    return _snapshot_model(RANDOM, Snapshot(like, settings, state, f"random-{digest}"), device)
+
+
+def pixel_model(like: EncoderConfig = SMALL) -> SliceModel:
+    """Mean, deviation and percentiles of each patch's pixels; what there is without any network."""
+    settings = EncoderInputSettings(image_size=like.image_size)
+    key = f"pixels-{like.image_size}-{like.patch_size}"
+    return SliceModel(PIXELS, key, PixelStatistics(like.patch_size), settings)
+
+
+def _snapshot_model(name: str, snapshot: Snapshot, device: str) -> SliceModel:
+    encoder = Encoder(snapshot, devices=(device,))
+    return SliceModel(name, f"{snapshot.sha256[:24]}-{encoder.precision}", encoder, snapshot.input_settings)
