@@ -23,9 +23,11 @@ from operators.heads.classes import (
     independent_findings,
     unanswered,
 )
+from operators.heads.contributions import Contributions, contributions_of
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels
 from operators.heads.linear import Linear, first_length, read_weights
+from operators.heads.shown import shown
 
 
 class InstanceAttentionRecord(ClassRecord):
@@ -129,7 +131,25 @@ class _Reading:
         head = self.head
         logits: NDArray[np.float32] = self.classifier(self.bag.mean()).cpu().numpy()
         findings = exclusive_findings if head.record.exclusive else independent_findings
-        return HeadAnswer(findings=findings(head.record, head.labels, logits, self.series))
+        answered = findings(head.record, head.labels, logits, self.series)
+        return shown(head.record, head.labels, answered, self.series, self.contributions)
+
+    def contributions(self, number: int) -> Contributions:
+        """To the logit of output *number*: each instance gives its attention times its own score."""
+        record, weight = self.head.record, self.classifier.weight[number]
+        attention = iter(self.bag.weights())
+
+        def multiplied(block: FeatureBlock) -> tuple[Tensor, Tensor]:
+            parts = next(attention) * (instances_of(block, record) @ weight)
+            num_cls = len(block.cls) if "cls" in record.instances else 0
+            num_tokens = self.series.features.tokens.shape[1]
+            of_tokens = (
+                parts[num_cls:] if "tokens" in record.instances else parts.new_zeros(len(block.cls) * num_tokens)
+            )
+            of_cls = parts[:num_cls] if num_cls else parts.new_zeros(len(block.cls))
+            return of_cls, of_tokens
+
+        return contributions_of(self.series, self.head.needs, multiplied, rest=float(self.classifier.bias[number]))
 
 
 def instances_of(block: FeatureBlock, record: InstanceAttentionRecord) -> Tensor:

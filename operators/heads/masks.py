@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +10,13 @@ from numpy.typing import NDArray
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.evidence import above, class_probabilities, probability, strongest_class
+from operators.heads.evidence import FULL, above, class_probabilities, probability, slabs, strongest_class
 from operators.heads.labels import Label
-from operators.imaging.components import without_small_components
+from operators.imaging.components import components_by_weight, without_small_components
+from operators.imaging.resampling import resample
+
+MOST_REGIONS = 10
+"""Of one finding, that are drawn and measured each by its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +87,43 @@ class FindingMask:
         mask = without_specks(above(self.evidence, self.threshold, source), self.minimum_volume_ml, source)
         of_finding = probability(self.evidence, source) if with_probabilities else None
         yield Region(self.label, self.head, mask, self.finding, of_finding)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContributionMasks:
+    """Where what speaks for a present finding comes from: one mask for each connected region, the strongest first.
+
+    contributions : of each token
+    share : the regions' tokens together make so much of all that speaks for the finding
+    """
+
+    head: str
+    finding: str
+    label: Label
+    contributions: Volume
+    share: float
+    minimum_volume_ml: float
+
+    def regions(self, source: Geometry, *, with_probabilities: bool) -> Iterator[Region]:
+        """At most `MOST_REGIONS`."""
+        values = np.asarray(self.contributions.array, np.float64)
+        mask = above(self.contributions, share_threshold(values, self.share), source)
+        kept = without_specks(mask, self.minimum_volume_ml, source)
+        weights = np.concatenate([resample(self.contributions, slab, order=1).array for _, slab in slabs(source)])
+        # A share of the strongest token's part, which is no probability but what FRACTIONAL has room for.
+        strength = np.rint(FULL * np.clip(weights / values.max(), 0, 1)).astype(np.uint8)
+        for region in islice(components_by_weight(kept, weights), MOST_REGIONS):
+            yield Region(self.label, self.head, region, self.finding, strength if with_probabilities else None)
+
+
+def share_threshold(values: NDArray[np.floating], share: float) -> float:
+    """The value above which the largest of *values* lie that together make *share* of all that are above 0."""
+    falling = np.sort(values[values > 0], axis=None)[::-1]
+    if not len(falling):
+        return np.inf
+    kept = int(np.searchsorted(np.cumsum(falling), share * falling.sum() * (1 - 1e-9))) + 1
+    below = falling[kept] if kept < len(falling) else 0.0
+    return float(falling[min(kept, len(falling)) - 1] + below) / 2
 
 
 def without_specks(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: Geometry) -> NDArray[np.bool_]:

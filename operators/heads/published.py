@@ -1,7 +1,7 @@
 """A head as Raidium publishes it: config.json and model.safetensors, read as they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from operators.errors import CheckpointError, InputError, ModelDigestError
 from operators.heads.attention import Attention, AttentionPool, Block
 from operators.heads.calibration import exclusive_probabilities
 from operators.heads.classes import check_outputs, class_findings, entry_name, unanswered
+from operators.heads.contributions import Contributions, contributions_of
 from operators.heads.head import (
     FeatureBlock,
     HeadAnswer,
@@ -33,6 +34,7 @@ from operators.heads.labels import Label, labels_or_numbers
 from operators.heads.linear import WEIGHTS, Linear
 from operators.heads.published_config import PublishedRecord, read_published_record
 from operators.heads.published_reading import MOST_TOKENS, SliceLogits, VolumeLogits, chosen_slices
+from operators.heads.shown import shown
 from operators.heads.values import measurement_of, unanswered_value
 from operators.imaging.encoder_input import orient_for_encoder
 
@@ -138,6 +140,27 @@ class _Answering:
     def take(self, block: FeatureBlock) -> None:
         self.logits.take(block)
 
+    def contributions(self, number: int) -> Contributions:
+        """To the logit of class *number*, of a head for volumes."""
+        assert isinstance(self.logits, VolumeLogits)
+        logit, of_cls, of_tokens = self.logits.slopes(number)
+        slopes = dict(zip(self.logits.slices, zip(of_cls, of_tokens, strict=True), strict=True))
+
+        def multiplied(block: FeatureBlock) -> tuple[Tensor, Tensor]:
+            assert block.states is not None, "the head needs them"
+            states = block.states[..., : self.head.record.num_blocks * self.head.width]
+            parts = states.new_zeros(states.shape[:2])
+            for number in range(block.place.start, block.place.stop):
+                if number in slopes:
+                    slope_of_cls, slope_of_tokens = (slope.to(states.device) for slope in slopes[number])
+                    of_slice = states[number - block.place.start]
+                    parts[number - block.place.start, 0] = of_slice[0] @ slope_of_cls
+                    parts[number - block.place.start, 1:] = (of_slice[1:] * slope_of_tokens).sum(dim=1)
+            return parts[:, 0], parts[:, 1:]
+
+        found = contributions_of(self.series, self.head.needs, multiplied, rest=0.0)
+        return replace(found, rest=logit - found.score)
+
     def answer(self) -> HeadAnswer:
         """Of several rows the largest probability of each class, or the mean; the row of the largest is its place."""
         record = self.head.record
@@ -149,8 +172,8 @@ class _Answering:
         values = of_rows.max(axis=0) if record.aggregate == "max" else of_rows.mean(axis=0)
         labels = self.head.labels
         findings = class_findings(record, labels, values, self.series, only_likeliest=len(labels) > 1)
-        if len(rows) != len(self.logits.slices):
-            return HeadAnswer(findings=findings)
+        if isinstance(self.logits, VolumeLogits) and len(rows) == 1:
+            return shown(record, labels, findings, self.series, self.contributions)
         points = {
             entry_name(record, label): self.series.centre_of(self.logits.slices[int(of_rows[:, number].argmax())])
             for number, (label, finding) in enumerate(zip(labels, findings, strict=True))

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from operators.heads.attention import AttentionPool, slice_positions
+from operators.heads.contributions import gradient
 from operators.heads.head import FeatureBlock
 from operators.heads.linear import Linear
 from operators.heads.published_config import PublishedRecord
@@ -102,15 +103,70 @@ class VolumeLogits:
 
     def rows(self) -> Tensor:
         """(rows, C): one row, or one for each slice where slices are averaged and nothing pools them."""
+        return self._logits(self.gathered())
+
+    def _logits(self, gathered: Tensor, *, frozen: bool = False) -> Tensor:
+        rows = gathered if self.pool is None else self.pool(gathered, frozen=frozen)[None]
+        return self.classifier(rows)  # type: ignore[no-any-return]
+
+    def gathered(self) -> Tensor:
+        """(T, F): what is pooled, or classified row by row where nothing pools."""
         config = self.record.config
         if config.use_avgpool_per_slice:
-            pooled = self._per_slice()
-        elif config.use_avgpool_on_the_volume:
-            return self.classifier(self._of_the_volume())[None]  # type: ignore[no-any-return]
-        else:
-            pooled = self.all_tokens()
-        rows = pooled if self.pool is None else self.pool(pooled)[None]
-        return self.classifier(rows)  # type: ignore[no-any-return]
+            return self._per_slice()
+        if config.use_avgpool_on_the_volume:
+            return self._of_the_volume()[None]
+        return self.all_tokens()
+
+    def slopes(self, number: int) -> tuple[float, list[Tensor], list[Tensor]]:
+        """The logit of class *number*, and by slice how it changes with CLS, (F,), and with each token, (N, F).
+
+        Tokens that the head does not read have the slope 0. Where slices are classified each by itself, of their mean.
+        """
+        logit, slope = gradient(lambda gathered: self._logits(gathered, frozen=True)[:, number].mean(), self.gathered())
+        config, width = self.record.config, self.record.num_blocks * self.width
+        if config.use_avgpool_per_slice or config.use_avgpool_on_the_volume:
+            return logit, *self._slopes_of_means(slope, width)
+        of_cls, of_tokens, at = [], [], 0
+        for place, tokens in enumerate(self.tokens):
+            of_cls.append(slope[at] if config.use_class_token else torch.zeros(width))
+            at += config.use_class_token
+            of_tokens.append(self._spread(slope[at : at + len(tokens)], self.slices[place]))
+            at += len(tokens)
+        return logit, of_cls, of_tokens
+
+    def _slopes_of_means(self, slope: Tensor, width: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Of averaged tokens each has its part of the mean's slope."""
+        config, count = self.record.config, len(self.slices)
+        per_slice = config.use_avgpool_per_slice
+        rows = slope if per_slice else slope.expand(count, -1)
+        sizes = [self._num_read(number) for number in self.slices]
+        of_cls, of_tokens = [], []
+        for row, size, number in zip(rows, sizes, self.slices, strict=True):
+            class_part = row[:width] / (1 if per_slice else count) if config.use_class_token else torch.zeros(width)
+            of_cls.append(class_part)
+            token = row[-width:] / (size if per_slice else sum(sizes))
+            of_tokens.append(self._spread(token.expand(size, -1), number))
+        return of_cls, of_tokens
+
+    def _num_read(self, number: int) -> int:
+        return self.grid[0] * self.grid[1] if self.covered is None else int(self.covered[number].sum())
+
+    def _spread(self, slope: Tensor, number: int) -> Tensor:
+        """(N, F) of all tokens of a slice from those that were read, or from the pools that they went into."""
+        if self.covered is not None:
+            whole = slope.new_zeros(self.grid[0] * self.grid[1], slope.shape[1])
+            whole[self.covered[number]] = slope
+            return whole
+        kernel = self.record.config.kernel_size or 1
+        if len(slope) == self.grid[0] * self.grid[1]:
+            return slope
+        square = slope.T.reshape(slope.shape[1], self.grid[0] // kernel, self.grid[1] // kernel) / kernel**2
+        full = square.repeat_interleave(kernel, dim=1).repeat_interleave(kernel, dim=2)
+        whole = slope.new_zeros(slope.shape[1], *self.grid)
+        # A last strip of tokens that fills no pool is read by none.
+        whole[:, : full.shape[1], : full.shape[2]] = full
+        return whole.flatten(1).T
 
     def all_tokens(self) -> Tensor:
         """(T, F): tokens of all slices with their slice's place, each slice's class token first where it is used."""

@@ -1,6 +1,6 @@
 """Connected components of a mask, by their size. Neighbours share a face (an edge in 2D)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,13 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def without_small_components(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
     """The mask without the components of fewer than *smallest* elements."""
     return _of_sizes(mask, lambda sizes: sizes >= smallest)
+
+
+def components_by_weight(mask: NDArray[np.bool_], weights: NDArray[np.floating]) -> Iterator[NDArray[np.bool_]]:
+    """Each component as a mask of its own, the one whose elements have the largest sum of *weights* first."""
+    components, count = ndimage.label(mask)
+    sums = np.bincount(components.ravel(), weights=np.ravel(weights), minlength=count + 1)[1:]
+    return (np.asarray(components == 1 + number) for number in np.argsort(-sums, kind="stable"))
 
 
 def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.bool_]:

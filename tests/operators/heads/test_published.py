@@ -267,8 +267,12 @@ def test_with_thresholds_at_most_the_likeliest_class_is_present(
     likeliest = int(np.argmax(probabilities(without.findings)))
     lines = [f'[outputs."{name}"]\nthreshold = 0.01\noperating_point = "Youden"\n' for name in LABELS]
     (tmp_path / "kneeMRI-3D/head.toml").write_text("".join(lines))
-    findings = answer(tmp_path / "kneeMRI-3D", snapshot, features).findings
-    assert [finding.present for finding in findings] == [k == likeliest for k in range(3)]
+    given = answer(tmp_path / "kneeMRI-3D", snapshot, features)
+    assert [finding.present for finding in given.findings] == [k == likeliest for k in range(3)]
+    assert [masks.finding for masks in given.masks] == [f"kneeMRI-3D: {LABELS[likeliest]}"]
+    (contributions,) = (masks.contributions for masks in given.masks)
+    # Of the three slices that it reads.
+    assert [bool(array.any()) for array in contributions.array] == [False, False, True, True, True, False]
     lines[likeliest] = lines[likeliest].replace("0.01", "1.0")
     (tmp_path / "kneeMRI-3D/head.toml").write_text("".join(lines))
     findings = answer(tmp_path / "kneeMRI-3D", snapshot, features).findings
