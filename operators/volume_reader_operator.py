@@ -28,8 +28,10 @@ class VolumeReaderOperator(Step):
     def work(self, selection: Iterable[SeriesDecision]) -> StudyReading[SourceSeries]:
         sources = [self._read(decision) for decision in selection]
         for source in sources:
-            for remark in (*source.remarks, *padded_headers(source.headers)[1]):
+            for remark in source.remarks:
                 self.journal.warn("source-remark", remark)
+            for change in padded_headers(source.headers)[1]:
+                self.journal.warn("source-value", f"series {source.series_instance_uid}: {change}")
         return StudyReading(tuple(SeriesReading(source) for source in sources))
 
     def _read(self, decision: SeriesDecision) -> SourceSeries:

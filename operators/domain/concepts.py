@@ -6,17 +6,37 @@ the same in both.
 
 from dataclasses import dataclass
 
+LONGEST_SCHEME = 16
+LONGEST_MEANING = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
     """A coded concept (DICOM PS3.3 section 8).
 
-    scheme : the coding scheme's designator, DCM, SCT, UCUM, ...
+    scheme : the coding scheme's designator, DCM, SCT, UCUM, ...; at most 16 letters
+    meaning : for people; at most 64 letters
+
+    Raises
+    ------
+    ValueError
+        For what DICOM could not write.
     """
 
     value: str
     scheme: str
     meaning: str
+
+    def __post_init__(self) -> None:
+        parts = (
+            ("value", self.value, None),
+            ("scheme", self.scheme, LONGEST_SCHEME),
+            ("meaning", self.meaning, LONGEST_MEANING),
+        )
+        for name, text, longest in parts:
+            if not text or not text.isprintable() or "\\" in text or (longest and len(text) > longest):
+                limit = f"1 to {longest}" if longest else "some"
+                raise ValueError(f"code {name}: expected {limit} letters without a backslash, got {len(text)} letters")
 
 
 # Derivation and references

@@ -194,11 +194,17 @@ def save_series(datasets: Sequence[Dataset], folder: Path) -> list[Path]:
     return paths
 
 
-def build_source_series(spec: SeriesSpec, value: ClosedForm = phantom_value) -> SourceSeries:
-    """What a correct reader makes of the series, by formula: closed-form values, headers without pixels."""
+def build_source_series(
+    spec: SeriesSpec, value: ClosedForm = phantom_value, header: Callable[[Dataset], None] = lambda header: None
+) -> SourceSeries:
+    """What a correct reader makes of the series, by formula: closed-form values, headers without pixels.
+
+    header : changes each of them
+    """
     headers = build_datasets(spec, value)
-    for header in headers:
-        del header.PixelData
+    for one in headers:
+        del one.PixelData
+        header(one)
     volume = Volume(value(grid_positions(spec.geometry)).astype(np.float32), spec.geometry)
     ordered = tuple(reversed(headers)) if spec.descending else tuple(headers)
     return SourceSeries(spec.series_instance_uid, spec.modality, "phantom", volume, ordered, "0" * 64)

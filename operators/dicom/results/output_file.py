@@ -18,6 +18,7 @@ from pydicom.uid import (
 
 from operators.dicom.results.encoding import encode_dataset
 from operators.dicom.results.result_settings import ObjectKind
+from operators.dicom.study.character_sets import raw_bytes_of
 from operators.documents import whole_file
 from operators.errors import OutputError, ResourceError
 
@@ -64,7 +65,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, source: Dataset) -> OutputF
     """
     kind = SOP_CLASSES[dataset.SOPClassUID]
     for keyword in ("PatientID", "StudyInstanceUID"):
-        if (dataset.get(keyword) or "") != (source.get(keyword) or ""):
+        if raw_bytes_of(dataset, keyword) != raw_bytes_of(source, keyword):
             raise OutputError(f"{kind}: {keyword} differs from the source's; nothing was written")
     # A preamble can hide a program (a file that is both DICOM and executable); ours is zero.
     dataset.preamble = bytes(128)
@@ -111,6 +112,6 @@ def _check_reads_back(path: Path, dataset: Dataset, size: int) -> None:
         path.unlink()
         raise OutputError(f"{path.name}: expected {size} bytes on the disk, found another number; the file was removed")
     for keyword in _IDENTIFIERS:
-        if (written.get(keyword) or "") != (dataset.get(keyword) or ""):
+        if raw_bytes_of(written, keyword) != raw_bytes_of(dataset, keyword):
             path.unlink()
             raise OutputError(f"{path.name}: {keyword} differs after reading back; the file was removed")

@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.uids import derive_uid
+from operators.dicom.study.character_sets import bytes_in, character_set_of
 from operators.domain.concepts import ARTIFICIAL_INTELLIGENCE, DEVICE, PROCESSING_EQUIPMENT
 from operators.domain.finding import Algorithm
 
@@ -104,14 +105,20 @@ class Provenance:
         dataset.SoftwareVersions = self.software_versions
 
     def stamp_site(self, dataset: Dataset, kind: str) -> None:
-        """The site's own names. UTF-8 where the source's character set may lack their letters."""
+        """The site's own names, in UTF-8 where the source's character set may lack their letters.
+
+        A Patient ID beyond ASCII keeps its bytes and its character set; a name that this set lacks is left out.
+        """
         names = {"InstitutionName": self.institution_name, "SeriesDescription": self.series_names.get(kind)}
         if names["SeriesDescription"]:
             names["SeriesDescription"] = self.series_description(names["SeriesDescription"])
+        is_bound = not all(str(dataset.get(keyword) or "").isascii() for keyword in ("PatientID", "IssuerOfPatientID"))
         for keyword, name in names.items():
+            if name and is_bound and bytes_in(name, character_set_of(dataset)) is None:
+                continue
             if name:
                 setattr(dataset, keyword, name)
-                if not name.isascii():
+                if not name.isascii() and not is_bound:
                     dataset.SpecificCharacterSet = "ISO_IR 192"
 
 

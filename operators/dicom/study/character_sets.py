@@ -77,15 +77,18 @@ def bytes_in(text: str, terms: Terms) -> bytes | None:
     return raw if text_in(raw, terms) == text else None
 
 
-def raw_bytes_of(header: Dataset, keyword: str | BaseTag) -> bytes:
-    """A text attribute's bytes without the padding at their end; of a value that was read already, as it is written."""
+def raw_bytes_of(header: Dataset, keyword: str | BaseTag, terms: Terms | None = None) -> bytes:
+    """A text attribute's bytes without the padding at their end; of a value that was read already, as it is written.
+
+    terms : the character set, of an item that has it from the data set around it
+    """
     element = header.get_item(keyword)
     if element is None or element.value is None:
         return b""
     if isinstance(element, RawDataElement):
         return bytes(element.value).rstrip(b"\0 ")
     values = element.value if isinstance(element.value, MultiValue | list | tuple) else [element.value]
-    terms = character_set_of(header)
+    terms = character_set_of(header) if terms is None else terms
     return b"\\".join(_as_bytes(value, terms) for value in values).rstrip(b"\0 ")
 
 

@@ -10,7 +10,7 @@ from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.image_library import image_library
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.results.source_headers import copy_character_set, padded_headers
+from operators.dicom.results.source_headers import copy_character_set, named_codes, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import ANY_IMAGING_PROCEDURE, ENGLISH, IMAGING_PROCEDURES, PROCEDURE_REPORTED, Code
@@ -62,7 +62,11 @@ def build_document(
         specific_character_set=None,
     )
     # Content goes in last: highdicom copies it, parses the copy and searches it twice, half of all the time.
-    dataset.ContentSequence = [*_context(headers, run.provenance), image_library(sources), *content]
+    dataset.ContentSequence = [
+        *_context([source.headers[0] for source in sources], run.provenance),
+        image_library(sources),
+        *content,
+    ]
     copy_character_set(headers[0], dataset)
     stamp(dataset, run, kind=kind.name)
     return dataset
@@ -92,15 +96,6 @@ def _procedure(headers: Sequence[Dataset]) -> Code:
 
     Validators that IHE AIR relies on take a second one for an error.
     """
-    named = {code for header in headers for code in _named_procedures(header)}
+    named = {code for header in headers for code in named_codes(header, "ProcedureCodeSequence")}
     found = named or {IMAGING_PROCEDURES.get(header.Modality, ANY_IMAGING_PROCEDURE) for header in headers}
     return found.pop() if len(found) == 1 else ANY_IMAGING_PROCEDURE
-
-
-def _named_procedures(header: Dataset) -> list[Code]:
-    items = header.get("ProcedureCodeSequence") or []
-    return [
-        Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
-        for item in items
-        if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning")
-    ]

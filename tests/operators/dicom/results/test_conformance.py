@@ -3,7 +3,7 @@
 import pydicom
 import pytest
 
-from conformance_matrix import CELLS, KINDS, case_of, judge
+from conformance_matrix import CELLS, INVALID_CELLS, KINDS, case_of, judge
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
@@ -15,6 +15,16 @@ def test_nobody_complains_and_the_name_survives(source, kind, tmp_path):
     written, header = pydicom.dcmread(tmp_path / f"{kind}.dcm"), case.source.headers[0]
     assert written.PatientName == header.PatientName
     assert written.get("SpecificCharacterSet") == header.get("SpecificCharacterSet")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("source", "kind"), INVALID_CELLS)
+def test_nobody_complains_whatever_the_source_holds(source, kind, tmp_path):
+    case = case_of(source)
+    assert judge(KINDS[kind](case), kind, tmp_path) == []
+    written = pydicom.dcmread(tmp_path / f"{kind}.dcm")
+    assert written.PatientID == "PHANTOM-1"
+    assert written.StudyInstanceUID == case.source.headers[0].StudyInstanceUID
 
 
 @pytest.mark.parametrize("kind", KINDS)

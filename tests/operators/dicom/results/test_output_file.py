@@ -2,15 +2,18 @@ import hashlib
 import os
 import secrets
 from copy import deepcopy
+from dataclasses import replace
 
 import pydicom
 import pytest
 
+from invalid_sources import put
 from operators.dicom.results import output_file
 from operators.dicom.results.output_file import write_dataset
+from operators.dicom.study.study_identity import identity_obstacle
 from operators.errors import OutputError, ResourceError
 from phantoms import SeriesSpec, build_source_series
-from result_cases import build_case
+from result_cases import PROVENANCE, RUN, build_case
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,30 @@ def test_a_result_for_somebody_else_is_not_written(keyword, segmentation, tmp_pa
         write_dataset(segmentation, tmp_path, source=source)
     assert "1.2.3" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name_of_site", [None, "Universitätsklinikum Łódź"])
+@pytest.mark.parametrize(
+    ("character_set", "patient_id"),
+    [
+        (b"ISO_IR 100", b"M\xfcller"),
+        (b"ISO_IR 192", "Müller".encode()),
+        (b"ISO_IR 13", b"\xd4\xcf\xc0\xde"),
+        (b"GB18030", "王".encode("gb18030")),
+        (b"\\ISO 2022 IR 87", b"\x1b$B;3ED\x1b(B"),
+    ],
+)
+def test_a_patient_id_is_the_sources_to_the_byte(character_set, patient_id, name_of_site, tmp_path):
+    def change(header):
+        put(header, SpecificCharacterSet=character_set, PatientID=patient_id)
+
+    case = build_case(build_source_series(SeriesSpec(shape=(20, 8, 8), pixel_spacing=(7.0, 9.0)), header=change))
+    case = replace(case, run=replace(RUN, provenance=replace(PROVENANCE, institution_name=name_of_site)))
+    assert identity_obstacle(case.source.headers[0]) is None
+    written = pydicom.dcmread(write_dataset(case.report(), tmp_path, source=case.source.headers[0]).path)
+    assert written.get_item("PatientID").value.rstrip(b" ") == patient_id
+    assert written["SpecificCharacterSet"] == case.source.headers[0]["SpecificCharacterSet"]
 
 
 def test_a_file_that_was_cut_short_is_removed(case, segmentation, tmp_path):
