@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.domain.displacement import DisplacementField
 from operators.domain.geometry import Geometry
+from operators.domain.transform import DisplacementField
 from operators.domain.volume import Volume
 from operators.imaging import kernels
 from operators.imaging.array_module import CPU, array_module_of

@@ -6,7 +6,7 @@ Largest absolute error, values of order 1: nearest none, trilinear 2e-6, cubic 1
 import numpy as np
 import pytest
 
-from operators.domain.displacement import DisplacementField
+from operators.domain.transform import DisplacementField
 from operators.domain.volume import Volume
 from operators.imaging import kernels
 from operators.imaging.resampling import resample

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from operators.domain.displacement import DisplacementField
 from operators.domain.geometry import Geometry
+from operators.domain.transform import DisplacementField
 from operators.domain.volume import Volume
 from operators.imaging.resampling import resample
 from operators.imaging.warping import warp

@@ -1,0 +1,1 @@
+"""Two feature volumes to a transform, on torch tensors; no DICOM."""

@@ -1,0 +1,245 @@
+"""The one entry: two images to a transform, its quality and a verdict."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.linalg import expm, logm
+from torch import Tensor
+
+from operators.domain.features import FeatureVolume
+from operators.domain.geometry import Geometry
+from operators.domain.registration import Registration, RegistrationQuality, TransformKind
+from operators.domain.transform import Affine, DisplacementField, Rigid
+from operators.domain.volume import Volume
+from operators.imaging.resampling import resample
+from operators.registration.affine_start import find_start, refine
+from operators.registration.body import normalised
+from operators.registration.convex_adam import ConvexAdamSettings, register
+from operators.registration.correspondences import pose_from_tokens
+from operators.registration.feature_space import (
+    FeatureChoice,
+    choose_features,
+    described,
+    on_lattice,
+    token_components,
+)
+from operators.registration.image_lattice import ImageLattice, Matrix, patient_pose, places_under, seen_from
+from operators.registration.inverse_consistency import inconsistency, made_inverse
+from operators.registration.lattice import box_mean, identity_places, inside, pooled, refined, sample
+from operators.registration.motions import nearest_rotation
+from operators.registration.quality import (
+    VerdictThresholds,
+    edge_agreement,
+    folded_share,
+    jacobian_determinants,
+    log_jacobian_sd,
+    verdict,
+)
+from operators.registration.working_grid import Survey, drawn, lattice_geometry, survey, tensor
+
+START_POINTS = (32**3, 56**3, 80**3)
+"""Of the lattices on which the start is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegistrationInput:
+    """One of the two images.
+
+    volume : a single slice is a volume of one
+    modality : CT is in HU
+    features : the encoder's, None to do without
+    """
+
+    volume: Volume
+    modality: str
+    features: FeatureVolume | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentSettings:
+    """How far a registration goes.
+
+    kind : its last step
+    points : of the lattice that the deformable step works on, about
+    features : None chooses by what there is
+    """
+
+    kind: TransformKind = "deformable"
+    points: int = 128**3
+    features: FeatureChoice | None = None
+    convex_adam: ConvexAdamSettings = field(default_factory=ConvexAdamSettings)
+    thresholds: VerdictThresholds = field(default_factory=VerdictThresholds)
+
+
+def align(
+    fixed: RegistrationInput,
+    moving: RegistrationInput,
+    *,
+    settings: AlignmentSettings,
+    demonstration: bool = False,
+    device: str = "cpu",
+) -> Registration:
+    """Align *moving* to *fixed*: CT or MR, volumes or single slices, with or without the encoder's features.
+
+    demonstration : the features are a demonstration encoder's, which count for less
+
+    Raises
+    ------
+    ValueError
+        One is a single slice, the other a volume.
+    """
+    pair = _Pair(fixed, moving, settings, demonstration, torch.device(device))
+    pose, error_mm = _start(pair)
+    here = pair.lattice(0, settings.points)
+    there = pair.lattice(1, settings.points, float(here.geometry.spacing[-1]))
+    if settings.kind == "deformable":
+        return _deformed(pair, here, there, pose)
+    transform = Rigid(nearest_rotation(pose)) if settings.kind == "rigid" else Affine(pose)
+    at_rest = torch.zeros(3, *here.geometry.shape, device=pair.device)
+    return _judged(pair, here, there, transform, at_rest, error_mm, None)
+
+
+class _Pair:
+    """Both images, drawn on lattices as they are asked for."""
+
+    def __init__(
+        self,
+        fixed: RegistrationInput,
+        moving: RegistrationInput,
+        settings: AlignmentSettings,
+        demonstration: bool,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.device = settings, device
+        self.surveys = survey(fixed.volume, fixed.modality), survey(moving.volume, moving.modality)
+        if self.surveys[0].is_flat != self.surveys[1].is_flat:
+            raise ValueError("registration: expected two volumes or two single slices, got one of each")
+        has_encoder = fixed.features is not None and moving.features is not None
+        self.choice = settings.features or choose_features(has_encoder=has_encoder, demonstration=demonstration)
+        self.components: tuple[tuple[Volume, ...], tuple[Volume, ...]] = ((), ())
+        if fixed.features is not None and moving.features is not None and self.choice.encoder:
+            bodies = self.surveys[0].body, self.surveys[1].body
+            self.components = token_components((fixed.features, moving.features), bodies)
+
+    @property
+    def is_flat(self) -> bool:
+        return self.surveys[0].is_flat
+
+    def describe(self, image: Tensor, maps: Tensor) -> Tensor:
+        return described(image, maps, self.choice)
+
+    def lattice(self, which: int, points: int, finest_mm: float = 0.0) -> ImageLattice:
+        """The fixed (0) or the moving (1) image on a lattice of about so many points over its body.
+
+        points : a single slice gets four times the square of such a cube's side
+        """
+        about: Survey = self.surveys[which]
+        count = round(4 * points ** (2 / 3)) if self.is_flat else points
+        geometry = lattice_geometry(about.box, count, finest_mm)
+        image = normalised(drawn(about.source, geometry), about.modality)
+        body = resample(about.body.astype(np.float32), geometry, order=1).array
+        components = self.components[which]
+        maps = on_lattice(components, geometry) if components else np.zeros((0, *geometry.shape), np.float32)
+        drawn_image, drawn_body = (tensor(array[None], self.device) for array in (image, body))
+        return ImageLattice(drawn_image, tensor(maps, self.device), drawn_body, geometry)
+
+    def token_poses(self) -> list[Matrix]:
+        """The motion that the encoder's tokens agree on, if they do."""
+        if not self.components[0] or self.is_flat:
+            return []
+        sides = []
+        for components, about in zip(self.components, self.surveys, strict=True):
+            geometry = components[0].geometry
+            body = resample(about.body.astype(np.float32), geometry, order=1).array > 0.5
+            tokens = np.stack([component.array[body] for component in components], axis=1)
+            sides.append((tokens, geometry.positions(np.argwhere(body))))
+        pose = pose_from_tokens(*sides[0], *sides[1])
+        return [] if pose is None else [pose]
+
+
+def _start(pair: _Pair) -> tuple[Matrix, float]:
+    """The rigid or affine pose, and how far in mm the one found the other way round lies from its inverse."""
+    fixed, moving = ([pair.lattice(which, points) for points in START_POINTS] for which in (0, 1))
+    pose = find_start(fixed, moving, pair.describe, pair.token_poses())
+    is_affine = pair.settings.kind != "rigid"
+    if is_affine:
+        _, pose = refine(fixed[-1], moving[-1], pair.describe, pose, affine=True)
+    _, back = refine(moving[-1], fixed[-1], pair.describe, _inverse(pose), affine=is_affine)
+    within = (fixed[0].body[0] > 0.5).nonzero().cpu().numpy()
+    positions = np.insert(fixed[0].geometry.positions(within), 3, 1.0, axis=1)
+    error_mm = float(np.linalg.norm(positions @ (back @ pose).T - positions, axis=1).mean()) if len(within) else 0.0
+    # Half way to the inverse of the way back, so that the images may be swapped.
+    half = expm(-0.5 * np.real(logm(back @ pose)))
+    met = np.asarray(pose @ half, np.float64)
+    met[3] = (0, 0, 0, 1)
+    return met, error_mm
+
+
+def _inverse(pose: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(pose), np.float64)
+
+
+def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, pose: Matrix) -> Registration:
+    settings = pair.settings.convex_adam
+    seen, shown = seen_from(here, there, pose)
+    features = [pair.describe(image.image, image.maps) for image in (here, seen)]
+    weights = [_weight(image.body) * shown[0] for image in (here, seen)]
+    forward, backward = register(features[0], features[1], weights[0], weights[1], settings)
+    step, spacing = settings.steps[-1], float(here.geometry.spacing[-1])
+    error = inconsistency(forward, backward)[pooled(here.body, step)[0] > 0.5]
+    error_mm = float(error.mean()) * step * spacing if len(error) else 0.0
+    forward, _ = made_inverse(forward, backward)
+    field_ = _field(forward, step, here.geometry, pose)
+    at_each = refined(forward, step, here.geometry.shape)
+    return _judged(pair, here, there, Affine(pose), at_each, error_mm, field_)
+
+
+def _weight(body: Tensor) -> Tensor:
+    """(D, H, W) the body and its skin: outlines need both of their sides."""
+    return (box_mean(body, radius=2, passes=2)[0] > 0.02).float()
+
+
+def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> DisplacementField:
+    """A(x + u(x)) - x in mm; exact between the points too, since the affine step commutes with interpolation."""
+    grid = lattice.rescaled((forward.shape[1], forward.shape[2], forward.shape[3]))
+    moved = np.tensordot(lattice.affine[:3, :3] * step, forward.cpu().numpy().astype(np.float64), axes=1)
+    positions = np.moveaxis(grid.positions(np.moveaxis(np.indices(grid.shape), 0, -1)), -1, 0)
+    there = np.tensordot(pose[:3, :3], positions + moved, axes=1) + pose[:3, 3, None, None, None]
+    return DisplacementField((there - positions).astype(np.float32), grid)
+
+
+def _judged(
+    pair: _Pair,
+    here: ImageLattice,
+    there: ImageLattice,
+    transform: Affine,
+    displacements: Tensor,
+    error_mm: float,
+    field_: DisplacementField | None,
+) -> Registration:
+    at_rest = torch.zeros_like(displacements)
+    before, _ = _edges(here, there, patient_pose(here.geometry, there.geometry), at_rest)
+    after, overlap = _edges(here, there, transform.matrix, displacements)
+    jacobians, body = jacobian_determinants(displacements), here.body[0] > 0.5
+    quality = RegistrationQuality(
+        edge_agreement_before=before,
+        edge_agreement_after=after,
+        overlap=overlap,
+        inverse_consistency_error_mm=error_mm,
+        folded_share=folded_share(jacobians, body),
+        log_jacobian_sd=log_jacobian_sd(jacobians, body),
+    )
+    worst, reasons = verdict(quality, flat=pair.is_flat, thresholds=pair.settings.thresholds)
+    return Registration(pair.settings.kind, transform, field_, quality, worst, reasons)
+
+
+def _edges(here: ImageLattice, there: ImageLattice, pose: Matrix, displacements: Tensor) -> tuple[float, float]:
+    """How well edges agree, and the share of the fixed body that the moving image shows."""
+    at = identity_places(here.geometry.shape, here.image.device) + displacements
+    places = places_under(pose, here.geometry, there.geometry, at)
+    shown = inside(places, there.geometry.shape).float()
+    where = pooled((_weight(here.body) * shown)[None], 2)[0] > 0.9
+    images = [pooled(image, 2)[0] for image in (here.image, sample(there.image, places))]
+    body = here.body[0] > 0.5
+    return edge_agreement(images[0], images[1], where), float(shown[body].mean()) if body.any() else 0.0

@@ -1,0 +1,106 @@
+"""An image on isotropic lattices around the body, from coarse to fine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
+from operators.imaging.resampling import resample
+from operators.registration.body import body_mask, normalised
+
+SURVEY_POINTS = 400_000
+"""Of the lattice on which the body is looked for."""
+MARGIN_MM = 15.0
+MULTIPLE = 4
+"""Sizes of a lattice are multiples of this, so that coarser ones fit on it edge to edge."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """The whole of an image, coarsely.
+
+    image : in 0..1
+    box : the body and a margin, cut out of the image's grid; one voxel thick for a single slice
+    """
+
+    source: Volume
+    modality: str
+    body: Volume
+    box: Geometry
+
+    @property
+    def is_flat(self) -> bool:
+        return self.source.geometry.shape[0] == 1
+
+
+def survey(volume: Volume, modality: str) -> Survey:
+    """Where the body lies in the volume."""
+    coarse = lattice_geometry(volume.geometry, SURVEY_POINTS)
+    image = normalised(drawn(volume, coarse), modality)
+    mask = body_mask(image, modality)
+    return Survey(volume, modality, Volume(mask, coarse), _boxed(volume.geometry, coarse, mask))
+
+
+def lattice_geometry(box: Geometry, points: int, finest_mm: float = 0.0) -> Geometry:
+    """An isotropic lattice of at most about so many points over the box, no finer than its own finest spacing."""
+    extents = box.spacing * np.array(box.shape)
+    axes = [k for k in range(3) if box.shape[k] > 1]
+    spacing = (np.prod(extents[axes]) / points) ** (1 / max(len(axes), 1))
+    spacing = max(spacing, finest_mm, float(box.spacing[axes].min()) if axes else 0.0)
+    shape = [1, 1, 1]
+    for k in axes:
+        shape[k] = MULTIPLE * max(1, int(np.ceil(extents[k] / spacing / MULTIPLE)))
+    affine = box.affine.copy()
+    scaled = [spacing if k in axes else box.spacing[k] for k in range(3)]
+    affine[:3, :3] = box.directions * scaled
+    middle = box.positions((np.array(box.shape) - 1) / 2)
+    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Geometry(affine, (shape[0], shape[1], shape[2]), box.frame_of_reference_uid)
+
+
+def drawn(volume: Volume, lattice: Geometry) -> NDArray[np.float32]:
+    """The volume's values on a lattice of the same axes, means over what a coarser voxel covers."""
+    factors = [
+        max(1, int(step / own + 1e-3)) for step, own in zip(lattice.spacing, volume.geometry.spacing, strict=True)
+    ]
+    return np.asarray(resample(_block_means(volume, factors), lattice, order=1).array, np.float32)
+
+
+def tensor(array: NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+
+def _block_means(volume: Volume, factors: list[int]) -> Volume:
+    factors = [min(factor, size) for factor, size in zip(factors, volume.geometry.shape, strict=True)]
+    if max(factors) == 1:
+        return volume
+    shape = [size // factor for size, factor in zip(volume.geometry.shape, factors, strict=True)]
+    array = volume.array[tuple(slice(0, n * f) for n, f in zip(shape, factors, strict=True))]
+    for axis in range(3):
+        sizes = [*array.shape[:axis], shape[axis], factors[axis], *array.shape[axis + 1 :]]
+        array = array.reshape(sizes).mean(axis=axis + 1, dtype=np.float32)
+    affine = volume.geometry.affine.copy()
+    affine[:3, :3] = affine[:3, :3] * factors
+    affine[:3, 3] = volume.geometry.positions((np.array(factors) - 1) / 2)
+    geometry = Geometry(affine, (shape[0], shape[1], shape[2]), volume.geometry.frame_of_reference_uid)
+    return Volume(array, geometry)
+
+
+def _boxed(grid: Geometry, coarse: Geometry, mask: NDArray[np.bool_]) -> Geometry:
+    """The part of *grid* that the mask's box covers, with a margin."""
+    corners = []
+    for axis in range(3):
+        found = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+        corners.append((found[0] - 0.5, found[-1] + 0.5))
+    low = grid.indices(coarse.positions(np.array([first for first, _ in corners])))
+    high = grid.indices(coarse.positions(np.array([last for _, last in corners])))
+    margin = MARGIN_MM / grid.spacing
+    start = np.clip(np.floor(low - margin), 0, np.array(grid.shape) - 1).astype(int)
+    stop = np.clip(np.ceil(high + margin) + 1, start + 1, grid.shape).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.positions(start)
+    shape = stop - start
+    return Geometry(affine, (int(shape[0]), int(shape[1]), int(shape[2])), grid.frame_of_reference_uid)
