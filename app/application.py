@@ -26,11 +26,15 @@ from operators.volume_reader_operator import VolumeReaderOperator
 
 @dataclass(frozen=True, slots=True)
 class StudyRequest:
-    """One study to read and where its results go; ``features`` asks for the encoder's output as well."""
+    """One study to read and where its results go.
+
+    prior : earlier studies of the same patient, in any order
+    features : asks for the encoder's output as well
+    """
 
     input: Path
     output: Path
-    prior: Path | None = None
+    prior: tuple[Path, ...] = ()
     features: Literal["cls", "tokens"] | None = None
 
 
@@ -67,32 +71,17 @@ class CuriaApplication(Application):
     def _steps(self) -> Iterator[Step]:
         """In their order; each is wired to those before it by the names of its ports."""
         pipeline, request, journal = self._pipeline, self._request, self._journal
-        deployment, limits = pipeline.deployment, pipeline.limits
+        deployment, chain = pipeline.deployment, pipeline.chain
         writer = ResultWriter(self._drafts, self._now, deployment, journal)
-        yield StudyIndexOperator(self, folder=request.input, scratch=self._scratch, limits=limits, journal=journal)
-        yield SeriesSelectionOperator(
-            self,
-            rules=pipeline.selection_rules,
-            region_probe=pipeline.region_probe,
-            limits=limits,
-            journal=journal,
-        )
-        yield VolumeReaderOperator(self, limits=limits, journal=journal)
-        yield EncoderInputOperator(
-            self, settings=pipeline.encoder_input, array_module=pipeline.array_module, journal=journal
-        )
-        yield EncoderOperator(
-            self,
-            encoder=pipeline.encoder,
-            cache=pipeline.feature_cache,
-            blocks=deployment.model.heads.needs.blocks,
-            scratch=self._scratch,
-            journal=journal,
-        )
+        yield StudyIndexOperator(self, request.input, chain=chain, scratch=self._scratch, journal=journal)
+        yield SeriesSelectionOperator(self, chain=chain, journal=journal)
+        yield VolumeReaderOperator(self, chain=chain, journal=journal)
+        yield EncoderInputOperator(self, chain=chain, journal=journal)
+        yield EncoderOperator(self, chain=chain, scratch=self._scratch, journal=journal)
         if request.features:
             with_tokens = request.features == "tokens"
             yield FeaturesWriterOperator(self, folder=self._drafts, with_tokens=with_tokens, journal=journal)
-        yield FindingsOperator(self, deployment=deployment, device=pipeline.encoder.devices[0], journal=journal)
+        yield FindingsOperator(self, deployment=deployment, device=chain.encoder.devices[0], journal=journal)
         yield SegmentationOperator(self, deployment=deployment, journal=journal)
         yield SegmentationWriterOperator(self, writer=writer, journal=journal)
         yield ReportWriterOperator(self, writer=writer, journal=journal)

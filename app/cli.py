@@ -44,7 +44,10 @@ def command(
         Path,
         typer.Option("-m", "--model", envvar="HOLOSCAN_MODEL_PATH", help="Model folder; default: the embedded one."),
     ] = DEMO_MODEL,
-    prior: Annotated[Path | None, typer.Option(exists=True, help="Folder with an earlier study.")] = None,
+    prior: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, help="Folder or zip file with an earlier study of the patient; may be given again."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N, several (cuda:0,cuda:1) or cuda:all.")
     ] = None,
@@ -78,7 +81,7 @@ def command(
                 _required(input, "--input"),
                 _required(output, "--output"),
                 model=model,
-                prior=prior,
+                prior=tuple(prior or ()),
                 features=features,
                 settings=settings,
             )
@@ -128,7 +131,7 @@ def _run(
     output: Path,
     *,
     model: Path,
-    prior: Path | None,
+    prior: tuple[Path, ...],
     features: Literal["cls", "tokens"] | None,
     settings: Settings,
 ) -> None:

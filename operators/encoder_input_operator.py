@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.features import EncoderInput, EncoderInputSettings
+from operators.domain.features import EncoderInput
 from operators.domain.reading import SeriesReading, StudyReading
 from operators.framework import Step
-from operators.imaging.array_module import ArrayModule
-from operators.imaging.encoder_input import make_encoder_input
 from operators.study_run.journal import RunJournal
+from operators.study_run.reading_chain import ReadingChain
 
 
 class EncoderInputOperator(Step):
@@ -24,19 +23,16 @@ class EncoderInputOperator(Step):
     OUTPUT = "reading"
     STAGE = "resampling"
 
-    def __init__(
-        self, fragment: Any, *, settings: EncoderInputSettings, array_module: ArrayModule, journal: RunJournal
-    ) -> None:
-        self._settings = settings
-        self._array_module = array_module
-        self.device = array_module.device
+    def __init__(self, fragment: Any, *, chain: ReadingChain, journal: RunJournal) -> None:
+        self._chain = chain
+        self.device = chain.array_module.device
         super().__init__(fragment, journal=journal)
 
     def work(self, reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
         return reading.with_each(self._with_input)
 
     def _with_input(self, series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
-        made = make_encoder_input(series.source.volume, self._settings, self._array_module)
+        made = self._chain.prepare(series.source)
         for remark in made.remarks:
             self.journal.warn("source-remark", f"series {series.source.series_instance_uid}: {remark}")
         return replace(series, encoder_input=self._timed(made))

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.selection.series_selection import SeriesDecision, select_series, selected_series
-from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import StudyIndex, check_one_study
 from operators.framework import Step
 from operators.study_run.journal import RunJournal
-from operators.study_run.region_probe import RegionProbe, look_again
+from operators.study_run.reading_chain import ReadingChain
 
 
 class SeriesSelectionOperator(Step):
@@ -18,23 +16,13 @@ class SeriesSelectionOperator(Step):
     OUTPUT = "selection"
     STAGE = "series selection"
 
-    def __init__(
-        self,
-        fragment: Any,
-        *,
-        rules: SelectionRules,
-        region_probe: RegionProbe | None,
-        limits: ReadLimits,
-        journal: RunJournal,
-    ) -> None:
-        self._rules = rules
-        self._region_probe = region_probe
-        self._limits = limits
+    def __init__(self, fragment: Any, *, chain: ReadingChain, journal: RunJournal) -> None:
+        self._chain = chain
         super().__init__(fragment, journal=journal)
 
     def work(self, study: StudyIndex) -> tuple[SeriesDecision, ...]:
         # Decisions first, so that a study that is refused tells what it held.
-        self.journal.decisions = select_series(study, self._rules, limits=self._limits)
+        self.journal.decisions = select_series(study, self._chain.rules, limits=self._chain.limits)
         self.journal.study_instance_uid = check_one_study(study)
-        self.journal.decisions = look_again(self.journal.decisions, self._rules, self._region_probe)
+        self.journal.decisions = self._chain.look_again(self.journal.decisions)
         return selected_series(self.journal.decisions)

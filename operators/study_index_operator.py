@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from operators.dicom.study.read_limits import ReadLimits
 from operators.dicom.study.study_index import StudyIndex, index_study
 from operators.framework import Step
 from operators.study_run.journal import RunJournal
+from operators.study_run.reading_chain import ReadingChain
 
 
 class StudyIndexOperator(Step):
@@ -18,10 +18,10 @@ class StudyIndexOperator(Step):
     OUTPUT = "study"
     STAGE = "study index"
 
-    def __init__(self, fragment: Any, *, folder: Path, scratch: Path, limits: ReadLimits, journal: RunJournal) -> None:
+    def __init__(self, fragment: Any, folder: Path, *, chain: ReadingChain, scratch: Path, journal: RunJournal) -> None:
         self._folder = folder
         self._scratch = scratch
-        self._limits = limits
+        self._limits = chain.limits
         super().__init__(fragment, journal=journal)
 
     def work(self) -> StudyIndex:

@@ -38,13 +38,16 @@ class Refusal(_Message):
 
 
 class ReadRequest(_Message):
-    """Read the study in the folder *input* and write its results to the folder *output*."""
+    """Read the study in the folder *input* and write its results to the folder *output*.
+
+    prior : folders of earlier studies of the same patient
+    """
 
     verb: Literal["read"] = "read"
     id: str
     input: Path
     output: Path
-    prior: Path | None = None
+    prior: tuple[Path, ...] = ()
 
 
 class Reply(_Message):

@@ -26,7 +26,8 @@ def test_both_ends_mean_the_same_message(name: str) -> None:
 
 
 def test_the_worker_understands_the_services_request() -> None:
-    asked = service.ReadRequest(id="w1", input=Path("/in"), output=Path("/out"), prior=Path("/before"))
+    priors = (Path("/before"), Path("/long before"))
+    asked = service.ReadRequest(id="w1", input=Path("/in"), output=Path("/out"), prior=priors)
     understood = worker.ReadRequest.model_validate_json(asked.model_dump_json())
     assert understood.model_dump() == asked.model_dump()
 

@@ -20,7 +20,7 @@ CHEST_CT = Path(__file__).parents[2] / "data" / "ct_chest_lidc0314"
 
 @pytest.fixture(scope="module")
 def probe() -> RegionProbe:
-    probe = Pipeline.load(DEMO_MODEL, Settings(device="cpu")).region_probe
+    probe = Pipeline.load(DEMO_MODEL, Settings(device="cpu")).chain.region_probe
     assert probe is not None
     return probe
 

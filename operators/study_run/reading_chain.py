@@ -1,0 +1,56 @@
+"""From a folder to features: what today's study and every prior go through."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from operators.dicom.selection.rules import SelectionRules
+from operators.dicom.selection.series_selection import SeriesDecision
+from operators.dicom.study.read_limits import ReadLimits
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.dicom.volumes.volume_reader import read_volume
+from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
+from operators.encoder.feature_cache import CacheEntry, FeatureCache
+from operators.encoder.features import Encoder
+from operators.imaging.array_module import ArrayModule
+from operators.imaging.encoder_input import make_encoder_input
+from operators.study_run.region_probe import RegionProbe, look_again
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadingChain:
+    """What a deployment reads a study's series with.
+
+    blocks : of which the heads read the outputs before the encoder's final norm
+    """
+
+    rules: SelectionRules
+    region_probe: RegionProbe | None
+    limits: ReadLimits
+    settings: EncoderInputSettings
+    array_module: ArrayModule
+    encoder: Encoder
+    cache: FeatureCache | None
+    blocks: int
+
+    def look_again(self, decisions: tuple[SeriesDecision, ...]) -> tuple[SeriesDecision, ...]:
+        """The decisions with the body regions that the encoder sees."""
+        return look_again(decisions, self.rules, self.region_probe)
+
+    def read(self, decision: SeriesDecision) -> SourceSeries:
+        """The voxels of a selected series, on their regular grid."""
+        assert decision.role is not None, "only selected series come here"
+        source = read_volume(decision.volume, role=decision.role, limits=self.limits)
+        return replace(source, reasons=decision.reasons)
+
+    def prepare(self, source: SourceSeries) -> EncoderInput:
+        """The encoder's slices, made when they are asked for."""
+        return make_encoder_input(source.volume, self.settings, self.array_module)
+
+    def entry(self, encoder_input: EncoderInput) -> CacheEntry:
+        """Where the features of a series are kept or will be."""
+        assert self.cache is not None, "only a deployment with a cache asks for its entries"
+        return self.cache.entry(encoder_input, self.encoder, blocks=self.blocks)
+
+    def encode(self, encoder_input: EncoderInput, *, scratch: Path) -> FeatureVolume:
+        """The features, past any cache."""
+        return self.encoder.encode(encoder_input, scratch=scratch, blocks=self.blocks)
