@@ -40,6 +40,10 @@ class CellEvidence:
         _, _, height, width = self._per_class.shape
         self._per_class[:, place] = cells.transpose(3, 0, 1, 4, 2, 5).reshape(-1, len(outputs), height, width)
 
+    def put_image(self, place: slice, evidence: NDArray[np.float32]) -> None:
+        """evidence : (n, classes, rows, columns) of cells"""
+        self._per_class[:, place] = evidence.transpose(1, 0, 2, 3)
+
     def volumes(self) -> tuple[Volume, ...]:
         """One for each class."""
         return tuple(Volume(evidence, self._geometry) for evidence in self._per_class)

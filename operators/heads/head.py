@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import repeat
 from operator import or_
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
-from operators.domain.features import BLOCK, FeatureVolume
+from operators.domain.features import BLOCK, EncoderInput, FeatureVolume
 from operators.domain.finding import Algorithm, Finding
 from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
@@ -53,14 +54,21 @@ class Needs:
     tokens : patch tokens after the final norm
     blocks : outputs of so many last blocks before the final norm
     segment : the segment whose mask is its region of interest
+    image : the encoder's slices themselves
     """
 
     tokens: bool = False
     blocks: int = 0
     segment: str | None = None
+    image: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
-        return Needs(self.tokens or other.tokens, max(self.blocks, other.blocks), self.segment or other.segment)
+        return Needs(
+            tokens=self.tokens or other.tokens,
+            blocks=max(self.blocks, other.blocks),
+            segment=self.segment or other.segment,
+            image=self.image or other.image,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +78,14 @@ class FeatureBlock:
     place : of the slices along the slice axis
     cls : (n, D) and tokens : (n, N, D), after the final norm
     states : (n, 1 + N, B D), before it; see `FeatureVolume`
+    images : (n, 1, P, P), what the encoder saw
     """
 
     place: slice
     cls: Tensor
     tokens: Tensor | None
     states: Tensor | None
+    images: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +96,7 @@ class SeriesFeatures:
     modality : of the headers
     device : that the heads run on, a torch name
     contrast : whether the headers name a contrast agent; None where they do not tell
+    encoder_input : what the features were made of, for heads that look at the image too
     masks : (D, H, W) bool on the source's grid by segment, of those that heads read as their regions of interest
     """
 
@@ -95,6 +106,7 @@ class SeriesFeatures:
     series_instance_uid: str
     device: str = "cpu"
     contrast: Contrast | None = None
+    encoder_input: EncoderInput | None = None
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def blocks(self, needs: Needs) -> Iterator[FeatureBlock]:
@@ -106,6 +118,7 @@ class SeriesFeatures:
             A feature is not finite: no head may judge by it.
         """
         features = self.features
+        images = self._images() if needs.image else repeat(None)
         for start in range(0, features.geometry.shape[0], BLOCK):
             place = slice(start, min(start + BLOCK, features.geometry.shape[0]))
             yield FeatureBlock(
@@ -113,7 +126,14 @@ class SeriesFeatures:
                 self._on_device(features.cls, place),
                 self._on_device(features.tokens, place) if needs.tokens else None,
                 self._on_device(features.states, place) if needs.blocks else None,
+                next(images),
             )
+
+    def _images(self) -> Iterator[Tensor]:
+        assert self.encoder_input is not None, "whoever builds it for heads that need the image gives it"
+        for block in self.encoder_input.blocks(0, BLOCK):
+            # Through DLPack NumPy and CuPy arrays arrive alike.
+            yield torch.utils.dlpack.from_dlpack(block).to(self.device)
 
     def centre_of(self, index: int) -> Point:
         """(x, y, z) LPS mm of the middle of the features' slice *index*."""

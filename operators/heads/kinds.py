@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from operators.errors import CheckpointError
 from operators.heads import (
     body_region,
+    dense,
     finding,
     instance_attention,
     multi_label,
@@ -23,6 +24,7 @@ from operators.heads.records import read_table
 KINDS: Mapping[tuple[str, str], Callable[[HeadFolder], Head]] = {
     ("body-region", "linear"): body_region.read_head,
     ("segmentation", "linear"): organs.read_head,
+    ("segmentation", "decoder"): dense.read_head,
     ("finding", "linear"): finding.read_head,
     ("classification", "multi-label"): multi_label.read_head,
     ("classification", "ordinal"): ordinal.read_head,

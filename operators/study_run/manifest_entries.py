@@ -23,6 +23,13 @@ from operators.study_run.manifest import (
     Status,
 )
 
+NO_HEADS = (
+    "the model is an encoder without heads: it cannot say which part of the body a series shows, where organs lie, "
+    "which findings are there, or how large or how likely anything is. Features, registration to a prior and "
+    "similarity prompts need none. Put heads into the model folder: published ones, or your own, fitted to this "
+    "encoder (docs/heads.md)"
+)
+
 
 def completed_manifest(
     journal: RunJournal,
@@ -32,6 +39,8 @@ def completed_manifest(
     outputs: Sequence[OutputFile],
 ) -> ResultManifest:
     """The manifest of a study that every head was asked about."""
+    if not deployment.model.heads.all:
+        journal.warn("no-heads", NO_HEADS)
     for finding in reading.findings:
         # A probability without an operating point is an answer; its entry says what it lacks.
         if finding.present is None and finding.probability is None:

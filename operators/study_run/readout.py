@@ -1,9 +1,13 @@
 """What the heads say about each series of a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
+from pydicom import Dataset
+
+from operators.dicom.study.header_values import text_of
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Evidence
 from operators.domain.reading import SeriesReading, StudyReading
@@ -21,7 +25,15 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
     def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
         source = series.source
         readout = predict_findings(
-            SeriesFeatures(series.encoded, source.volume.geometry, source.modality, source.series_instance_uid, device),
+            SeriesFeatures(
+                series.encoded,
+                source.volume.geometry,
+                source.modality,
+                source.series_instance_uid,
+                device,
+                contrast=contrast_of(source.headers),
+                encoder_input=series.prepared if heads.needs.image else None,
+            ),
             heads,
         )
         evidence = tuple(
@@ -40,6 +52,14 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
         )
 
     return reading.with_each(of_series)
+
+
+def contrast_of(headers: Sequence[Dataset]) -> Literal["with", "without"] | None:
+    """Whether a series was taken with a contrast agent (PS3.3 C.7.6.4); None where no header says a word about it."""
+    given = [text_of(header, "ContrastBolusAgent") for header in headers if "ContrastBolusAgent" in header]
+    if not given:
+        return None
+    return "with" if any(given) else "without"
 
 
 def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -> StudyReading[SourceSeries]:

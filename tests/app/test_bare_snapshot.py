@@ -47,6 +47,8 @@ def test_a_bare_snapshot_runs_and_writes_features(snapshot: Path, tmp_path: Path
     assert result["status"] == "completed"
     assert result["findings"] == []
     assert result["model"]["heads"] == []
+    (warning,) = [warning for warning in result["warnings"] if warning["code"] == "no-heads"]
+    assert "docs/heads.md" in warning["message"]
     assert result["settings"]["precision"] == "float32"
     assert result["settings"]["integer_cast"] == "published"
     (uid,) = [series["series_instance_uid"] for series in result["series"]]

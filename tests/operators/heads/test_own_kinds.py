@@ -9,10 +9,13 @@ import torch
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from head_cases import SLICES, WIDTH, answer_of, random_features, read_kind, series_of, write_kind
+from encoder_cases import TINY, input_of
+from head_cases import SLICES, SNAPSHOT, SOURCE, WIDTH, answer_of, random_features, read_kind, series_of, write_kind
 from operators.domain.features import FeatureVolume
+from operators.encoder.snapshot import Snapshot
 from operators.errors import CheckpointError
-from operators.heads.head import HeadAnswer
+from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
+from operators.heads.kinds import read_head
 
 RNG = np.random.default_rng(7)
 NAMES = ("nodule", "effusion", "fracture")
@@ -189,6 +192,76 @@ def test_gated_attention_read_block_by_block_equals_one_softmax(
     logits = tensors["classifier.weight"] @ (attention @ bag) + tensors["classifier.bias"]
     expected = softmax(logits) if exclusive else expit(logits)
     assert values(answer_of(folder, series_of(features))) == pytest.approx(list(expected), abs=1e-5)
+
+
+def decoder(folder: Path, *, levels: int, hidden: int = 4, **tensors: np.ndarray) -> tuple[Path, dict[str, np.ndarray]]:
+    whole = {"narrow.weight": RNG.normal(size=(hidden, WIDTH)), "narrow.bias": RNG.normal(size=hidden)}
+    for number in range(1, levels + 1):
+        whole[f"level{number}.weight"] = RNG.normal(size=(hidden, hidden + 1, 3, 3)) / 3
+        whole[f"level{number}.bias"] = RNG.normal(size=hidden)
+    whole |= {"classes.weight": RNG.normal(size=(2, hidden)), "classes.bias": RNG.normal(size=2)}
+    record = {"task": "segmentation", "kind": "decoder", "levels": levels}
+    folder = write_kind(folder, record, ("lung", "liver"), whole | tensors, category=True)
+    return folder, {name: array.astype(np.float32) for name, array in (whole | tensors).items()}
+
+
+def seen_and_encoded() -> tuple[SeriesFeatures, np.ndarray]:
+    """Features with the (S, 1, 64, 64) images beside them."""
+    images = RNG.normal(size=(SLICES, 1, 64, 64)).astype(np.float32)
+    return series_of(random_features(), encoder_input=input_of(images, SOURCE)), images
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_a_decoder_equals_torchs_own_modules(tmp_path: Path, levels: int) -> None:
+    folder, tensors = decoder(tmp_path, levels=levels)
+    series, images = seen_and_encoded()
+    weights = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    hidden = torch.from_numpy(series.features.tokens.copy()) @ weights["narrow.weight"].T + weights["narrow.bias"]
+    hidden = torch.relu(hidden).permute(0, 2, 1).reshape(SLICES, 4, 4, 4)
+    for number in range(1, levels + 1):
+        hidden = torch.nn.Upsample(scale_factor=2, mode="bilinear")(hidden)
+        beside = torch.nn.AvgPool2d(64 // hidden.shape[2])(torch.from_numpy(images))
+        convolution = torch.nn.Conv2d(5, 4, 3, padding=1)
+        convolution.load_state_dict({name: weights[f"level{number}.{name}"] for name in ("weight", "bias")})
+        hidden = torch.relu(convolution(torch.cat([hidden, beside], dim=1)))
+    expected = torch.einsum("nhij,ch->cnij", hidden, weights["classes.weight"])
+    expected = (expected + weights["classes.bias"][:, None, None, None]).detach().numpy()
+    (masks,) = answer_of(folder, series).masks
+    for volume, of_class in zip(masks.evidence, expected, strict=True):
+        np.testing.assert_allclose(volume.array, of_class, atol=1e-4)
+        assert volume.geometry.shape == (SLICES, 4 * 2**levels, 4 * 2**levels)
+
+
+def test_a_decoder_that_only_looks_at_the_image_draws_it(tmp_path: Path) -> None:
+    """Its one convolution passes the image's channel on; what is brighter than 1 is lung, on the source's own grid."""
+    level = np.zeros((1, 2, 3, 3))
+    level[0, 1, 1, 1] = 1.0
+    tensors = {
+        "narrow.weight": np.zeros((1, WIDTH)),
+        "narrow.bias": np.zeros(1),
+        **{f"level{number}.weight": level for number in (1, 2, 3)},
+        **{f"level{number}.bias": np.zeros(1) for number in (1, 2, 3)},
+        "classes.weight": np.array([[1.0], [0.0]]),
+        "classes.bias": np.array([-1.0, -1.0]),
+    }
+    folder, _ = decoder(tmp_path, levels=3, hidden=1, **tensors)
+    images = np.zeros((SLICES, 1, 64, 64), np.float32)
+    images[3:9, 0, 16:48, 8:40] = 4.0
+    (masks,) = answer_of(folder, series_of(random_features(), encoder_input=input_of(images, SOURCE))).masks
+    lung, liver = masks.regions(SOURCE, with_probabilities=False)
+    assert not liver.mask.any()
+    inside = np.zeros(SOURCE.shape, bool)
+    inside[3:9, 16:48, 8:40] = True
+    # Cells are two pixels wide: the outline lies within one of them.
+    assert lung.mask[3:9, 18:46, 10:38].all()
+    assert (lung.mask ^ inside).sum() <= 6 * 2 * (32 + 32) * 2
+
+
+def test_more_doublings_than_pixels_are_refused(tmp_path: Path) -> None:
+    folder, _ = decoder(tmp_path, levels=3)
+    small = Snapshot(TINY.model_copy(update={"patch_size": 4}), SNAPSHOT.input_settings, {}, SNAPSHOT.sha256)
+    with pytest.raises(CheckpointError, match="3 doublings make more than the 4 pixels along a patch"):
+        read_head(HeadFolder(folder, small, "cd" * 32))
 
 
 def test_scikit_learn_trained_weights_answer_as_scikit_learn(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from encoder_cases import TINY, random_input
+from head_cases import write_published
 from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.finding import Finding
 from operators.domain.geometry import Geometry
 from operators.encoder.features import Encoder
-from operators.encoder.key_names import to_legacy_names
 from operators.encoder.snapshot import Snapshot, read_snapshot
 from operators.errors import CheckpointError, ModelDigestError
 from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures, ask
@@ -51,40 +50,6 @@ def mask() -> np.ndarray:
     drawn[1:4, 10:30, 20:50] = True
     drawn[4, 40, 41] = True
     return drawn
-
-
-def write_published(
-    folder: Path, snapshot: Snapshot, *, classes: int = 3, width: int = WIDTH, copy: bool = True, **config: Any
-) -> dict[str, torch.Tensor]:
-    """A folder as it is published, with random weights; the head's own tensors."""
-    generator = torch.Generator().manual_seed(5)
-
-    def random(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
-
-    tensors = {"classifier.weight": 5 * random(classes, width), "classifier.bias": random(classes)}
-    attention = config.get("attention_cfg")
-    for block in (attention or {}).get("block", ("self", "cross") if attention is not None else ()):
-        prefix = f"attention_module.{block}_attention."
-        tensors |= {
-            f"{prefix}attention.multihead_attn.in_proj_weight": 3 * random(3 * width, width),
-            f"{prefix}attention.multihead_attn.in_proj_bias": random(3 * width),
-            f"{prefix}attention.multihead_attn.out_proj.weight": random(width, width),
-            f"{prefix}attention.multihead_attn.out_proj.bias": random(width),
-            f"{prefix}attention.norm.weight": 1 + random(width),
-            f"{prefix}attention.norm.bias": random(width),
-        }
-        if block == "cross":
-            tensors[f"{prefix}learned_queries"] = random(attention.get("num_queries", 1), width)
-    encoder = to_legacy_names(snapshot.state_dict, use_swiglu_ffn=True) | {
-        "embeddings.mask_token": torch.zeros(1, WIDTH)
-    }
-    stored = tensors | ({f"dino.{name}": tensor for name, tensor in encoder.items()} if copy else {})
-    folder.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in stored.items()}, folder / "model.safetensors")
-    record = {"model_type": "dinov2_custom_classifier", "num_classes": classes, "model_name": "raidium/curia", **config}
-    (folder / "config.json").write_text(json.dumps(record))
-    return tensors
 
 
 def answer(

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from pydicom import Dataset
 
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of
@@ -11,7 +12,7 @@ from operators.heads.labels import Label
 from operators.heads.masks import FindingMask
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
-from operators.study_run.readout import read_segments
+from operators.study_run.readout import contrast_of, read_segments
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
 
@@ -37,3 +38,14 @@ def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_a
         uid = deployment.identity([source]).tracking_uid(source.series_instance_uid, mass.head, mass.name)
         assert segment.tracking_uid == finding.localisation.tracking_uid == uid
         assert {measurement.tracking_uid for measurement in read.measurements} == {uid}
+
+
+@pytest.mark.parametrize(
+    ("agents", "contrast"), [(["", "Iomeprol"], "with"), (["", None], "without"), ([None, None], None)]
+)
+def test_a_contrast_agent_is_told_where_a_header_has_a_word_about_it(agents: list, contrast: str | None) -> None:
+    headers = [Dataset() for _ in agents]
+    for header, agent in zip(headers, agents, strict=True):
+        if agent is not None:
+            header.ContrastBolusAgent = agent
+    assert contrast_of(headers) == contrast
