@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
 from orthanc_plugin.assembly import assemble
 from orthanc_plugin.domain.errors import SettingsError
 from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.web.server import build_server
 
 # A predecessor that was told to stop may still be ending its worker.
 LOCK_SECONDS = 20.0
@@ -57,7 +57,7 @@ def _run(settings: ServiceSettings, listener: socket.socket, stop: threading.Eve
 @contextmanager
 def _serving(web: FastAPI, listener: socket.socket, stop: threading.Event) -> Iterator[None]:
     # In a thread of its own, uvicorn leaves the signals alone; in the main thread it would raise them again.
-    server = uvicorn.Server(uvicorn.Config(web, log_config=None, access_log=False, lifespan="off"))
+    server = build_server(web)
     with _running("web", stop, server.run, [listener]):
         try:
             yield

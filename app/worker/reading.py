@@ -19,8 +19,24 @@ def read_study(pipeline: Pipeline, request: ReadRequest) -> int:
     try:
         run_study(pipeline, study, RunJournal())
     except CuriaError as error:
+        _release_frames(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a defect met in one study must not take the next one with it
         structlog.get_logger().error("internal-error", kind=type(error).__name__)
+        _release_frames(error)
         return INTERNAL_ERROR
     return 0
+
+
+def _release_frames(error: BaseException) -> None:
+    """Let go of what the functions that *error* went through held, the application and its volumes among it.
+
+    Holoscan keeps the exception that ended a run inside the application, where Python's collector does not see it. The
+    exception's traceback holds the application in turn, so that neither would ever go.
+    """
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is not None:
+            link.__traceback__ = None
+            links += [link.__cause__, link.__context__]

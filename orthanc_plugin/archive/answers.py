@@ -157,6 +157,18 @@ def understood_text(shape: TypeAdapter[T], answer: httpx.Response) -> T:
         raise not_understood(answer, f"text of {len(answer.content)} bytes") from None
 
 
+def understood_file(answer: httpx.Response) -> bytes:
+    """The same for a file of the archive, of which only that it is there and no page can be told here."""
+    if not answer.content or is_a_page(answer):
+        raise not_understood(answer, f"no DICOM file, {len(answer.content)} bytes")
+    return answer.content
+
+
+def is_a_page(answer: httpx.Response) -> bool:
+    """Whether it is meant for a browser; Orthanc describes its errors in JSON, or not at all."""
+    return answer.content.lstrip()[:1] == b"<"
+
+
 def not_understood(answer: httpx.Response, what: str) -> ArchiveNotUnderstoodError:
     asked = f"{answer.request.method} {answer.request.url.path.split('/')[1]}"
     return ArchiveNotUnderstoodError(

@@ -13,8 +13,10 @@ from orthanc_plugin.archive import answers
 from orthanc_plugin.archive.answers import (
     Changes,
     StoredInstance,
+    is_a_page,
     not_understood,
     understood,
+    understood_file,
     understood_text,
 )
 from orthanc_plugin.archive.recent_faults import RecentFaults
@@ -123,7 +125,8 @@ class OrthancClient:
         return self._ask(CHANGES, "GET", "/changes", params={"last": ""}).last
 
     def instance_file(self, instance_id: str) -> bytes:
-        return self._call("GET", f"/instances/{instance_id}/file").content
+        path = f"/instances/{instance_id}/file"
+        return self._patiently(lambda: understood_file(self._call_once("GET", path)))
 
     def store_instance(self, dicom: bytes) -> StoredInstance:
         return self._ask(UPLOAD, "POST", "/instances", content=dicom)
@@ -189,13 +192,8 @@ def _error_of(answer: httpx.Response, asked: str) -> ArchiveError:
     words = f"Orthanc answered {status} to {asked}"
     if status in (401, 403, 407):
         return ArchiveDeniedError(f"{words}; expected a user or token with full rights, are they still valid?")
-    if status < 400 or _is_a_page(answer):
+    if status < 400 or is_a_page(answer):
         return not_understood(answer, f"{len(answer.content)} bytes")
     if status == 404:
         return ResourceGoneError(words)
     return (ArchiveUnavailableError if status >= 500 or status in (408, 425, 429) else ArchiveRefusedError)(words)
-
-
-def _is_a_page(answer: httpx.Response) -> bool:
-    """Whether it is meant for a browser; Orthanc describes its errors in JSON, or not at all."""
-    return answer.content.lstrip()[:1] == b"<"

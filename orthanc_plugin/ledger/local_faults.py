@@ -1,4 +1,4 @@
-"""Trouble of this machine's own: a full disk, a database that is locked or away.
+"""Faults of this machine's own: a full or read-only disk, too few file descriptors, a database that is locked or away.
 
 No study is to blame for it and every step of the workflow may be repeated, so the step waits and begins again.
 """
@@ -17,12 +17,24 @@ import structlog
 from orthanc_plugin.domain.errors import ServiceStopping
 
 RETRY_SECONDS = (0.5, 2.0, 10.0, 30.0)
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+ERRNOS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT,
+        # Too many files open, in the process or on the machine; no memory or process left for a fork.
+        errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+        # A disk that went read-only or away, as on a network.
+        errno.EROFS, errno.EIO, errno.ESTALE,
+    }
+)  # fmt: skip
+DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.TimeoutError)
+"""Locked, away, refusing; or all its connections in use for too long."""
+READ_ONLY = "25006"
+"""PostgreSQL's state for a write where only reading is allowed, as after a fail-over to a standby."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_log = structlog.get_logger("curia.workflow")
+_log = structlog.get_logger("curia.local_faults")
 
 
 class FreeSpace:
@@ -44,13 +56,15 @@ class FreeSpace:
 def is_local_fault(error: Exception) -> bool:
     """Whether *error* says that disk or database, not the study, stands in the way."""
     if isinstance(error, OSError):
-        return error.errno in FULL
-    return isinstance(error, sa.exc.OperationalError)
+        return error.errno in ERRNOS
+    if isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", None) == READ_ONLY:
+        return True
+    return isinstance(error, DATABASE_ERRORS)
 
 
 @contextmanager
 def tolerated(what: str) -> Iterator[None]:
-    """The block ends early, and says so, in trouble of this machine's own: whoever does it does it again soon."""
+    """Swallow and log local faults (full disk, database away); the caller repeats the block soon anyway."""
     try:
         yield
     except Exception as error:
@@ -60,7 +74,7 @@ def tolerated(what: str) -> Iterator[None]:
 
 
 class Patience:
-    """Does things only while there is room on the disk, and again after trouble of this machine's own."""
+    """Does things only while there is room on the disk, and again after a local fault."""
 
     def __init__(self, space: FreeSpace, stop: threading.Event) -> None:
         self._space = space

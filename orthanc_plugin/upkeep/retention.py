@@ -3,6 +3,7 @@
 What is removed here can be brought back: a forced run verifies the archive and computes again only what is missing.
 """
 
+import re
 import shutil
 import threading
 import time
@@ -13,6 +14,9 @@ from pathlib import Path
 import structlog
 
 from orthanc_plugin.ledger.local_faults import tolerated
+
+WORK_ID = re.compile("[0-9a-f]{64}")
+"""Name of a result's folder, see ``work_identity``."""
 
 _log = structlog.get_logger("curia.retention")
 
@@ -27,8 +31,8 @@ class ResultFolder:
 
 
 def result_folders(folder: Path) -> list[ResultFolder]:
-    """Every finished run below *folder*, newest first; one that is still being written has another name."""
-    measured = [_measure(path) for path in folder.iterdir() if path.is_dir() and ".part-" not in path.name]
+    """Every finished run below *folder*, newest first; what has not a piece of work's name is not ours to touch."""
+    measured = [_measure(path) for path in folder.iterdir() if WORK_ID.fullmatch(path.name)]
     found = [one for one in measured if one is not None]
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
@@ -78,6 +82,6 @@ class Retention:
 def _measure(path: Path) -> ResultFolder | None:
     try:
         return ResultFolder(path, path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()))
-    except FileNotFoundError:
-        # A run that is done again puts a new folder in its place.
+    except OSError:
+        # A run that is done again puts a new folder in its place; a file, or what is closed to us, is none of ours.
         return None

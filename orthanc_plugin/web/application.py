@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.intake import Intake
+from orthanc_plugin.ledger.local_faults import DATABASE_ERRORS
 from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.upkeep.alarms import Alarms
@@ -50,6 +51,8 @@ def build_application(
     """token : shared secret that callers must send, none lets everybody in. registry : figures for ``/metrics``"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
     guarded: Any = [Depends(_token_guard(token))]
+    for error in DATABASE_ERRORS:
+        application.add_exception_handler(error, _database_is_away)
 
     def report() -> HealthReport:
         return health_report(alarms, workers)
@@ -59,6 +62,10 @@ def build_application(
     _add_work_list_routes(application, guarded, studies=studies, workers=workers, alarms=alarms)
     _add_intake_routes(application, guarded, studies=studies, intake=intake)
     return application
+
+
+def _database_is_away(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"detail": "the service's database is out of reach; try again"}, status_code=503)
 
 
 def _token_guard(token: str | None) -> Callable[..., None]:

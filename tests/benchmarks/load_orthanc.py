@@ -1,10 +1,11 @@
 """Many small studies through a real Orthanc and the real pipeline: a table, and ``build/load.json``.
 
-    python tests/benchmarks/load_orthanc.py [--studies 1000] [--senders 2] [--out build/load.json]
+    python tests/benchmarks/load_orthanc.py [--studies 1000] [--failing 200] [--senders 2] [--out build/load.json]
 
-Every study is four slices of the phantom, sent by C-STORE as fast as Orthanc takes them, so the queue delay is mostly
-that of a queue which fills at once. The overhead of a study is the whole run's seconds, from the first study begun to
-the last one ended, through the number of studies, less the mean seconds that the pipeline itself took.
+After them come studies that fail, whose pixels are cut short, so that their memory is measured apart. Every study is
+four slices of the phantom, sent by C-STORE as fast as Orthanc takes them, so the queue delay is mostly that of a queue
+which fills at once. The overhead of a study is the whole run's seconds, from the first study begun to the last one
+ended, through the number of studies, less the mean seconds that the pipeline itself took.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from pydicom import dcmread
 from rich.console import Console
 from rich.table import Table
 
@@ -35,8 +37,11 @@ Figures = dict[str, float]
 def main() -> None:
     arguments = _arguments()
     with TemporaryDirectory(prefix="curia-load-") as folder:
-        figures = _measure(Path(folder), studies=arguments.studies, senders=arguments.senders)
-    table = Table("what", "measured", title=f"{arguments.studies} studies through Orthanc")
+        figures = _measure(
+            Path(folder), studies=arguments.studies, failing=arguments.failing, senders=arguments.senders
+        )
+    title = f"{arguments.studies} studies through Orthanc, then {arguments.failing} that fail"
+    table = Table("what", "measured", title=title)
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), f"{value:,.2f}")
     Console(width=100).print(table)
@@ -47,20 +52,34 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--failing", type=int, default=200)
     parser.add_argument("--senders", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("build/load.json"))
     return parser.parse_args()
 
 
-def _measure(folder: Path, *, studies: int, senders: int) -> Figures:
-    series = [build_small_study(f"load-{number}", folder / str(number))[1] for number in range(studies)]
+def _measure(folder: Path, *, studies: int, failing: int, senders: int) -> Figures:
+    sound = [build_small_study(f"load-{number}", folder / str(number))[1] for number in range(studies)]
+    broken = [_cut_short(build_small_study(f"cut-{number}", folder / f"cut-{number}")[1]) for number in range(failing)]
     service = FAST | {"sweep_seconds": 60.0}
     with running_site(folder / "site", service=service) as site:
         site.wait_for_pipeline()
-        with _memory(site) as samples, ThreadPoolExecutor(senders) as threads:
-            list(threads.map(site.send, series))
+        with _memory(site) as of_sound, ThreadPoolExecutor(senders) as threads:
+            list(threads.map(site.send, sound))
             site.wait(lambda: site.work_counts() == {"stored": studies}, "all results", 10.0 * studies)
-        return _of_ledger(site.orthanc.data_folder / "service.sqlite", studies) | _of_memory(samples)
+        figures = _of_ledger(site.orthanc.data_folder / "service.sqlite", studies) | _of_memory(of_sound)
+        with _memory(site) as of_broken, ThreadPoolExecutor(senders) as threads:
+            list(threads.map(site.send, broken))
+            site.wait(lambda: site.work_counts().get("failed", 0) == failing, "all failures", 10.0 * failing)
+    return figures | {f"failing_{name}": value for name, value in _of_memory(of_broken).items()}
+
+
+def _cut_short(paths: list[Path]) -> list[Path]:
+    """The study with one slice that lacks most of its pixels, which the pipeline refuses."""
+    dataset = dcmread(paths[1])
+    dataset.PixelData = dataset.PixelData[:100]
+    dataset.save_as(paths[1])
+    return paths
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,17 @@ PROGRAMS = Path("/usr/lib/postgresql")
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[str]:
-    """SQLAlchemy URL of an empty database; *folder* is made and removed."""
+def running_postgres() -> Iterator[str]:
+    """SQLAlchemy URL of an empty database of a server that is gone afterwards."""
+    # Not in pytest's folders, which are closed to PostgreSQL's own user.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with _serving(Path(folder) / "postgres") as url:
+            yield url
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
     folder.mkdir()
     # PostgreSQL refuses to run as root.
     owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -35,7 +45,6 @@ def running_postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql+psycopg://curia@127.0.0.1:{port}/curia"
     finally:
         _call(owner, "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
 
 
 def new_database(url: str, name: str) -> str:

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -98,11 +97,8 @@ def _listen() -> str:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    # Not in pytest's folders, which are closed to PostgreSQL's own user.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        with running_postgres(Path(folder) / "postgres") as url:
-            yield url
+    with running_postgres() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ AWKWARD = "M\0\ud800\xfc" + "9" * 5000
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    with running_postgres(tmp_path_factory.mktemp("postgres") / "server") as url:
+def ledger() -> Iterator[Ledger]:
+    with running_postgres() as url:
         ledger = Ledger.open(url)
         yield ledger
         ledger.close()

@@ -77,6 +77,12 @@ def test_an_answer_that_is_not_orthancs_is_not_understood_and_an_alarm(call: str
         assert faults.has("archive-not-understood")
 
 
+@pytest.mark.parametrize("name", ["a page", "nothing", "no content", "a redirection", "another compression"])
+def test_a_file_that_is_a_page_or_nothing_is_not_understood(name: str) -> None:
+    with client_of(NOT_ORTHANC[name]) as (client, _), pytest.raises(ArchiveNotUnderstoodError):
+        client.instance_file("a-1")
+
+
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"])
 def test_a_password_that_is_not_taken_is_an_alarm_and_no_verdict(status: str) -> None:
     with client_of(http(status, b"")) as (client, faults):

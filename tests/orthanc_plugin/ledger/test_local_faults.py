@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from orthanc_plugin.domain.errors import ServiceStopping
-from orthanc_plugin.ledger.local_faults import FreeSpace, Patience, tolerated
+from orthanc_plugin.ledger.local_faults import FreeSpace, Patience, is_local_fault, tolerated
 
 
 def roomy(folder: Path) -> FreeSpace:
@@ -33,6 +33,29 @@ def test_a_full_disk_and_a_locked_database_are_waited_for(tmp_path: Path) -> Non
     calls, step = failing(OSError(errno.ENOSPC, "No space left on device"), locked)
     assert Patience(roomy(tmp_path), threading.Event()).wrap("run", step)("w1") == "running"
     assert calls == ["w1"] * 3
+
+
+class ReadOnlyError(Exception):
+    """As psycopg raises it: no operational error."""
+
+    sqlstate = "25006"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ENFILE, "Too many open files in system"),
+        OSError(errno.EROFS, "Read-only file system"),
+        OSError(errno.EIO, "Input/output error"),
+        sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached"),
+        sa.exc.OperationalError("UPDATE", {}, sqlite3.OperationalError("attempt to write a readonly database")),
+        sa.exc.InternalError("UPDATE", {}, ReadOnlyError()),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_the_machine_for_a_while_is_no_defect(fault: Exception) -> None:
+    assert is_local_fault(fault)
 
 
 def test_a_defect_is_not_waited_for(tmp_path: Path) -> None:

@@ -160,6 +160,14 @@ def test_a_database_out_of_reach_makes_the_service_unready_and_leaves_it_its_voi
     assert {'curia_alarm{alarm="database-out-of-reach"} 1.0', 'curia_worker_ready{worker="0"} 1.0'} <= set(lines)
 
 
+def test_a_database_out_of_reach_is_said_to_people_too(ready: TestClient, ledger: Ledger) -> None:
+    with ledger.database.begin() as connection:
+        connection.execute(sa.text("DROP TABLE curia_studies"))
+    answer = ready.get("/curia/worklist", headers=TOKEN)
+    assert answer.status_code == 503
+    assert "out of reach" in answer.json()["detail"]
+
+
 def test_a_heart_that_stands_still_makes_the_service_unready(
     ready: TestClient, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

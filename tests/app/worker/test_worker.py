@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phantoms import SeriesSpec, build_datasets, save_series
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_studies_one_after_the_other(tmp_path: Path):
