@@ -27,6 +27,7 @@ import urllib.parse
 import orthanc
 
 JSON, STUDY = "application/json", "/curia/studies/([0-9a-f-]+)"
+PASSED_ON = {"content-security-policy", "cache-control", "referrer-policy", "x-content-type-options", "x-frame-options"}
 NO_ANSWER = b'{"detail": "the Curia service does not answer; the logs of both say why"}\n'
 
 
@@ -76,15 +77,18 @@ class Service:
             with contextlib.closing(self.connect()) as connection:
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
-                return answer.status, answer.getheader("Content-Type", "text/plain"), answer.read()
+                kept = {name: value for name, value in answer.getheaders() if name.lower() in PASSED_ON}
+                return answer.status, answer.getheader("Content-Type", "text/plain"), answer.read(), kept
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no number where one must stand
             orthanc.LogWarning(f"Curia: no answer to {method}: {type(error).__name__}: {error}")
-            return 503, JSON, NO_ANSWER
+            return 503, JSON, NO_ANSWER, {}
 
     def pass_on(self, output, uri, **request):
         accept = {name.lower(): value for name, value in request["headers"].items()}.get("accept", "*/*")
         path = uri + "?" + urllib.parse.urlencode(request.get("get") or {})
-        status, kind, body = self.call(request["method"], path, request.get("body"), accept)
+        status, kind, body, headers = self.call(request["method"], path, request.get("body"), accept)
+        for name, value in headers.items():
+            output.SetHttpHeader(name, value)
         if status == 200:
             return output.AnswerBuffer(body, kind)
         text = body.decode(errors="replace")
@@ -136,7 +140,7 @@ class Service:
 def start():
     settings = json.loads(orthanc.GetConfiguration())
     service = Service(settings.get("HttpPort", 8042), **settings.get("Curia", {}))
-    for route in ("/curia/worklist", "/curia/health", STUDY, STUDY + "/run"):
+    for route in ("/curia/worklist", "/curia/health", "/curia/static/([a-z_/]+[.][a-z]+)", STUDY, STUDY + "/run"):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)
     with open(__file__.replace("plugin.py", "button.js"), encoding="utf-8") as script:

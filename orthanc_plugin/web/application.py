@@ -18,7 +18,9 @@ from orthanc_plugin.ledger.local_faults import DATABASE_ERRORS
 from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.web.guard import add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
+from orthanc_plugin.web.static_files import add_static_routes
 from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 
 ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
@@ -60,6 +62,8 @@ def build_application(
     _add_health_routes(application, report, registry)
     application.get("/curia/health", dependencies=guarded)(report)
     _add_work_list_routes(application, guarded, studies=studies, workers=workers, alarms=alarms)
+    add_static_routes(application, guarded)
+    add_page_headers(application)
     _add_intake_routes(application, guarded, studies=studies, intake=intake)
     return application
 
@@ -108,25 +112,28 @@ def _add_work_list_routes(
     def listed(rows: list[StudyRow]) -> WorkList:
         return work_list(rows, pipeline=pipeline_view(workers), overdue_seconds=alarms.overdue_seconds)
 
-    def page(rows: list[StudyRow], *, up: str) -> Response:
+    def page(name: str, *, up: str, status: int = 200, **content: Any) -> Response:
         """*up* leads from the page to Orthanc's root."""
-        view = listed(rows)
-        html = pages.get_template("work_list.html").render(studies=view.studies, pipeline=view.pipeline, up=up)
-        return HTMLResponse(html)
+        html = pages.get_template(name).render(pipeline=pipeline_view(workers), up=up, **content)
+        return HTMLResponse(html, status)
 
     @application.get("/curia/worklist", dependencies=guarded)
-    def whole_list(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        rows = studies.work_list(limit)
-        return page(rows, up="../") if _wants_page(request) else _json(listed(rows))
+    def whole_list(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
+        view = listed(studies.work_list(limit))
+        if not _wants_page(request):
+            return _json(view)
+        on = sorted(name for name, is_on in alarms.states().items() if is_on)
+        return page("work_list.html", up="../", studies=view.studies, alarms=on)
 
     @application.get("/curia/studies/{orthanc_id}", dependencies=guarded)
     def one_study(request: Request, orthanc_id: StudyId) -> Response:
         row = studies.row(orthanc_id)
-        if _wants_page(request):
-            return page([] if row is None else [row], up="../../")
         if row is None:
+            if _wants_page(request):
+                return page("unknown_study.html", up="../../", status=404)
             raise HTTPException(404, "this study was not seen yet")
-        return _json(study_view(row, overdue_seconds=alarms.overdue_seconds))
+        view = study_view(row, overdue_seconds=alarms.overdue_seconds)
+        return page("study.html", up="../../", study=view) if _wants_page(request) else _json(view)
 
 
 def _add_intake_routes(application: FastAPI, guarded: Any, *, studies: Studies, intake: Intake) -> None:

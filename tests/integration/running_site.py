@@ -157,13 +157,6 @@ def find_browser() -> str:
     return browser
 
 
-def dump_page(url: str) -> str:
-    """The page's document after a real browser ran it."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
-    command = [find_browser(), *flags, url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
 @contextmanager
 def own_service(site: Site, folder: Path, *, orthanc_url: str, **more: Any) -> Iterator[subprocess.Popen]:
     """The service as a site runs it on its own, with an Orthanc user instead of the plugin's token."""

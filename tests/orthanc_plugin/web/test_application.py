@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import sys
 import threading
 import time
@@ -193,7 +194,8 @@ def test_a_study_without_outcome_is_an_alarm_in_the_list_and_in_the_metrics(clie
     ledger.jobs.add(STUDY, replace(JOB, work_id="w2", stable_at=time.time() - 3660.0))
     warning = {"code": "result-overdue", "message": "no result although the study has been at rest for 61 minutes"}
     assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [warning]
-    assert warning["message"] in client.get("/curia/worklist", headers=PAGE).text
+    assert warning["message"] in client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
+    assert "<code>result-overdue</code>" in client.get("/curia/worklist", headers=PAGE).text
     lines = client.get("/metrics").text.splitlines()
     assert {"curia_overdue_studies 1.0", 'curia_alarm{alarm="result-overdue"} 1.0'} <= set(lines)
     assert "result-overdue" in client.get("/readyz").json()["alarms"]
@@ -257,7 +259,7 @@ def test_series_show_before_a_study_was_judged_and_without_any_work(client: Test
 
 def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> None:
     ledger.jobs.add(STUDY, JOB)
-    page = client.get("/curia/worklist", headers=PAGE)
+    page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE)
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;script&gt;x" in page.text
     assert "<script>x" not in page.text
@@ -265,15 +267,34 @@ def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> N
 
 def test_links_of_both_pages_lead_to_orthancs_root(client: TestClient, ledger: Ledger) -> None:
     ledger.jobs.add(STUDY, JOB)
-    assert 'href="../app/explorer.html' in client.get("/curia/worklist", headers=PAGE).text
+    assert f'href="../curia/studies/{STUDY_ID}' in client.get("/curia/worklist", headers=PAGE).text
     assert 'href="../../app/explorer.html' in client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
 
 
 def test_a_page_loads_nothing_from_elsewhere(client: TestClient, ledger: Ledger) -> None:
     ledger.jobs.add(STUDY, JOB)
-    text = client.get("/curia/worklist", headers=PAGE).text
-    assert "http://" not in text
-    assert "https://" not in text
+    for path in ("/curia/worklist", f"/curia/studies/{STUDY_ID}"):
+        page = client.get(path, headers=PAGE)
+        assert not re.search("https?://", page.text)
+        assert not re.search(r"<style|<script(?![^>]*src=)| style=| on\w+=", page.text), "the policy forbids it"
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert page.headers["cache-control"] == "no-store"
+        for address in re.findall(r'(?:src|href)="([^"]*curia/static/[^"]+)"', page.text):
+            assert client.get("/" + address.replace("../", ""), headers=TOKEN).status_code == 200
+
+
+def test_static_files_are_those_of_the_package_and_no_others(client: TestClient) -> None:
+    answer = client.get("/curia/static/curia.css", headers=TOKEN)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    for path in ("../application.py", "..%2fapplication.py", "study_page", "none.js", "/etc/passwd"):
+        assert client.get(f"/curia/static/{path}", headers=TOKEN).status_code == 404
+    assert client.get("/curia/static/curia.css").status_code == 401
+
+
+def test_the_page_of_a_study_that_is_not_known_says_so(client: TestClient) -> None:
+    page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE)
+    assert page.status_code == 404
+    assert "was deleted, or it has not been seen yet" in page.text
 
 
 def test_an_unknown_study_is_404_and_a_forced_run_of_it_is_accepted(client: TestClient) -> None:

@@ -1,0 +1,49 @@
+// A cut and its masks to pixels.
+
+// Grey values of a cut; black where a slice is not there yet.
+export function paintCut(stack, cut, [low, high]) {
+    const image = new ImageData(cut.width, cut.height);
+    const pixels = new Uint32Array(image.data.buffer).fill(0xff000000);
+    const scale = 255 / (high - low);
+    for (let y = 0; y < cut.height; y++) {
+        const { slice, start, step } = cut.line(y);
+        const values = stack.values[slice];
+        if (!values) continue;
+        for (let x = 0, from = start, to = y * cut.width; x < cut.width; x++, from += step, to++) {
+            const grey = Math.min(255, Math.max(0, (values[from] - low) * scale));
+            pixels[to] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+        }
+    }
+    return image;
+}
+
+// The masks of the segments that are on, as fills or outlines.
+export function paintMasks(stack, cut, segmentation, { shown, filled }) {
+    const image = new ImageData(cut.width, cut.height);
+    for (const { number, color } of segmentation.segments.filter((segment) => shown.has(segment.number))) {
+        const inside = maskOfCut(stack, cut, segmentation, number);
+        for (let y = 0, k = 0; y < cut.height; y++) {
+            for (let x = 0; x < cut.width; x++, k++) {
+                if (!inside[k]) continue;
+                const isEdge = !x || !y || x === cut.width - 1 || y === cut.height - 1 ||
+                    !inside[k - 1] || !inside[k + 1] || !inside[k - cut.width] || !inside[k + cut.width];
+                if (filled || isEdge) image.data.set([...color, isEdge ? 255 : 90], 4 * k);
+            }
+        }
+    }
+    return image;
+}
+
+function maskOfCut(stack, cut, { pixels, frameStart }, number) {
+    const inside = new Uint8Array(cut.width * cut.height);
+    for (let y = 0; y < cut.height; y++) {
+        const { slice, start, step } = cut.line(y);
+        const frame = frameStart(number, stack.slices[slice].uid);
+        if (frame === undefined) continue;
+        // Eight pixels a byte, the lowest bit first (PS3.5 section 8.1.1).
+        for (let x = 0, bit = frame + start, to = y * cut.width; x < cut.width; x++, bit += step, to++) {
+            inside[to] = (pixels[bit >> 3] >> (bit & 7)) & 1;
+        }
+    }
+    return inside;
+}

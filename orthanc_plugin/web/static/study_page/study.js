@@ -1,0 +1,91 @@
+// The study page: its pictures, and the buttons that lead to a finding's place.
+
+import { Archive } from "./archive.js";
+import { Stack } from "./stack.js";
+import { Viewport } from "./viewport.js";
+import { CT_WINDOWS, percentileWindow } from "./windows.js";
+
+const page = document.querySelector("[data-study]");
+const archive = new Archive(page.dataset.root);
+const element = (id) => document.getElementById(id);
+const status = element("status");
+
+const viewport = new Viewport(element("picture"), ({ plane, index, length, window: [low, high], loaded, total }) => {
+    status.textContent = `${plane} ${index + 1} of ${length} · window ${Math.round(low)} to ${Math.round(high)}` +
+        (loaded < total ? ` · ${loaded} of ${total} slices fetched` : "");
+    element("slice").max = length - 1;
+    element("slice").value = index;
+    element("picture").dataset.loaded = loaded === total ? "all" : String(loaded);
+    for (const button of element("planes").children) button.setAttribute("aria-pressed", button.dataset.plane === plane);
+});
+
+function tell(error) {
+    status.textContent = `No picture: ${error.message}`;
+    status.classList.add("reason");
+}
+
+async function head() {
+    const { patient, id, description, date } = await archive.heading(page.dataset.study);
+    element("patient").textContent = [patient.replaceAll("^", " ").trim(), id].filter(Boolean).join(" · ") || "no name";
+    element("description").textContent = [description, date].filter(Boolean).join(" · ");
+}
+
+function addWindows(stack) {
+    const presets = stack.modality === "CT" ? CT_WINDOWS : {};
+    const add = (name, range) => {
+        const button = document.createElement("button");
+        button.textContent = name;
+        button.addEventListener("click", () => viewport.setWindow(range()));
+        element("windows").append(button);
+    };
+    for (const [name, range] of Object.entries(presets)) add(name, () => range);
+    add("1 to 99 %", () => percentileWindow(stack.values.find(Boolean)));
+}
+
+function addLegend(segmentation) {
+    for (const { number, label, color } of segmentation.segments) {
+        const [entry, box, swatch] = ["label", "input", "canvas"].map((name) => document.createElement(name));
+        box.type = "checkbox";
+        box.checked = true;
+        box.addEventListener("change", () => { box.checked ? viewport.shown.add(number) : viewport.shown.delete(number); viewport.draw(); });
+        [swatch.width, swatch.height] = [12, 12];
+        const context = swatch.getContext("2d");
+        context.fillStyle = `rgb(${color.join(" ")})`;
+        context.fillRect(0, 0, 12, 12);
+        entry.append(box, swatch, ` ${label}`);
+        element("legend").append(entry);
+        viewport.shown.add(number);
+    }
+}
+
+async function showSeries(uid) {
+    const series = await archive.seriesId(page.dataset.study, uid);
+    const stack = new Stack(archive, await archive.stack(series));
+    addWindows(stack);
+    await viewport.show(stack);
+    for (const instance of JSON.parse(page.dataset.segmentations)) {
+        const segmentation = await archive.segmentation(instance);
+        const isOfThese = ({ uid }) => segmentation.segments.some(({ number }) => segmentation.frameStart(number, uid) !== undefined);
+        if (!stack.slices.some(isOfThese)) continue;
+        viewport.segmentation = segmentation;
+        addLegend(segmentation);
+        viewport.draw();
+    }
+}
+
+for (const button of element("planes").children) {
+    button.addEventListener("click", () => viewport.stack && viewport.go(viewport.index[button.dataset.plane], button.dataset.plane));
+}
+element("slice").addEventListener("input", (event) => viewport.go(Number(event.target.value)));
+element("fill").addEventListener("change", (event) => { viewport.filled = event.target.checked; viewport.draw(); });
+element("reset").addEventListener("click", () => viewport.reset());
+for (const button of document.querySelectorAll("[data-jump]")) {
+    button.addEventListener("click", () => {
+        const { sop_instance_uid: uid, point_lps_mm: point } = JSON.parse(button.dataset.jump);
+        viewport.jump(uid, point);
+        element("picture").focus();
+    });
+}
+
+head().catch(tell);
+if (page.dataset.series) showSeries(page.dataset.series).catch(tell);

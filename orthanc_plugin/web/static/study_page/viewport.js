@@ -1,0 +1,171 @@
+// The canvas: what is shown of a stack, how it is placed, and what keys, wheel and pointer do to it.
+
+import { paintCut, paintMasks } from "./picture.js";
+import { CT_WINDOWS, percentileWindow } from "./windows.js";
+
+const HELP = "Up, down or wheel: slice. Left and right drag: window and pan. Plus, minus: zoom. A, C, S: plane. O: overlay. F: fill. R: reset.";
+
+export class Viewport {
+    // tell: called with {plane, index, length, window, loaded} after each drawing
+    constructor(canvas, tell) {
+        this.canvas = canvas;
+        this.tell = tell;
+        this.stack = null;
+        this.segmentation = null;
+        this.shown = new Set();
+        this.filled = true;
+        this.overlay = true;
+        this.marker = null;
+        canvas.title = HELP;
+        canvas.addEventListener("wheel", (event) => { event.preventDefault(); this.step(Math.sign(event.deltaY)); }, { passive: false });
+        canvas.addEventListener("keydown", (event) => this.key(event));
+        canvas.addEventListener("pointerdown", (event) => this.drag(event));
+        canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+        new ResizeObserver(() => this.draw()).observe(canvas);
+    }
+
+    async show(stack) {
+        this.stack = stack;
+        this.plane = stack.plane;
+        this.index = Object.fromEntries(Object.keys(stack.planes()).map((name) => [name, Math.floor(stack.length(name) / 2)]));
+        this.reset();
+        await stack.load(this.index[this.plane]);
+        this.window = stack.modality === "CT" ? CT_WINDOWS["soft tissue"] : percentileWindow(stack.values[this.index[this.plane]]);
+        this.draw();
+        stack.loadAll(this.index[this.plane], () => this.draw());
+    }
+
+    reset() {
+        this.zoom = 1;
+        this.pan = [0, 0];
+        this.draw();
+    }
+
+    step(count) {
+        if (this.stack) this.go(this.index[this.plane] + count);
+    }
+
+    async go(index, plane = this.plane) {
+        this.plane = plane;
+        this.index[plane] = Math.min(this.stack.length(plane) - 1, Math.max(0, index));
+        if (plane === this.stack.plane) await this.stack.load(this.index[plane]);
+        this.draw();
+    }
+
+    // To the slice of a finding, and a mark at its place.
+    async jump(uid, position) {
+        this.marker = position;
+        if (position) {
+            const { slice, row, column } = this.stack.indices(position);
+            for (const [name, { through }] of Object.entries(this.stack.planes())) this.index[name] = { slice, row, column }[through];
+        }
+        await this.go(this.stack.indexOfUid.get(uid) ?? this.index[this.stack.plane], this.stack.plane);
+    }
+
+    setWindow(range) {
+        this.window = range;
+        this.draw();
+    }
+
+    draw() {
+        if (!this.stack || !this.window || this.pending) return;
+        this.pending = requestAnimationFrame(() => { this.pending = 0; this.paint(); });
+    }
+
+    paint() {
+        const { canvas, stack } = this;
+        const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
+        if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+        const cut = stack.cut(this.plane, this.index[this.plane]);
+        const context = canvas.getContext("2d");
+        context.setTransform(1, 0, 0, 1, 0, 0);
+        context.fillStyle = "black";
+        context.fillRect(0, 0, width, height);
+        const fit = Math.min(width / (cut.width * cut.pixelWidth), height / (cut.height * cut.pixelHeight)) * this.zoom;
+        const [sx, sy] = [fit * cut.pixelWidth, fit * cut.pixelHeight];
+        const [left, top] = [(width - sx * cut.width) / 2 + this.pan[0], (height - sy * cut.height) / 2 + this.pan[1]];
+        this.placed = { cut, sx, sy, left, top };
+        context.setTransform(sx, 0, 0, sy, left, top);
+        context.imageSmoothingEnabled = sx < 4;
+        context.drawImage(offscreen(paintCut(stack, cut, this.window)), 0, 0);
+        if (this.overlay && this.segmentation) {
+            context.imageSmoothingEnabled = false;
+            context.drawImage(offscreen(paintMasks(stack, cut, this.segmentation, this)), 0, 0);
+        }
+        context.setTransform(1, 0, 0, 1, 0, 0);
+        this.write(context, cut, width, height);
+        if (this.marker) this.mark(context, cut);
+        const [length, loaded] = [stack.length(this.plane), stack.values.filter(Boolean).length];
+        this.tell({ plane: this.plane, index: this.index[this.plane], length, window: this.window, loaded, total: stack.slices.length });
+    }
+
+    write(context, { letters }, width, height) {
+        const size = 15 * devicePixelRatio;
+        context.font = `600 ${size}px system-ui, sans-serif`;
+        context.fillStyle = "#ffd479";
+        context.textAlign = "center";
+        context.fillText(letters.top, width / 2, size * 1.2);
+        context.fillText(letters.bottom, width / 2, height - size * 0.6);
+        context.fillText(letters.left, size, height / 2);
+        context.fillText(letters.right, width - size, height / 2);
+    }
+
+    // A ring where the finding's point lies, on the cut that holds it.
+    mark(context, cut) {
+        const place = this.stack.indices(this.marker);
+        if (place[cut.through] !== cut.index) return;
+        const { x, y } = cut.find(place);
+        const { sx, sy, left, top } = this.placed;
+        context.strokeStyle = "#ffd479";
+        context.lineWidth = 2 * devicePixelRatio;
+        context.beginPath();
+        context.arc(left + sx * (x + 0.5), top + sy * (y + 0.5), 12 * devicePixelRatio, 0, 2 * Math.PI);
+        context.stroke();
+    }
+
+    key(event) {
+        const planes = { a: "axial", c: "coronal", s: "sagittal" };
+        const actions = {
+            ArrowUp: () => this.step(-1), ArrowDown: () => this.step(1), PageUp: () => this.step(-10), PageDown: () => this.step(10),
+            Home: () => this.step(-1e6), End: () => this.step(1e6),
+            "+": () => this.scale(1.25), "-": () => this.scale(0.8), r: () => this.reset(),
+            o: () => { this.overlay = !this.overlay; this.draw(); }, f: () => { this.filled = !this.filled; this.draw(); },
+        };
+        if (!this.stack || event.ctrlKey || event.metaKey || event.altKey) return;
+        if (event.key in planes) this.go(this.index[planes[event.key]], planes[event.key]);
+        else if (event.key in actions) actions[event.key]();
+        else return;
+        event.preventDefault();
+    }
+
+    scale(factor) {
+        this.zoom = Math.min(20, Math.max(0.2, this.zoom * factor));
+        this.draw();
+    }
+
+    // Left button: window (across its width, down its level). Right button: pan.
+    drag(start) {
+        if (!this.stack) return;
+        const [low, high] = this.window;
+        const [x, y] = this.pan;
+        this.canvas.setPointerCapture(start.pointerId);
+        const move = (event) => {
+            const [dx, dy] = [event.clientX - start.clientX, event.clientY - start.clientY];
+            if (start.button === 2) this.pan = [x + dx * devicePixelRatio, y + dy * devicePixelRatio];
+            else {
+                const width = Math.max(1e-6, (high - low) * 2 ** (dx / 200));
+                const level = (low + high) / 2 - (dy / 200) * (high - low);
+                this.window = [level - width / 2, level + width / 2];
+            }
+            this.draw();
+        };
+        this.canvas.addEventListener("pointermove", move);
+        this.canvas.addEventListener("pointerup", () => this.canvas.removeEventListener("pointermove", move), { once: true });
+    }
+}
+
+function offscreen(image) {
+    const canvas = new OffscreenCanvas(image.width, image.height);
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+}

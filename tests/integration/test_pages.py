@@ -1,0 +1,124 @@
+"""The work list and the study page in a real browser, over a real Orthanc and a study that the pipeline read."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from integration.ohif_site import PUPPETEER, ROOT
+from integration.running_site import CANARIES, Site, find_browser
+from orthanc_plugin.demo.local_orthanc import USER
+
+pytestmark = pytest.mark.integration
+
+PICTURES = ROOT / "build" / "pages"
+SOFT_TISSUE = (-160, 240)
+
+
+@pytest.fixture(scope="module")
+def study(site: Site, make_study: Callable[[str], tuple[str, list[Path]]]) -> dict[str, Any]:
+    uid, paths = make_study("pages")
+    site.send(paths)
+    view = site.wait_for_state(uid, "stored", "failed", "not-applicable")
+    assert view["state"] == "stored", view["reason"]
+    return view | {"paths": paths}
+
+
+@pytest.fixture(scope="module")
+def seen(site: Site, study: dict[str, Any]) -> dict[str, Any]:
+    """What ``tests/node/view_pages.mjs`` tells; its pictures go to ``build/pages``."""
+    node = shutil.which("node")
+    assert node, "node is missing: make test installs it"
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    orthanc = site.orthanc
+    address = [str(orthanc.http.base_url).rstrip("/"), USER, orthanc.password, study["orthanc_id"]]
+    command = [node, ROOT / "tests/node/view_pages.mjs", PUPPETEER, find_browser(), *address, PICTURES]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_nothing_is_left_uncaught_and_no_other_host_is_asked(seen: dict[str, Any]) -> None:
+    assert (seen["uncaught"], seen["elsewhere"]) == ([], [])
+
+
+def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_the_service(
+    site: Site, study: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    patient = CANARIES[0].replace("^", " ")
+    assert patient in seen["list"][0]
+    assert patient in seen["study"]
+    assert not [canary for canary in CANARIES if canary.replace("^", " ") in seen["title"]]
+    for path in ("/curia/worklist", f"/curia/studies/{study['orthanc_id']}"):
+        for accept in ("text/html", "application/json"):
+            text = site.orthanc.http.get(path, headers={"Accept": accept}).text
+            assert study["study_instance_uid"] in text or "text/html" in accept
+            assert not [canary for canary in CANARIES if canary in text]
+        assert site.orthanc.http.get(path, auth=None).status_code == 401
+
+
+def test_the_list_is_searched(seen: dict[str, Any]) -> None:
+    assert len(seen["list"]) == 1
+    assert seen["list"][0].startswith("stored")
+    assert seen["filtered"] == []
+
+
+def test_the_middle_slice_is_drawn_with_the_values_of_its_file(study: dict[str, Any], seen: dict[str, Any]) -> None:
+    middle = _slices(study)[len(study["paths"]) // 2]
+    shown = seen["withoutOverlay"]
+    assert shown["grey"] == pytest.approx(_mean_grey(middle, shown, SOFT_TISSUE), rel=0.03)
+
+
+def test_the_overlay_covers_the_pixels_of_the_seg(site: Site, study: dict[str, Any], seen: dict[str, Any]) -> None:
+    (entry,) = (one for one in study["objects"] if one["kind"] == "SEG")
+    file = site.orthanc.http.get(f"/instances/{entry['orthanc_instance_id']}/file").content
+    segmentation = hd.seg.segread(BytesIO(file))
+    middle = _slices(study)[len(study["paths"]) // 2]
+    masks = segmentation.get_pixels_by_source_instance([middle.SOPInstanceUID])
+    area = float(masks.any(axis=-1).sum()) * _scale(middle, seen["first"]) ** 2
+    letters = seen["withoutOverlay"]["colored"]
+    assert letters < 0.05 * area
+    assert seen["first"]["colored"] - letters == pytest.approx(area, rel=0.05)
+    assert letters < seen["outlines"]["colored"] < 0.5 * seen["first"]["colored"]
+
+
+def test_keys_wheel_and_buttons_do_what_they_say(study: dict[str, Any], seen: dict[str, Any]) -> None:
+    count = len(study["paths"])
+    assert seen["first"]["status"] == f"axial {count // 2 + 1} of {count} · window -160 to 240"
+    assert seen["scrolled"] == f"axial {min(count, count // 2 + 3)} of {count} · window -160 to 240"
+    assert seen["lung"]["status"].endswith("window -1350 to 150")
+    assert seen["lung"]["grey"] > 1.5 * seen["first"]["grey"]
+    assert seen["coronal"]["status"].startswith("coronal 257 of 512")
+    assert seen["coronal"]["colored"] > 0
+    assert seen["wheel"]["status"].startswith(f"axial {count} of {count}")
+
+
+def test_a_phone_scrolls_down_only_and_an_unknown_study_says_so(seen: dict[str, Any]) -> None:
+    assert seen["overflow"] == 0
+    assert "This study is not known here" in seen["unknown"]
+
+
+def _slices(study: dict[str, Any]) -> list[Any]:
+    return sorted((dcmread(path) for path in study["paths"]), key=lambda one: one.ImagePositionPatient[2])
+
+
+def _scale(image: Any, shown: dict[str, Any]) -> float:
+    """Canvas pixels for each image pixel, which is square."""
+    return min(shown["width"] / image.Columns, shown["height"] / image.Rows)
+
+
+def _mean_grey(image: Any, shown: dict[str, Any], window: tuple[int, int]) -> float:
+    """Over the whole canvas, which is black beside the image."""
+    low, high = window
+    values = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
+    grey = np.clip((values - low) * 255 / (high - low), 0, 255).mean()
+    covered = _scale(image, shown) ** 2 * image.Columns * image.Rows / (shown["width"] * shown["height"])
+    return float(grey * covered)

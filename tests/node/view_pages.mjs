@@ -1,0 +1,89 @@
+// What a browser shows of the work list and of a study's page, as JSON:
+// node view_pages.mjs PATH_TO_PUPPETEER BROWSER ORTHANC_URL USER PASSWORD ORTHANC_STUDY_ID PICTURES
+import { createRequire } from "node:module";
+
+const [library, executablePath, url, username, password, study, pictures] = process.argv.slice(2);
+const puppeteer = createRequire(import.meta.url)(library);
+const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox"], defaultViewport: { width: 1300, height: 1100 } });
+const page = await browser.newPage();
+page.setDefaultTimeout(60_000);
+await page.authenticate({ username, password });
+
+const uncaught = [];
+const elsewhere = [];
+page.on("pageerror", (error) => uncaught.push(String(error)));
+page.on("console", (message) => message.type() === "error" && uncaught.push(message.text()));
+page.on("request", (request) => { if (!/^(data:|about:)/.test(request.url()) && !request.url().startsWith(url)) elsewhere.push(request.url()); });
+
+const picture = (name) => page.screenshot({ path: `${pictures}/${name}.png` });
+const rows = () => page.$$eval("#studies tbody tr", (all) => all.filter((row) => !row.hidden).map((row) => row.innerText.replace(/\s+/g, " ").trim()));
+const frame = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
+// How many pixels of the canvas are in colour, and the mean grey of the others.
+const drawn = () => page.$eval("#picture", (canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let [colored, grey] = [0, 0];
+    for (let k = 0; k < data.length; k += 4) {
+        if (Math.abs(data[k] - data[k + 2]) > 20) colored++;
+        else grey += data[k];
+    }
+    return { colored, grey: grey / (data.length / 4), width: canvas.width, height: canvas.height };
+});
+const status = () => page.$eval("#status", (element) => element.textContent);
+const press = async (...keys) => { await page.focus("#picture"); for (const key of keys) await page.keyboard.press(key); await frame(); };
+const click = async (selector) => { await page.click(selector); await frame(); };
+
+const seen = {};
+try {
+    await page.goto(`${url}/curia/worklist`);
+    await page.waitForFunction(() => document.querySelector(".patient")?.textContent);
+    seen.list = await rows();
+    await page.type("#search", "nothing of the kind");
+    seen.filtered = await rows();
+    await page.$eval("#search", (input) => { input.value = ""; input.dispatchEvent(new Event("input")); });
+    await picture("work list");
+
+    await page.goto(`${url}/curia/studies/${study}`);
+    await page.waitForSelector('#picture[data-loaded="all"]');
+    await page.waitForSelector("#legend input");
+    await frame();
+    seen.title = await page.title();
+    seen.study = await page.$eval("main", (element) => element.innerText);
+    seen.first = { status: await status(), ...(await drawn()) };
+    await picture("study");
+    await press("o");
+    seen.withoutOverlay = await drawn();
+    await press("o", "f");
+    seen.outlines = await drawn();
+    await press("f", "ArrowDown", "ArrowDown");
+    seen.scrolled = await status();
+    await click("#windows button:nth-child(2)");
+    seen.lung = { status: await status(), ...(await drawn()) };
+    await press("c");
+    seen.coronal = { status: await status(), ...(await drawn()) };
+    await picture("coronal");
+    await press("a", "Home");
+    const box = await page.$eval("#picture", (canvas) => canvas.getBoundingClientRect().toJSON());
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    const started = Date.now();
+    for (let k = 0; k < 20; k++) { await page.mouse.wheel({ deltaY: 100 }); await frame(); }
+    seen.wheel = { status: await status(), millisecondsForEachSlice: (Date.now() - started) / 20 };
+    const jump = await page.$("[data-jump]");
+    if (jump) { await jump.click(); await frame(); seen.jumped = await status(); await picture("finding"); }
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+    await picture("study dark");
+    await page.setViewport({ width: 390, height: 844 });
+    await frame();
+    seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    await picture("study on a phone");
+    const uncaughtSoFar = [...uncaught];
+    await page.goto(`${url}/curia/studies/${"0".repeat(8)}${"-00000000".repeat(4)}`);
+    seen.unknown = await page.$eval("main", (element) => element.innerText);
+    process.stdout.write(JSON.stringify({ ...seen, uncaught: uncaughtSoFar, elsewhere }));
+} catch (error) {
+    await picture("failure");
+    process.stderr.write(`${JSON.stringify(seen)}\n${uncaught.join("\n")}\n`);
+    throw error;
+} finally {
+    await browser.close();
+}
