@@ -52,6 +52,11 @@ DEVICE = Code("121007", "DCM", "Device")  # CID 270
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")  # CID 7162
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")  # CID 7005
 
+# What joins two frames of reference
+
+FRAME_OF_REFERENCE_IDENTITY = Code("125021", "DCM", "Frame of Reference Identity")  # CID 7100
+IMAGE_CONTENT_ALIGNMENT = Code("125024", "DCM", "Image Content-based Alignment")  # CID 7100
+
 # The report's frame (TID 1500)
 
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")  # CID 7021

@@ -69,8 +69,6 @@ class Localisation(_Entry):
 
 
 class Finding(_Entry):
-    """reason : why *present* is None"""
-
     name: str
     code: Code
     site: Code | None
@@ -78,7 +76,6 @@ class Finding(_Entry):
     probability: float | None
     threshold: float | None
     present: bool | None
-    reason: str | None = None
     localisation: Localisation | None
 
 

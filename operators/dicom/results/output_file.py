@@ -9,11 +9,13 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     Comprehensive3DSRStorage,
+    DeformableSpatialRegistrationStorage,
     EncapsulatedPDFStorage,
     KeyObjectSelectionDocumentStorage,
     ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
+    SpatialRegistrationStorage,
 )
 
 from operators.dicom.results.encoding import encode_dataset
@@ -27,6 +29,8 @@ SOP_CLASSES: dict[str, ObjectKind] = {
     Comprehensive3DSRStorage: "SR",
     SegmentationStorage: "SEG",
     "1.2.840.10008.5.1.4.1.1.66.7": "SEG",  # Label Map Segmentation Storage, which pydicom does not name yet
+    SpatialRegistrationStorage: "REG",
+    DeformableSpatialRegistrationStorage: "DREG",
     KeyObjectSelectionDocumentStorage: "KO",
     SecondaryCaptureImageStorage: "SC",
     EncapsulatedPDFStorage: "PDF",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-ObjectKind = Literal["SR", "SEG", "KO", "SC", "PDF", "PM"]
+ObjectKind = Literal["SR", "SEG", "REG", "DREG", "KO", "SC", "PDF", "PM"]
 SegmentationType = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 OBJECT_KINDS: tuple[ObjectKind, ...] = get_args(ObjectKind)
 """In order of importance, which is the order of ``outputs`` in ``result.json``."""
