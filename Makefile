@@ -27,7 +27,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES)
-	@$(BIN)/python -m orthanc_plugin.demo
+	@$(BIN)/python -m orthanc_plugin.demo tests/data/ct_chest_lidc0314
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)

@@ -19,8 +19,8 @@ from orthanc_plugin.domain.errors import SettingsError
 from orthanc_plugin.site.settings import ServiceSettings
 from orthanc_plugin.web.server import build_server
 
-# A predecessor that was told to stop may still be ending its worker.
 LOCK_SECONDS = 20.0
+"""A predecessor that was told to stop may still be ending its worker."""
 JOIN_SECONDS = 10.0
 
 _log = structlog.get_logger("curia.service")

@@ -1,6 +1,7 @@
 """``python -m trainer``: building models."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -117,16 +118,26 @@ def bench(
     data: Annotated[Path, typer.Option(help="Folder with the tasks' data.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="For results.json and report.html; a run that was cut off goes on.")],
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    workers: Annotated[int, typer.Option(help="Processes on this machine, by Ray where there are several.", min=1)] = 1,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster; its machines share the folders.")] = None,
 ) -> None:
     """Measure models on CuriaBench's tracks and on packs of labelled images."""
     # Reads medical images and draws; the others run where what it needs is not installed.
-    from trainer.benchmark.command import InProcess
+    from trainer.benchmark.command import InProcess, Pool
     from trainer.benchmark.command import bench as measure
     from trainer.benchmark.task import tracks_of
 
     console = Console(stderr=True)
     try:
-        outcome = measure(tracks_of(track), model, data, out, pool=InProcess(), console=console, device=device)
+        tracks = tracks_of(track)
+        with ExitStack() as stack:
+            pool: Pool = InProcess()
+            if workers > 1 or ray is not None:
+                # Ray takes seconds to start, and is not needed for one process.
+                from trainer.benchmark.ray_pool import ray_pool
+
+                pool = stack.enter_context(ray_pool(ray, workers=workers))
+            outcome = measure(tracks, model, data, out, pool=pool, console=console, device=device)
     except (ValueError, OSError) as error:
         console.print(f"{error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(SETTINGS) from error

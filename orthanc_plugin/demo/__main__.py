@@ -1,4 +1,4 @@
-"""``python -m orthanc_plugin.demo``: a real chest CT by C-STORE into a real Orthanc, SEG and SR back."""
+"""``python -m orthanc_plugin.demo STUDY``: a real chest CT by C-STORE into a real Orthanc, SEG and SR back."""
 
 import hashlib
 import os
@@ -20,14 +20,13 @@ from orthanc_plugin.demo.tables import print_result, print_urls
 from orthanc_plugin.domain.errors import ServiceError
 from orthanc_plugin.domain.states import State
 
-STUDY = Path(__file__).parents[2] / "tests" / "data" / "ct_chest_lidc0314"
 WAIT_SECONDS = 300.0
-# A sender that is done is a study that is done, so the demo need not wait for Orthanc's usual minute.
 SERVICE_SETTINGS = {"quiet_seconds": 1.0, "poll_seconds": 1.0}
+"""A sender that is done is a study that is done, so the demo need not wait for Orthanc's usual minute."""
 
 
 def run(
-    study: Annotated[Path, typer.Option(help="A folder with one study's DICOM files.")] = STUDY,
+    study: Annotated[Path, typer.Argument(help="A folder with one study's DICOM files.")],
     keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Stay up until Ctrl-C.")] = False,
 ) -> None:
     """Send a study to a real Orthanc and wait for the SEG and the SR. Research use only."""

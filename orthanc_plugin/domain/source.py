@@ -13,8 +13,8 @@ from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
 
 SOURCE_MODALITIES = frozenset({"CT", "MR"})
 
-# As the pipeline writes it into every object.
 MANUFACTURER = "curia-pacs"
+"""As the pipeline writes it into every object."""
 
 _NOT_IMAGES = {
     "SR": "a report",

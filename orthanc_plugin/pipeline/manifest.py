@@ -69,6 +69,8 @@ class Localisation(_Entry):
 
 
 class Finding(_Entry):
+    """reason : why *present* is None"""
+
     name: str
     code: Code
     site: Code | None
@@ -76,6 +78,7 @@ class Finding(_Entry):
     probability: float | None
     threshold: float | None
     present: bool | None
+    reason: str | None = None
     localisation: Localisation | None
 
 

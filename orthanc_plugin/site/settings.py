@@ -19,8 +19,8 @@ from orthanc_plugin.site.rules import Rule
 
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
-# What the application's own "device" takes: several GPUs together make one worker.
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:all|cuda:\d+(,cuda:\d+)*)$")]
+"""What the application's own "device" takes: several GPUs together make one worker."""
 DATABASES = ("sqlite", "postgresql+psycopg")
 GIB = 2**30
 

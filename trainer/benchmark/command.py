@@ -17,6 +17,7 @@ from trainer.benchmark.plan import chunk_work, evaluation_work
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.report.page import write_report
 from trainer.benchmark.results import RESULTS, Comparison, ResultRow, write_rows
+from trainer.benchmark.shards import find_shards
 from trainer.benchmark.task import Task, Track, read_tasks
 from trainer.evaluation.pairs import holm, paired_p_value
 from trainer.evaluation.predictions import figure_of
@@ -107,6 +108,14 @@ def pose_all(tracks: Sequence[Track], data: Path) -> tuple[list[Question], list[
         declared = [task for task in read_tasks() if task.track == "packs"]
         for pack in find_packs(data):
             _pose_pack(pack, declared, questions, refused)
+    for task in read_tasks():
+        if task.track in tracks and task.track != "packs":
+            try:
+                dataset = find_shards(data, task.dataset)
+                if dataset is not None:
+                    questions.append(pose(task, dataset))
+            except BenchmarkDataError as error:
+                refused.append(f"{task.name}: {error}")
     return questions, refused
 
 

@@ -36,7 +36,9 @@ def answer_dense(question: Question, table: FeatureTable) -> Predictions:
     for number, fold in enumerate(question.folds):
         linear = _fit(question, table, fold, masks, num_classes, seed=number)
         for place in fold.asked.tolist():
-            evidence = cell_evidence(_features(table, question.rows[place], masks[place].geometry), linear, SUBDIVISION)
+            evidence = cell_evidence(
+                features_at(table, question.rows[place], masks[place].geometry), linear, SUBDIVISION
+            )
             predicted = strongest_class(evidence, masks[place].geometry)
             values = _overlaps(predicted, masks[place].array, num_classes)
             if values:
@@ -53,7 +55,7 @@ def _fit(
     rng = np.random.default_rng(seed)
     tokens, labels = [], []
     for place in fold.fitted.tolist():
-        features = _features(table, question.rows[place], masks[place].geometry)
+        features = features_at(table, question.rows[place], masks[place].geometry)
         cells = cell_labels(masks[place], features.geometry, SUBDIVISION).reshape(-1, SUBDIVISION**2)
         chosen = rng.choice(len(cells), min(len(cells), TOKENS_FROM_EACH_IMAGE), replace=False)
         tokens.append(features.tokens.reshape(len(cells), -1)[chosen])
@@ -67,7 +69,7 @@ def _fit(
     return Linear(linear.weight, linear.bias - np.repeat(np.array(thresholds, np.float32), SUBDIVISION**2))
 
 
-def _features(table: FeatureTable, row: int, image: Geometry) -> FeatureVolume:
+def features_at(table: FeatureTable, row: int, image: Geometry) -> FeatureVolume:
     """A row's tokens at their place in the image."""
     tokens = table.tokens(row)
     side = round(tokens.shape[1] ** 0.5)

@@ -26,6 +26,8 @@ _METRICS: dict[Kind, tuple[str, ...]] = {
     "regression": ("mae", "rmse", "r2"),
     "segmentation": ("dice",),
     "survival": ("c-index",),
+    "multi-label": ("mean-auc",),
+    "registration": ("dice",),
 }
 
 
@@ -56,12 +58,12 @@ def evaluation_file(cache: Path, question: Question, model_key: str, protocol: s
     return cache / "evaluations" / f"{question.task.name}-{protocol}-{digest}.json"
 
 
-def evaluate(question: Question, table: FeatureTable, protocol: str, path: Path) -> None:
+def evaluate(question: Question, tables: Sequence[FeatureTable], protocol: str, path: Path) -> None:
     """Answer, measure, write whole or not at all."""
     found: list[Evaluation] = []
     before = time.perf_counter()
-    for name, predictions in answers(question, table, protocol):
-        seconds = table.seconds() + time.perf_counter() - before
+    for name, predictions in answers(question, tables, protocol):
+        seconds = sum(table.seconds() for table in tables) + time.perf_counter() - before
         found += _measured(question, name, predictions, seconds)
         before = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)

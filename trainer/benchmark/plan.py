@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.benchmark.dataset import DataSet
 from trainer.benchmark.evaluation import evaluate, evaluation_file
 from trainer.benchmark.features import FeatureRequest, FeatureTable, compute_chunk, missing_chunks, table_folder
 from trainer.benchmark.models import ModelSpec, open_spec
@@ -19,7 +20,7 @@ class ChunkWork:
     """Features of some images by one model."""
 
     spec: ModelSpec
-    question: Question
+    dataset: DataSet
     request: FeatureRequest
     folder: Path
     number: int
@@ -29,7 +30,7 @@ class ChunkWork:
         return len(self.request.chunks[self.number])
 
     def do(self) -> None:
-        compute_chunk(open_spec(self.spec), self.question.dataset, self.request, self.folder, self.number)
+        compute_chunk(open_spec(self.spec), self.dataset, self.request, self.folder, self.number)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,27 +38,30 @@ class EvaluationWork:
     """One question answered from one model's features by one protocol."""
 
     question: Question
-    table: FeatureTable
+    tables: tuple[FeatureTable, ...]
     protocol: str
     path: Path
 
     def do(self) -> None:
-        evaluate(self.question, self.table, self.protocol, self.path)
+        evaluate(self.question, self.tables, self.protocol, self.path)
 
 
-def feature_requests(questions: Sequence[Question]) -> dict[str, FeatureRequest]:
-    """By the question's task; questions about the same images share one request, so that each is encoded once."""
+def feature_requests(questions: Sequence[Question]) -> dict[str, tuple[FeatureRequest, ...]]:
+    """By the question's task: of its images, and of the moving ones where it has such.
+
+    Questions about the same images share one request, so that each is encoded once.
+    """
     rows: dict[_Kind, set[int]] = defaultdict(set)
     kept: dict[_Kind, set[int]] = defaultdict(set)
     for question in questions:
-        kind = _kind(question)
-        rows[kind] |= set(question.rows)
-        if question.task.keeps_tokens:
-            kept[kind] |= set(question.rows)
+        for kind in _kinds(question):
+            rows[kind] |= set(question.rows)
+            if question.task.keeps_tokens:
+                kept[kind] |= set(question.rows)
     requests = {
         kind: FeatureRequest(*kind[1:], tuple(sorted(asked)), frozenset(kept[kind])) for kind, asked in rows.items()
     }
-    return {question.task.name: requests[_kind(question)] for question in questions}
+    return {question.task.name: tuple(requests[kind] for kind in _kinds(question)) for question in questions}
 
 
 def chunk_work(questions: Sequence[Question], specs: Sequence[ModelSpec], cache: Path) -> list[ChunkWork]:
@@ -66,11 +70,14 @@ def chunk_work(questions: Sequence[Question], specs: Sequence[ModelSpec], cache:
     for spec in specs:
         key = open_spec(spec).key
         for question in questions:
-            request = requests[question.task.name]
-            folder = table_folder(cache, key, question.dataset, request)
-            if folder not in seen:
-                seen.add(folder)
-                work += [ChunkWork(spec, question, request, folder, k) for k in missing_chunks(folder, request)]
+            for request in requests[question.task.name]:
+                folder = table_folder(cache, key, question.dataset, request)
+                if folder not in seen:
+                    seen.add(folder)
+                    work += [
+                        ChunkWork(spec, question.dataset, request, folder, number)
+                        for number in missing_chunks(folder, request)
+                    ]
     return work
 
 
@@ -82,25 +89,22 @@ def evaluation_work(
     for spec in specs:
         key = open_spec(spec).key
         for question in questions:
-            request = requests[question.task.name]
-            table = FeatureTable(request, table_folder(cache, key, question.dataset, request))
+            tables = tuple(
+                FeatureTable(request, table_folder(cache, key, question.dataset, request))
+                for request in requests[question.task.name]
+            )
             for protocol in question.task.protocols:
                 path = evaluation_file(cache, question, key, protocol)
-                work.append((spec, EvaluationWork(question, table, protocol, path)))
+                work.append((spec, EvaluationWork(question, tables, protocol, path)))
     return work
 
 
-def _kind(question: Question) -> _Kind:
-    task = question.task
+def _kinds(question: Question) -> tuple[_Kind, ...]:
+    task, digest = question.task, question.dataset.digest
+    if task.moving:
+        return tuple((digest, column, task.values, task.slices, "", 0.0) for column in (task.image, task.moving))
     region = task.mask if task.input == "roi" else ""
-    return (
-        question.dataset.digest,
-        task.image,
-        task.values,
-        task.slices,
-        region,
-        _region_from(task) if region else 0.0,
-    )
+    return ((digest, task.image, task.values, task.slices, region, _region_from(task) if region else 0.0),)
 
 
 def _region_from(task: Task) -> float:

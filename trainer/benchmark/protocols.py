@@ -8,17 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trainer.benchmark.carrying import answer_nearest_tokens
 from trainer.benchmark.dense import answer_dense
 from trainer.benchmark.features import FeatureTable
 from trainer.benchmark.question import Fold, Question
 from trainer.evaluation.predictions import Predictions, balanced_accuracy, mae
 from trainer.evaluation.probes import neighbour_votes
+from trainer.heads.attention import fit_attention
 from trainer.heads.probes import PENALTIES, STRENGTHS, choose, fit_logistic, fit_ridge, nearest_mean
 from trainer.heads.survival import fit_cox
 
 SHOTS = (1, 2, 4, 8, 16, 32, 64)
 DRAWS = 10
 """Of the few that are shown, and of the patients of a share."""
+
+MANY_LABELS = 0.01
+"""Inverse penalty where a map is fitted to each of many findings, as RATE's own evaluation has it."""
+
+TOKENS_OF_AN_EXAMPLE = 512
+"""That the attention probe sees; more cost time in proportion."""
 
 SHARES = (0.05, 0.1, 0.25, 0.5)
 SHARE_DRAWS = 3
@@ -28,10 +36,17 @@ Features = NDArray[np.float32]
 Answer = Callable[[Question, Features], Predictions]
 
 
-def answers(question: Question, table: FeatureTable, protocol: str) -> Iterator[tuple[str, Predictions]]:
+def answers(question: Question, tables: Sequence[FeatureTable], protocol: str) -> Iterator[tuple[str, Predictions]]:
     """Predictions of a protocol, several where it has variants, each with its name in the results."""
+    table = tables[0]
     if protocol == "dense":
         yield protocol, answer_dense(question, table)
+        return
+    if protocol == "nearest-tokens":
+        yield protocol, answer_nearest_tokens(question, table, tables[1])
+        return
+    if protocol == "attention":
+        yield protocol, _attention(question, table)
         return
     features = table.vectors(question.rows)
     if protocol == "few-shot":
@@ -45,6 +60,8 @@ def answers(question: Question, table: FeatureTable, protocol: str) -> Iterator[
 
 
 def _linear(question: Question, features: Features) -> Predictions:
+    if question.task.kind == "multi-label":
+        return _each_label(question, features)
     fit = partial(fit_logistic, num_classes=len(question.classes))
 
     def answer(fold: Fold) -> Floats:
@@ -53,6 +70,38 @@ def _linear(question: Question, features: Features) -> Predictions:
         return fit(*shown, strength)(features[fold.asked])
 
     return by_fold(question, [answer(fold) for fold in question.folds])
+
+
+def _each_label(question: Question, features: Features) -> Predictions:
+    """A map for each finding, of those of the fitted that are told; one that all or none of them has is not asked."""
+    found = []
+    for fold in question.folds:
+        scores = np.full((len(fold.asked), len(question.classes)), 0.5)
+        for label in range(len(question.classes)):
+            told = fold.fitted[np.isfinite(question.true[fold.fitted, label])]
+            if len(set(question.true[told, label].tolist())) == 2:
+                fit = fit_logistic(features[told], question.true[told, label], MANY_LABELS, num_classes=2)
+                scores[:, label] = fit(features[fold.asked])[:, 1]
+        found.append(scores)
+    return by_fold(question, found)
+
+
+def _attention(question: Question, table: FeatureTable) -> Predictions:
+    tokens = [_some_tokens(table.tokens(row)) for row in question.rows]
+
+    def answer(fold: Fold, seed: int) -> Floats:
+        shown = [tokens[place] for place in fold.fitted]
+        fit = fit_attention(shown, question.true[fold.fitted], num_classes=len(question.classes), seed=seed)
+        return fit([tokens[place] for place in fold.asked])
+
+    return by_fold(question, [answer(fold, number) for number, fold in enumerate(question.folds)])
+
+
+def _some_tokens(tokens: Features) -> Features:
+    """(T, D) evenly spaced over all slices, at most `TOKENS_OF_AN_EXAMPLE`."""
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    places = np.unique(np.linspace(0, len(flat) - 1, min(len(flat), TOKENS_OF_AN_EXAMPLE)).round().astype(int))
+    return np.ascontiguousarray(flat[places])
 
 
 def _knn(question: Question, features: Features) -> Predictions:

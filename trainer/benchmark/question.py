@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.benchmark.dataset import BenchmarkDataError, DataSet, LeakageError
+from trainer.benchmark.dataset import BenchmarkDataError, DataSet, LeakageError, Part
 from trainer.benchmark.task import Task
 from trainer.evaluation.folds import stratified_folds
 
@@ -92,7 +92,8 @@ def _is_asked(task: Task, row: Mapping[str, str]) -> bool:
         return False
     if not row[task.image]:
         return False
-    needed = (task.target, task.event, task.mask if task.kind == "segmentation" or task.input == "roi" else "")
+    outlined = task.kind in ("segmentation", "registration") or task.input == "roi"
+    needed = (task.target, task.event, task.mask if outlined else "", task.moving, task.moving_mask)
     return all(row[column] for column in needed if column)
 
 
@@ -114,6 +115,12 @@ def _truth(task: Task, dataset: DataSet, rows: list[int]) -> tuple[NDArray[np.fl
             f"{dataset.name}: {task.target}: expected one of {', '.join(classes)}, got {', '.join(unknown[:3])}"
         )
     return np.array([float(classes.index(cell)) for cell in cells]), classes
+
+
+def _by_modality(task: Task, dataset: DataSet, row: int, part: Part | None) -> Part | None:
+    """Fitted on one modality's train part, asked about the other's test part; a row without a part counts as either."""
+    mine: Part = "train" if dataset.rows[row]["modality"] == task.train_modality else "test"
+    return mine if part in (mine, None) else None
 
 
 def _range_of(task: Task, value: float) -> float:
@@ -169,8 +176,12 @@ def _folds(
     task: Task, dataset: DataSet, rows: list[int], patients: NDArray[np.str_], true: NDArray[np.float64]
 ) -> tuple[Fold, ...]:
     parts = [dataset.part(row) for row in rows]
+    if task.kind == "registration":
+        return (Fold(np.array([], np.int64), np.flatnonzero([part != "train" for part in parts])),)
+    if task.train_modality:
+        parts = [_by_modality(task, dataset, row, part) for row, part in zip(rows, parts, strict=True)]
     if any(parts):
-        check_leakage(dataset, {part: set(patients[[p == part for p in parts]]) for part in ("train", "test")})
+        check_leakage(dataset, {part: set(patients[[p == part for p in parts]].tolist()) for part in ("train", "test")})
         fold = Fold(*(np.flatnonzero([p == part for p in parts]) for part in ("train", "test")))
         if not len(fold.fitted) or not len(fold.asked):
             raise BenchmarkDataError(f"{dataset.name}: split: expected rows in train and in test, one has none")

@@ -11,16 +11,7 @@ Track = Literal["2d", "3d", "findings", "registration", "survival", "fomo", "uni
 Kind = Literal["classification", "multi-label", "regression", "segmentation", "survival", "registration"]
 Values = Literal["hu", "8-bit", "scanner"]
 Protocol = Literal[
-    "linear",
-    "knn",
-    "few-shot",
-    "attention",
-    "data-efficiency",
-    "cross-modality",
-    "ridge",
-    "cox",
-    "dense",
-    "nearest-tokens",
+    "linear", "knn", "few-shot", "data-efficiency", "attention", "ridge", "cox", "dense", "nearest-tokens"
 ]
 
 TRACKS: tuple[Track, ...] = (
@@ -71,6 +62,7 @@ class Task(BaseModel):
     ranges : classes as ranges of a number, both ends included; rows in none are left out
     event : for survival the column that says whether the time ended with the event (1) or was cut off (0)
     findings : for many labels at once, their columns; empty takes every column that holds 0, 1 or nothing
+    train_modality : where the column modality says so the row is fitted on, all others are asked about
     slices : at most so many slices of a volume, evenly spaced
     per_patient : at most so many images of a patient where every token is kept, evenly spaced
     """
@@ -113,7 +105,7 @@ class Task(BaseModel):
             "regression": ("target",),
             "segmentation": ("mask",),
             "survival": ("target", "event"),
-            "registration": ("moving",),
+            "registration": ("moving", "mask", "moving_mask"),
             "multi-label": (),
         }[self.kind]
         missing = [field for field in needed if not getattr(self, field)]
@@ -127,11 +119,12 @@ class Task(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """What its data set has to have."""
         named = (self.image, self.moving, self.mask, self.moving_mask, self.target, self.event, self.patient)
-        return tuple(dict.fromkeys(name for name in (*named, *self.findings) if name))
+        others = (*self.findings, "modality" if self.train_modality else "")
+        return tuple(dict.fromkeys(name for name in (*named, *others) if name))
 
     @property
     def keeps_tokens(self) -> bool:
-        return self.kind == "segmentation" or "attention" in self.protocols
+        return self.kind in ("segmentation", "registration") or "attention" in self.protocols
 
 
 def read_tasks(folder: Path = TASKS) -> Iterator[Task]:

@@ -24,8 +24,9 @@ class Predictions:
     """Answers to examples of patients.
 
     patients : (n,) whose each example is
-    true : (n,) class number, value, or time of survival
-    scores : (R, n, C) class probabilities, or (R, n, 1) values or risks; R repeated draws of what was fitted on
+    true : (n,) class number, value, or time of survival; (n, L) 0, 1 or nan for many labels
+    scores : (R, n, C) probabilities of classes or labels, or (R, n, 1) values or risks; R repeated draws of what was
+        fitted on
     events : (n,) for survival whether the time ended with the event
     """
 
@@ -147,10 +148,21 @@ def c_index(predictions: Predictions, weights: Floats) -> Floats:
     return np.array(found)
 
 
+def mean_auc(predictions: Predictions, weights: Floats) -> Floats:
+    """Mean over labels of the area under each one's ROC curve; of each label only examples that are told."""
+    areas = []
+    for label in range(predictions.true.shape[1]):
+        told = np.isfinite(predictions.true[:, label])
+        positive = predictions.true[told, label] == 1
+        areas.append(weighted_auc(predictions.scores[0, told, label], positive, weights[:, told]))
+    return np.asarray(_mean_of_known(np.stack(areas)))
+
+
 METRICS: Mapping[str, Metric] = {
     "balanced-accuracy": balanced_accuracy,
     "accuracy": accuracy,
     "macro-auc": macro_auc,
+    "mean-auc": mean_auc,
     "mae": mae,
     "rmse": rmse,
     "r2": r2,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_a_folder_without_dicom_is_one_clear_line_and_exit_1(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "orthanc_plugin.demo", "--study", str(tmp_path)]
+    command = [sys.executable, "-m", "orthanc_plugin.demo", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
     first = result.stdout.splitlines()[0]

@@ -39,7 +39,7 @@ STUDY_ID = "-".join(["0123abcd"] * 5)
 STUDY = replace(service_cases.STUDY, orthanc_id=STUDY_ID)
 FINDING = {
     "name": "<script>x</script>", "code": {"value": "1", "scheme": "SCT", "meaning": "x"}, "site": None, "head": "h",
-    "probability": 0.25, "threshold": 0.5, "present": None, "localisation": None,
+    "probability": 0.25, "threshold": 0.5, "present": None, "reason": "expected CT, got MR", "localisation": None,
 }  # fmt: skip
 JOB = replace(
     service_cases.JOB, orthanc_id=STUDY_ID, stable_at=100.0, queued_at=101.0, started_at=103.0,
@@ -262,6 +262,7 @@ def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> N
     page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE)
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;script&gt;x" in page.text
+    assert "not evaluated</span> <small>expected CT, got MR</small>" in page.text
     assert "<script>x" not in page.text
 
 

@@ -62,7 +62,7 @@ def separable() -> Made:
 def figures(question: Question, protocol: str, metric: str) -> dict[str, Figure]:
     return {
         name: figure_of(measure(METRICS[metric], predictions, seed=0), predictions.num_patients)
-        for name, predictions in answers(question, separable(), protocol)
+        for name, predictions in answers(question, [separable()], protocol)
     }
 
 
@@ -110,6 +110,6 @@ def test_risks_are_in_the_order_of_the_times_that_the_features_hold() -> None:
 
 def test_the_same_answers_twice() -> None:
     for protocol in ("linear", "few-shot", "data-efficiency"):
-        first, second = (list(answers(question("classification"), separable(), protocol)) for _ in range(2))
+        first, second = (list(answers(question("classification"), [separable()], protocol)) for _ in range(2))
         for (_, one), (_, other) in zip(first, second, strict=True):
             np.testing.assert_array_equal(one.scores, other.scores)
