@@ -28,6 +28,7 @@ import orthanc
 
 JSON, STUDY = "application/json", "/curia/studies/([0-9a-f-]+)"
 PASSED_ON = {"content-security-policy", "cache-control", "referrer-policy", "x-content-type-options", "x-frame-options"}
+ROUTES = ("/curia/worklist", "/curia/health", "/curia/static/([a-z_/]+[.][a-z]+)")
 NO_ANSWER = b'{"detail": "the Curia service does not answer; the logs of both say why"}\n'
 
 
@@ -140,7 +141,7 @@ class Service:
 def start():
     settings = json.loads(orthanc.GetConfiguration())
     service = Service(settings.get("HttpPort", 8042), **settings.get("Curia", {}))
-    for route in ("/curia/worklist", "/curia/health", "/curia/static/([a-z_/]+[.][a-z]+)", STUDY, STUDY + "/run"):
+    for route in (*ROUTES, STUDY, STUDY + "/run", STUDY + "/fhir"):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)
     with open(__file__.replace("plugin.py", "button.js"), encoding="utf-8") as script:

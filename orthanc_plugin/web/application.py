@@ -18,6 +18,7 @@ from orthanc_plugin.ledger.local_faults import DATABASE_ERRORS
 from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.web.fhir import fhir_bundle
 from orthanc_plugin.web.guard import add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
 from orthanc_plugin.web.static_files import add_static_routes
@@ -134,6 +135,13 @@ def _add_work_list_routes(
             raise HTTPException(404, "this study was not seen yet")
         view = study_view(row, overdue_seconds=alarms.overdue_seconds)
         return page("study.html", up="../../", study=view) if _wants_page(request) else _json(view)
+
+    @application.get("/curia/studies/{orthanc_id}/fhir", dependencies=guarded)
+    def fhir(orthanc_id: StudyId) -> Response:
+        row = studies.row(orthanc_id)
+        if row is None or row.job is None or row.job.result is None:
+            raise HTTPException(404, "this study has no result")
+        return Response(fhir_bundle(row.study_instance_uid, row.job.result), media_type="application/fhir+json")
 
 
 def _add_intake_routes(application: FastAPI, guarded: Any, *, studies: Studies, intake: Intake) -> None:

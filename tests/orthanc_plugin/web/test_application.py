@@ -284,6 +284,16 @@ def test_a_page_loads_nothing_from_elsewhere(client: TestClient, ledger: Ledger)
             assert client.get("/" + address.replace("../", ""), headers=TOKEN).status_code == 200
 
 
+def test_a_result_is_there_as_fhir_and_a_study_without_one_is_404(client: TestClient, ledger: Ledger) -> None:
+    path = f"/curia/studies/{STUDY_ID}/fhir"
+    assert client.get(path, headers=TOKEN).status_code == 404
+    ledger.jobs.add(STUDY, JOB)
+    answer = client.get(path, headers=TOKEN)
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert answer.json()["resourceType"] == "Bundle"
+    assert client.get(path).status_code == 401
+
+
 def test_static_files_are_those_of_the_package_and_no_others(client: TestClient) -> None:
     answer = client.get("/curia/static/curia.css", headers=TOKEN)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
