@@ -83,7 +83,10 @@ class Finding(_Entry):
 
 
 class Measurement(_Entry):
-    """segment_number : None for a value of a whole series or study."""
+    """segment_number : None for a value of a whole series or study
+
+    head : that gave it; None for what is measured on a mask
+    """
 
     name: str
     code: Code
@@ -92,6 +95,7 @@ class Measurement(_Entry):
     series_instance_uid: str
     segment_number: int | None = None
     tracking_uid: str | None = None
+    head: str | None = None
     prior_value: float | None = None
     prior_date_days: float | None = None
     change_percent: float | None = None
