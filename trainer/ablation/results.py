@@ -1,7 +1,6 @@
 """What is measured of a cell, kept as one JSON file each, and the statistics over seeds and patients."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.documents import write_whole
 from trainer.ablation.probe import Figures
 from trainer.evaluation.figures import Figure, bootstrap_interval
 
@@ -45,9 +45,7 @@ class Spread:
 
 def write_result(result: CellResult, path: Path) -> None:
     """Whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
 
 
 def read_result(path: Path) -> CellResult | None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from operators.documents import write_whole
 from trainer.benchmark.features import FeatureTable
 from trainer.benchmark.protocols import answers
 from trainer.benchmark.question import Question
@@ -67,9 +67,7 @@ def evaluate(question: Question, tables: Sequence[FeatureTable], protocol: str, 
         found += _measured(question, name, predictions, seconds)
         before = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    partial.write_text(json.dumps([asdict(evaluation) for evaluation in found]), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps([asdict(evaluation) for evaluation in found]))
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:

@@ -5,7 +5,6 @@ A chunk is written whole or not at all, so a run that was killed goes on after i
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from operators.documents import whole_file
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
@@ -162,9 +162,8 @@ def compute_chunk(model: FeatureModel, dataset: DataSet, request: FeatureRequest
             tokens[f"tokens.{row}"] = np.asarray(features.tokens[:], np.float16)
     stacked = {name: np.stack(rows) for name, rows in arrays.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{chunk_name(number)}.partial-{os.getpid()}"
-    save_file({**stacked, **tokens}, partial, metadata={"seconds": json.dumps(time.perf_counter() - started)})
-    os.replace(partial, folder / chunk_name(number))
+    with whole_file(folder / chunk_name(number)) as unfinished:
+        save_file({**stacked, **tokens}, unfinished, metadata={"seconds": json.dumps(time.perf_counter() - started)})
 
 
 def slice_places(depth: int, most: int) -> NDArray[np.int64]:

@@ -1,12 +1,12 @@
 """results.json, the contract: one row for each figure."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from operators.documents import write_whole
 from trainer.benchmark.task import Track
 
 RESULTS = "results.json"
@@ -59,10 +59,7 @@ class Comparison(BaseModel):
 
 def write_rows(rows: Sequence[BaseModel], path: Path) -> None:
     """As a JSON list, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    text = json.dumps([row.model_dump(mode="json") for row in rows], indent=1)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps([row.model_dump(mode="json") for row in rows], indent=1) + "\n")
 
 
 def read_rows(path: Path) -> list[ResultRow]:

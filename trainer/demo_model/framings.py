@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from trainer.features.scans import Scan
 
@@ -51,17 +50,11 @@ def _zoomed(volume: Volume, zoom: float, *, fill: float) -> Volume:
     """Rows and columns cut off or added on all sides alike."""
     depth, height, width = volume.array.shape
     rows, columns = (round((zoom - 1.0) / 2.0 * size) for size in (height, width))
-    grown = np.pad(
-        volume.array,
-        ((0, 0), (max(rows, 0),) * 2, (max(columns, 0),) * 2),
-        constant_values=fill,
-    )
+    margins = (0, max(rows, 0), max(columns, 0))
     cut_rows, cut_columns = max(-rows, 0), max(-columns, 0)
-    array = grown[:, cut_rows : grown.shape[1] - cut_rows, cut_columns : grown.shape[2] - cut_columns]
-    affine = volume.geometry.affine.copy()
-    affine[:3, 3] = volume.geometry.positions(np.array([0, -rows, -columns]))
-    shape = (depth, height + 2 * rows, width + 2 * columns)
-    return Volume(array, Geometry(affine, shape, volume.geometry.frame_of_reference_uid))
+    grown = volume.grown(margins, margins, fill=fill)
+    _, grown_height, grown_width = grown.geometry.shape
+    return grown.cropped((0, cut_rows, cut_columns), (depth, grown_height - cut_rows, grown_width - cut_columns))
 
 
 def _with_padding(volume: Volume) -> Volume:

@@ -1,10 +1,10 @@
 """Masks of lung and bone that a plain rule gives."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from operators.domain.volume import Volume
+from operators.imaging.components import largest_component, without_small_components
 
 LUNG_BELOW_HU = -400.0
 """Air and lung lie under it, everything else of the body above."""
@@ -22,23 +22,9 @@ def lung_and_bone_by_rule(volume: Volume) -> Volume:
     area = float(volume.geometry.spacing[1] * volume.geometry.spacing[2])
     labels = np.zeros(volume.array.shape, np.uint8)
     for k, image in enumerate(volume.array):
-        body = _largest(ndimage.binary_fill_holes(ndimage.binary_opening(image > LUNG_BELOW_HU, iterations=2)))
-        lung = _without_small(body & (image < LUNG_BELOW_HU), SMALLEST_LUNG_MM2 / area)
+        body = largest_component(ndimage.binary_fill_holes(ndimage.binary_opening(image > LUNG_BELOW_HU, iterations=2)))
+        lung = without_small_components(body & (image < LUNG_BELOW_HU), SMALLEST_LUNG_MM2 / area)
         bone = ndimage.binary_fill_holes(ndimage.binary_closing(body & (image > BONE_ABOVE_HU), iterations=2))
-        labels[k][_without_small(bone, SMALLEST_BONE_MM2 / area)] = 3
+        labels[k][without_small_components(bone, SMALLEST_BONE_MM2 / area)] = 3
         labels[k][ndimage.binary_closing(lung, iterations=2) & (labels[k] == 0)] = 1
     return Volume(labels, volume.geometry)
-
-
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    components, _ = ndimage.label(mask)
-    sizes = np.bincount(components.ravel())
-    sizes[0] = 0
-    return np.asarray(components == sizes.argmax())
-
-
-def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
-    components, _ = ndimage.label(mask)
-    keep = np.bincount(components.ravel()) >= smallest
-    keep[0] = False
-    return np.asarray(keep[components])

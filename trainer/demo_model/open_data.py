@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from operators.dicom.study.study_index import index_study
@@ -75,7 +74,9 @@ def read_organ_scans(data: Path) -> Iterator[Scan]:
     folder = data / "dev/ct_body_totalseg_nifti"
     trunk = orient_for_encoder(read_nifti(folder / "example_ct_sm.nii.gz"))
     yield _labelled(trunk, folder / "example_seg.nii.gz", patient="TotalSegmentator-B")
-    volume = _cropped(_read_dicom(data / "ct_chest_lidc0314_full"), *CHEST_SLICES_FOR_ORGANS)
+    whole = _read_dicom(data / "ct_chest_lidc0314_full")
+    first, last = CHEST_SLICES_FOR_ORGANS
+    volume = whole.cropped((first, 0, 0), (last, *whole.geometry.shape[1:]))
     chest = _uniform(volume, "LIDC-IDRI-0314", "CT", region="chest")
     yield replace(chest, organs=lung_and_bone_by_rule(volume)).thinned(2)
 
@@ -181,11 +182,3 @@ def _labelled(volume: Volume, path: Path, *, patient: str) -> Scan:
 
 def _on_grid(labels: Volume, grid: Geometry) -> Volume:
     return resample(labels, grid, order=0)
-
-
-def _cropped(volume: Volume, start: int, stop: int) -> Volume:
-    affine = volume.geometry.affine.copy()
-    affine[:3, 3] = volume.geometry.positions(np.array([start, 0, 0]))
-    array: NDArray[np.generic] = volume.array[start:stop]
-    depth, height, width = array.shape
-    return Volume(array, Geometry(affine, (depth, height, width), volume.geometry.frame_of_reference_uid))

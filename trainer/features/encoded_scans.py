@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
-from operators.domain.geometry import Geometry
 from operators.imaging.encoder_input import make_encoder_input
 from trainer.features.scans import Scan
 
@@ -36,10 +35,7 @@ class EncodedScan:
     def thinned(self, step: int) -> "EncodedScan":
         """Every *step*-th slice, as if the others had not been encoded."""
         scan, features = self.scan.thinned(step), self.features
-        slices, rows, columns = features.geometry.shape
-        affine = features.geometry.affine.copy()
-        affine[:3, 0] *= step
-        grid = Geometry(affine, (len(range(0, slices, step)), rows, columns), features.geometry.frame_of_reference_uid)
+        grid = features.geometry.strided((step, 1, 1))
         return EncodedScan(scan, FeatureVolume(features.cls[::step], features.tokens[::step], grid))
 
 

@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.scope import Region
 
@@ -39,16 +35,8 @@ class Scan:
         """Every *step*-th slice."""
         return replace(
             self,
-            volume=_thinned(self.volume, step),
+            volume=self.volume.strided((step, 1, 1)),
             regions=self.regions[::step],
-            organs=None if self.organs is None else _thinned(self.organs, step),
-            mass=None if self.mass is None else _thinned(self.mass, step),
+            organs=None if self.organs is None else self.organs.strided((step, 1, 1)),
+            mass=None if self.mass is None else self.mass.strided((step, 1, 1)),
         )
-
-
-def _thinned(volume: Volume, step: int) -> Volume:
-    affine = volume.geometry.affine.copy()
-    affine[:3, 0] *= step
-    array: NDArray[np.generic] = volume.array[::step]
-    depth, height, width = array.shape
-    return Volume(array, Geometry(affine, (depth, height, width), volume.geometry.frame_of_reference_uid))

@@ -4,13 +4,13 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from operators.documents import write_whole
 from trainer.ingest.pseudonyms import Split
 from trainer.ingest.shard_writer import PART, ShardRecord
 from trainer.ingest.statistics import Counts
@@ -119,8 +119,8 @@ class IngestJournal:
         columns = [field.name for field in fields(ShardRecord)]
         rows = self._database.execute(f"SELECT {', '.join(columns)} FROM shards ORDER BY name")
         lines = (json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
-        _replace(self._folder / MANIFEST_FILE, lines)
-        _replace(self._folder / STATISTICS_FILE, [json.dumps(self.statistics(), indent=2) + "\n"])
+        write_whole(self._folder / MANIFEST_FILE, "".join(lines))
+        write_whole(self._folder / STATISTICS_FILE, json.dumps(self.statistics(), indent=2) + "\n")
 
     def statistics(self) -> dict[str, dict[str, int]]:
         counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -148,15 +148,6 @@ class KnownVolumes:
     def __contains__(self, key: str) -> bool:
         with closing(sqlite3.connect(self._uri, uri=True, timeout=60)) as database:
             return database.execute("SELECT 1 FROM volumes WHERE key = ?", (key,)).fetchone() is not None
-
-
-def _replace(path: Path, lines: Iterable[str]) -> None:
-    part = path.with_name(path.name + PART)
-    with part.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _sync_folder(path: Path) -> None:

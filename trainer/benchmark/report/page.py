@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from operators.documents import write_whole
 from trainer.benchmark.report.drawing import draw_bars, draw_curves, draw_radar, main_rows
 from trainer.benchmark.report.published import PUBLISHED, Published
 from trainer.benchmark.results import Comparison, ResultRow
@@ -70,9 +70,7 @@ def write_report(
     page = environment.get_template("page.html.jinja").render(
         models=models, parts=parts, rows=rows, refused=refused, pictures=further
     )
-    partial = out / f"{REPORT}.partial"
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, out / REPORT)
+    write_whole(out / REPORT, page)
 
 
 def _part(

@@ -1,10 +1,11 @@
 """What a run tells about itself, and the JSON-lines file that keeps it."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from operators.documents import write_whole
 
 METRICS = "metrics.jsonl"
 Metrics = Mapping[str, float]
@@ -21,9 +22,7 @@ class JsonLines:
     def __init__(self, folder: Path, *, last_step: int) -> None:
         self._path = folder / METRICS
         kept = [row for row in read_metrics(folder) if row["step"] <= last_step] if self._path.exists() else []
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(partial, self._path)
+        write_whole(self._path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def hear(self, step: int, stage: str, metrics: Metrics) -> None:
         with self._path.open("a", encoding="utf-8") as file:
