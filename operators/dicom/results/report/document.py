@@ -12,6 +12,7 @@ from operators.dicom.results.report.image_library import image_library
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, named_codes, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
+from operators.dicom.study.header_values import text_of
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import ANY_IMAGING_PROCEDURE, ENGLISH, IMAGING_PROCEDURES, PROCEDURE_REPORTED, Code
 
@@ -97,5 +98,5 @@ def _procedure(headers: Sequence[Dataset]) -> Code:
     Validators that IHE AIR relies on take a second one for an error.
     """
     named = {code for header in headers for code in named_codes(header, "ProcedureCodeSequence")}
-    found = named or {IMAGING_PROCEDURES.get(header.Modality, ANY_IMAGING_PROCEDURE) for header in headers}
+    found = named or {IMAGING_PROCEDURES.get(text_of(header, "Modality"), ANY_IMAGING_PROCEDURE) for header in headers}
     return found.pop() if len(found) == 1 else ANY_IMAGING_PROCEDURE

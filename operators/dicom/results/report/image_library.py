@@ -7,7 +7,7 @@ from pydicom import Dataset
 
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.report.content_items import container
-from operators.dicom.study.header_values import numbers_of
+from operators.dicom.study.header_values import numbers_of, text_of
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import (
     FRAME_OF_REFERENCE_UID,
@@ -68,9 +68,9 @@ def _group(source: SourceSeries) -> hd.sr.ContainerContentItem:
 
 def _shared_descriptors(header: Dataset) -> Iterator[hd.sr.ContentItem]:
     """TID 1602 and 1604, as far as the header has their attributes."""
-    if header.Modality in MODALITIES:
-        modality = coded_concept(MODALITIES[header.Modality])
-        yield hd.sr.CodeContentItem(coded_concept(MODALITY), modality, relationship_type=_RELATIONSHIP)
+    modality = MODALITIES.get(text_of(header, "Modality"))
+    if modality is not None:
+        yield hd.sr.CodeContentItem(coded_concept(MODALITY), coded_concept(modality), relationship_type=_RELATIONSHIP)
     if header.get("FrameOfReferenceUID"):
         frame = header.FrameOfReferenceUID
         yield hd.sr.UIDRefContentItem(coded_concept(FRAME_OF_REFERENCE_UID), frame, relationship_type=_RELATIONSHIP)

@@ -227,7 +227,9 @@ def test_the_image_library_describes_the_series_once_and_lists_its_images(case, 
 
 
 @pytest.mark.parametrize(
-    ("modality", "code"), [("CT", "25045-6"), ("MR", "25056-3"), ("PT", "363679005")], ids=lambda value: value
+    ("modality", "code"),
+    [("CT", "25045-6"), ("MR", "25056-3"), ("PT", "363679005"), (["CT", "MR"], "363679005")],
+    ids=str,
 )
 def test_the_procedure_reported_is_the_imaging_procedure(modality, code, case):
     for header in (source := build_source_series(SeriesSpec())).headers:
