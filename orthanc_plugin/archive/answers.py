@@ -47,6 +47,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,64}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Time = Annotated[datetime, BeforeValidator(_as_time)]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Tags = Annotated[dict[str, str], BeforeValidator(_as_tags)]
 Title = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,16}$")]
 """Of an application entity (AE, PS3.5 6.2)."""
@@ -155,13 +156,6 @@ def understood_text(shape: TypeAdapter[T], answer: httpx.Response) -> T:
         return shape.validate_python(answer.text)
     except ValidationError:
         raise not_understood(answer, f"text of {len(answer.content)} bytes") from None
-
-
-def understood_file(answer: httpx.Response) -> bytes:
-    """The same for a file of the archive, of which only that it is there and no page can be told here."""
-    if not answer.content or is_a_page(answer):
-        raise not_understood(answer, f"no DICOM file, {len(answer.content)} bytes")
-    return answer.content
 
 
 def is_a_page(answer: httpx.Response) -> bool:

@@ -8,27 +8,35 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
-from orthanc_plugin.domain.errors import DeliveryError, ResourceGoneError
+from orthanc_plugin.domain.errors import ArchiveFileDamagedError, DeliveryError, MisfiledError, ResourceGoneError
 from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.pipeline.manifest import Output, sha256_of
 
 _DATES = frozenset({"DA", "TM", "DT"})
-STORED_STATUSES = frozenset({"Success", "AlreadyStored"})
+STORED_NOW = "Success"
+STORED_STATUSES = frozenset({STORED_NOW, "AlreadyStored"})
 
 
 def deliver(client: OrthancClient, path: Path, output: Output, *, study_id: str) -> StoredObject:
     """Store one output, read it back, and describe the object that now lies in the archive.
 
     Orthanc keeps the first bytes that came under a UID: those of an earlier run, which differ in their dates only.
+    What it filed elsewhere than in the study is taken back before this ends in ``MisfiledError``.
     """
     ours = path.read_bytes()
     stored = client.store_instance(ours)
     if stored.status not in STORED_STATUSES:
         raise DeliveryError(f"{output.kind}: expected Success or AlreadyStored, Orthanc said {stored.status}")
-    if stored.study_id != study_id:
-        raise DeliveryError(f"{output.kind}: Orthanc filed it under another study than its source's")
     kept = client.instance_file(stored.instance_id)
-    if kept != ours and not _is_same_but_for_dates(kept, ours):
+    is_ours = kept == ours or _is_same_but_for_dates(kept, ours)
+    if stored.study_id != study_id:
+        if is_ours or stored.status == STORED_NOW:
+            client.delete_instance(stored.instance_id)
+        raise MisfiledError(
+            f"{output.kind}: Orthanc filed it under another study than its source's; does a script of its own change "
+            "what comes in?"
+        )
+    if not is_ours:
         raise DeliveryError(
             f"{output.kind}: read back other bytes than were stored ({stored.status}); does Orthanc change what "
             "it receives (IngestTranscoding, a received-instance script)?"
@@ -49,17 +57,15 @@ def are_in_archive(client: OrthancClient, objects: Iterable[StoredObject]) -> bo
     """Whether every object, as the ledger knows it, can be read back unchanged."""
     try:
         return all(sha256_of(client.instance_file(stored.orthanc_instance_id)) == stored.sha256 for stored in objects)
-    except ResourceGoneError:
+    except (ResourceGoneError, ArchiveFileDamagedError):
         return False
 
 
-def remove_abandoned(client: OrthancClient, planned: Mapping[str, Collection[str]], kept: Collection[str]) -> int:
-    """Take back what cut-off attempts stored under other UIDs than the result has; gives the number of objects.
+def remove_planned(client: OrthancClient, planned: Mapping[str, Collection[str]], *, kept: Collection[str]) -> int:
+    """Take back what is, byte for byte, what attempts meant to store; gives the number of objects.
 
-    Only what is, byte for byte, what an attempt meant to store: arithmetic that differs between two hosts gives
-    other contents, and so other UIDs, which would stand in the study as a second result.
-
-    planned : SHA-256 by SOP Instance UID of all attempts; kept : UIDs of the result
+    planned : SHA-256 by SOP Instance UID of all attempts
+    kept : UIDs of what is to stay
     """
     removed = 0
     for sop_instance_uid in set(planned) - set(kept):

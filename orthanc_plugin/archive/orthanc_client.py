@@ -1,5 +1,6 @@
 """The few things we ask of Orthanc's REST API."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -16,13 +17,13 @@ from orthanc_plugin.archive.answers import (
     is_a_page,
     not_understood,
     understood,
-    understood_file,
     understood_text,
 )
 from orthanc_plugin.archive.recent_faults import RecentFaults
 from orthanc_plugin.domain.errors import (
     ArchiveDeniedError,
     ArchiveError,
+    ArchiveFileDamagedError,
     ArchiveNotUnderstoodError,
     ArchiveRefusedError,
     ArchiveUnavailableError,
@@ -37,6 +38,8 @@ SEND_SECONDS = 120.0
 T = TypeVar("T")
 
 TIME: TypeAdapter[datetime] = TypeAdapter(answers.Time)
+MD5: TypeAdapter[str] = TypeAdapter(answers.Md5)
+BYTES: TypeAdapter[int] = TypeAdapter(answers.Count)
 TITLE: TypeAdapter[str] = TypeAdapter(answers.Title)
 STUDY = TypeAdapter(answers.Study)
 STUDIES = TypeAdapter(tuple[answers.Study, ...])
@@ -125,8 +128,11 @@ class OrthancClient:
         return self._ask(CHANGES, "GET", "/changes", params={"last": ""}).last
 
     def instance_file(self, instance_id: str) -> bytes:
-        path = f"/instances/{instance_id}/file"
-        return self._patiently(lambda: understood_file(self._call_once("GET", path)))
+        """The instance as it came to Orthanc, read again until it is that.
+
+        ``ArchiveFileDamagedError`` where Orthanc's own storage does not have it any more.
+        """
+        return self._patiently(lambda: self._checked_file(instance_id))
 
     def store_instance(self, dicom: bytes) -> StoredInstance:
         return self._ask(UPLOAD, "POST", "/instances", content=dicom)
@@ -144,6 +150,45 @@ class OrthancClient:
     def _lookup(self, uid: str, level: str) -> tuple[str, ...]:
         found = self._ask(RESOURCES, "POST", "/tools/lookup", content=uid)
         return tuple(one.resource_id for one in found if one.level == level)
+
+    def _checked_file(self, instance_id: str) -> bytes:
+        attachment = f"/instances/{instance_id}/attachments/dicom"
+        try:
+            dicom = self._call_once("GET", f"/instances/{instance_id}/file").content
+            if self._is_as_noted(attachment, dicom):
+                return dicom
+        except (ArchiveDeniedError, ArchiveNotUnderstoodError):
+            raise
+        except ArchiveUnavailableError:
+            self._refuse_damaged(attachment)
+            raise
+        self._refuse_damaged(attachment)
+        raise ArchiveNotUnderstoodError(
+            f"{len(dicom)} bytes came as an instance and are not what Orthanc has; is a proxy or a log-in page between?"
+        )
+
+    def _is_as_noted(self, attachment: str, dicom: bytes) -> bool:
+        """Whether it is what came in, by Orthanc's index."""
+        try:
+            noted = understood_text(MD5, self._call_once("GET", f"{attachment}/md5"))
+        except ResourceGoneError:
+            # A site may have turned StoreMD5ForAttachments off.
+            return len(dicom) == understood(BYTES, self._call_once("GET", f"{attachment}/size"))
+        return hashlib.md5(dicom, usedforsecurity=False).hexdigest() == noted
+
+    def _refuse_damaged(self, attachment: str) -> None:
+        """Ask Orthanc to read its own file; one that is gone is an error of its own, while the index still answers."""
+        try:
+            self._call_once("POST", f"{attachment}/verify-md5")
+            return
+        except ArchiveRefusedError:
+            pass
+        except ArchiveUnavailableError:
+            understood(BYTES, self._call_once("GET", f"{attachment}/size"))
+        raise ArchiveFileDamagedError(
+            "Orthanc's own file of an image is cut, changed or gone from its storage; expected what its index noted; "
+            "restore the storage or send the study again"
+        )
 
     def _ask(self, shape: TypeAdapter[T], method: str, path: str, **request: Any) -> T:
         """The answer as *shape*; one of another is as good as none, and waited out like that."""

@@ -79,6 +79,10 @@ class LocalOrthanc:
         return self._http
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def worklist_url(self) -> str:
         return f"{self.url}/curia/worklist"
 

@@ -7,6 +7,7 @@ ServiceError                    a stable word and a sentence without patient dat
 │   │   ├── ArchiveNotUnderstoodError  the answer is not Orthanc's: a proxy's page, a broken body
 │   │   └── ArchiveDeniedError  user, password or token are not taken; somebody mends that, then work goes on
 │   ├── ArchiveRefusedError     Orthanc says no; trying again will not help
+│   ├── ArchiveFileDamagedError Orthanc's own file of an instance is cut, changed or gone
 │   └── ResourceGoneError       the study or instance is no longer there
 ├── WorkerError
 │   ├── WorkerStartError        the pipeline does not come up; no study is to blame
@@ -15,6 +16,7 @@ ServiceError                    a stable word and a sentence without patient dat
 ├── TornResultError             a result on disk is not what the pipeline wrote; it is made again
 ├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
 ├── StudyCollisionError         two patients share one Study Instance UID; somebody has to look
+├── MisfiledError               the archive files a result under another patient or study
 └── DeliveryError               an object is not in the archive as it was written
 """
 
@@ -55,6 +57,10 @@ class ResourceGoneError(ArchiveError):
     code = "study-gone"
 
 
+class ArchiveFileDamagedError(ArchiveError):
+    code = "archive-file-damaged"
+
+
 class WorkerError(ServiceError):
     code = "worker-error"
 
@@ -81,6 +87,10 @@ class WorkOutdatedError(ServiceError):
 
 class StudyCollisionError(ServiceError):
     code = "study-uid-collision"
+
+
+class MisfiledError(ServiceError):
+    code = "filed-elsewhere"
 
 
 class DeliveryError(ServiceError):

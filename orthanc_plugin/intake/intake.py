@@ -19,6 +19,7 @@ from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import (
     ArchiveDeniedError,
     ArchiveError,
+    ArchiveFileDamagedError,
     ArchiveNotUnderstoodError,
     ArchiveUnavailableError,
     ResourceGoneError,
@@ -55,6 +56,7 @@ PASSING_FAILURES = frozenset(
         ArchiveUnavailableError.code,
         ArchiveNotUnderstoodError.code,
         ArchiveDeniedError.code,
+        ArchiveFileDamagedError.code,
         StudyCollisionError.code,
     }
 )

@@ -5,20 +5,20 @@ folder, by a rename at its end, and uploads repeat the same bytes. What has a re
 again.
 """
 
-import contextlib
 import shutil
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
-from orthanc_plugin.archive.delivery import are_in_archive, deliver, remove_abandoned
+from orthanc_plugin.archive.delivery import are_in_archive, deliver
+from orthanc_plugin.archive.filing import refuse_other_filing
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.outbox import planned_copies
 from orthanc_plugin.domain.errors import (
+    ArchiveUnavailableError,
     DeliveryError,
     ResourceGoneError,
     ServiceError,
@@ -40,6 +40,9 @@ from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.work.attempts import refuse_deadly
 from orthanc_plugin.work.engine import Step
+from orthanc_plugin.work.leftovers import Leftovers
+from orthanc_plugin.work.source_files import SourceFiles
+from orthanc_plugin.work.whole_folder import whole_folder
 
 MAX_CRASHES = 3
 MAX_RESOURCE_RETRIES = 5
@@ -83,7 +86,8 @@ class StudyWorkflow:
         self._look_again = look_again
         self._jobs = jobs
         self._workers = workers
-        self._source_folder = data_folder / "source"
+        self._source = SourceFiles(data_folder / "source", client)
+        self._leftovers = Leftovers(client, jobs)
         self._result_folder = data_folder / "results"
         self._names = names
         self._stop = stop
@@ -101,7 +105,8 @@ class StudyWorkflow:
 
     def remove_leftovers(self) -> None:
         """Drop what cut-off runs and downloads left; only while nothing runs."""
-        for folder in (*self._result_folder.glob("*.part-*"), *self._source_folder.glob("*.part-*")):
+        self._source.remove_leftovers()
+        for folder in self._result_folder.glob("*.part-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _reported(self, name: str, step: Callable[[Job], State]) -> Step:
@@ -132,33 +137,28 @@ class StudyWorkflow:
         """
         job = self._jobs.read(work_id)
         if job.state.is_final:
-            self._remove_leftovers_of(job)
+            self._leftovers.try_to_remove_beside(job)
         _log.warning("taken away by another attempt", work=work_id[:12], state=job.state.value)
-
-    def _remove_leftovers_of(self, job: Job) -> None:
-        """Like ``_remove_abandoned``, where the work's outcome stands and no trouble may touch it any more."""
-        try:
-            self._remove_abandoned(job)
-        except ServiceError as error:
-            _log.error("leftovers not removed", work=job.work_id[:12], reason=str(error))
-
-    def _remove_abandoned(self, job: Job) -> None:
-        remove_abandoned(self._client, job.planned, [stored.sop_instance_uid for stored in job.objects])
 
     def _outcome(self, step: Callable[[Job], State], job: Job) -> State:
         try:
             refuse_deadly(job)
             return step(job)
         except (ResourceGoneError, WorkOutdatedError) as error:
+            self._leftovers.take_back(job.work_id)
             state = self._end(job, State.SUPERSEDED, code=error.code, message=str(error))
             self._look_again(job.orthanc_id)
             return state
+        except ArchiveUnavailableError as error:
+            # What is stored stays: the archive's return brings the work back.
+            return self._end(job, State.FAILED, code=error.code, message=str(error))
         except ServiceError as error:
+            self._leftovers.take_back(job.work_id)
             return self._end(job, State.FAILED, code=error.code, message=str(error))
 
     def _end(self, job: Job, state: State, *, code: str, message: str) -> State:
         self._jobs.end(job, state, code=code, message=message)
-        shutil.rmtree(self._source(job), ignore_errors=True)
+        self._source.remove(job.work_id)
         _log.warning("ended without result", work=job.work_id[:12], state=state.value, code=code, reason=message)
         return state
 
@@ -171,7 +171,7 @@ class StudyWorkflow:
     def _run(self, job: Job) -> State:
         if self._has_result(job):
             return State.RUNNING
-        if not self._source(job).exists():
+        if not self._source.are_fetched(job.work_id):
             self._download(job)
         return self._run_patiently(job)
 
@@ -192,37 +192,38 @@ class StudyWorkflow:
         manifest = self._finished(job)
         if manifest is not None:
             # The patient may have been corrected or merged since the images were read.
-            self._current_source(job)
+            source = self._current_source(job)
+            outputs = [self._results(job) / output.path for output in manifest.outputs]
+            refuse_other_filing(self._client, outputs, source.instance_ids)
             self._jobs.plan(job, {output.sop_instance_uid: output.sha256 for output in manifest.outputs})
-            self._jobs.keep_objects(job, [self._deliver(job, output) for output in manifest.outputs])
+            objects = [self._deliver(job, output) for output in manifest.outputs]
+            # The images may have been deleted or moved meanwhile, and our objects be a study of their own now.
+            self._current_source(job)
+            self._jobs.keep_objects(job, objects)
         return State.STORING
 
     def _finish(self, job: Job) -> State:
         if not job.objects:
             raise DeliveryError("the pipeline completed but its result.json names no output")
-        self._remove_abandoned(job)
+        self._leftovers.remove_beside(job)
         self._jobs.finish(job, planned_copies(job.work_id, job.objects, self._destinations))
         # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
         # sees that the work is done, and takes it back itself.
-        self._remove_leftovers_of(job)
+        self._leftovers.try_to_remove_beside(job)
         self._jobs.supersede_older(job)
-        shutil.rmtree(self._source(job), ignore_errors=True)
+        self._source.remove(job.work_id)
         return State.STORED
 
     def _download(self, job: Job) -> None:
         source = self._current_source(job)
-        with _becoming(self._source(job)) as folder:
-            for instance_id in source.instance_ids:
-                (folder / f"{instance_id}.dcm").write_bytes(self._client.instance_file(instance_id))
-            self._add_earlier_reports(job, folder)
-            self._jobs.leased(job.work_id, job.lease)
-
-    def _add_earlier_reports(self, job: Job, folder: Path) -> None:
-        """The study's last report of ours, which the new one names as its predecessor."""
-        for report in self._jobs.earlier_reports(job):
-            with contextlib.suppress(ResourceGoneError):
-                dicom = self._client.instance_file(report.orthanc_instance_id)
-                (folder / f"earlier-{report.orthanc_instance_id}.dcm").write_bytes(dicom)
+        # The study's last report of ours, which the new one names as its predecessor.
+        earlier = [report.orthanc_instance_id for report in self._jobs.earlier_reports(job)]
+        self._source.fetch(
+            job.work_id,
+            source.instance_ids,
+            earlier_reports=earlier,
+            before_they_count=lambda: self._jobs.leased(job.work_id, job.lease),
+        )
 
     def _current_source(self, job: Job) -> Source:
         """The study's images, if they and the patient are still those that the work is named after."""
@@ -270,8 +271,8 @@ class StudyWorkflow:
     def _run_once(self, job: Job) -> tuple[int, Manifest | None]:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
-        with _becoming(self._results(job)) as folder:
-            reply = self._workers.run(job.work_id, source=self._source(job), output=folder)
+        with whole_folder(self._results(job)) as folder:
+            reply = self._workers.run(job.work_id, source=self._source.of(job.work_id), output=folder)
             manifest = _manifest_of(reply, folder)
             self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:
@@ -317,9 +318,6 @@ class StudyWorkflow:
     def _results(self, job: Job) -> Path:
         return self._result_folder / job.work_id
 
-    def _source(self, job: Job) -> Path:
-        return self._source_folder / job.work_id
-
 
 def _manifest_of(reply: Reply, folder: Path) -> Manifest | None:
     """What a run said of itself; None where it said nothing that holds."""
@@ -328,17 +326,3 @@ def _manifest_of(reply: Reply, folder: Path) -> Manifest | None:
     except TornResultError as error:
         _log.error("the pipeline's result does not hold", reason=str(error))
         return None
-
-
-@contextlib.contextmanager
-def _becoming(target: Path) -> Iterator[Path]:
-    """A fresh folder that takes *target*'s place when the block ends well and has not removed it."""
-    folder = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-        if folder.exists():
-            shutil.rmtree(target, ignore_errors=True)
-            folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

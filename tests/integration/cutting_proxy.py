@@ -13,6 +13,8 @@ class CuttingProxy(ThreadingHTTPServer):
 
     cut : called, once, when the connection of upload number *cut_at* is broken
     answers_are_lost : break it after Orthanc has the object and before the sender knows, else before Orthanc has it
+    before_upload : called before the first upload is passed on
+    altered : what comes in place of Orthanc's answer to a GET, made of its path and that answer
     """
 
     daemon_threads = True
@@ -24,6 +26,8 @@ class CuttingProxy(ThreadingHTTPServer):
         self.cut: Callable[[], object] | None = None
         self.cut_at = 1
         self.answers_are_lost = False
+        self.before_upload: Callable[[], object] | None = None
+        self.altered: Callable[[str, bytes], bytes] = lambda _, answer: answer
         self.stored = 0
 
 
@@ -39,6 +43,9 @@ class _CuttingHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         is_upload = self.path == "/instances"
         self.server.stored += is_upload
+        if is_upload and self.server.before_upload is not None:
+            before_upload, self.server.before_upload = self.server.before_upload, None
+            before_upload()
         if is_upload and self.server.cut is not None and self.server.stored == self.server.cut_at:
             if self.server.answers_are_lost:
                 self._ask_orthanc(body)
@@ -49,10 +56,11 @@ class _CuttingHandler(BaseHTTPRequestHandler):
 
     def _pass_on(self, body: bytes) -> None:
         answer = self._ask_orthanc(body)
+        content = self.server.altered(self.path, answer.content) if self.command == "GET" else answer.content
         self.send_response(answer.status_code)
-        self.send_header("Content-Length", str(len(answer.content)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(answer.content)
+        self.wfile.write(content)
 
     def _ask_orthanc(self, body: bytes) -> httpx.Response:
         headers = {"Authorization": self.headers["Authorization"], "Accept-Encoding": "identity"}

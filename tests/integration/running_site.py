@@ -20,7 +20,9 @@ from pydicom.uid import generate_uid
 
 from orthanc_plugin.demo.local_orthanc import USER, LocalOrthanc
 from orthanc_plugin.demo.sender import send_study
+from orthanc_plugin.domain.source import MANUFACTURER, SOURCE_MODALITIES
 from phantoms import SeriesSpec, build_datasets, save_series
+from raw_headers import written_with
 
 CANARIES = ("CANARY^PATIENT", "CANARY-ID-4711", "CANARY-DESCRIPTION")
 FAST = {"quiet_seconds": 0.5, "poll_seconds": 0.5, "sweep_seconds": 3.0, "devices": ["cpu"]}
@@ -87,6 +89,19 @@ class Site:
         series = self.get(f"/studies/{orthanc_id}/series")
         return Counter(one["MainDicomTags"]["Modality"] for one in series)
 
+    def count_images(self, orthanc_id: str) -> int:
+        series = self.get(f"/studies/{orthanc_id}/series")
+        return sum(len(one["Instances"]) for one in series if one["MainDicomTags"]["Modality"] in SOURCE_MODALITIES)
+
+    def strays(self) -> list[str]:
+        """Studies that hold results of ours and no image that these could be of."""
+        studies = {one: self.get(f"/studies/{one}/series") for one in self.get("/studies")}
+        tags = {study: [one["MainDicomTags"] for one in series] for study, series in studies.items()}
+        ours = {
+            study for study, all_of in tags.items() if any(one.get("Manufacturer") == MANUFACTURER for one in all_of)
+        }
+        return [study for study in ours if not any(one["Modality"] in SOURCE_MODALITIES for one in tags[study])]
+
     def stable_events(self, orthanc_id: str) -> int:
         changes = self.get("/changes", params={"limit": 10000})["Changes"]
         return sum(one["ChangeType"] == "StableStudy" and one["ID"] == orthanc_id for one in changes)
@@ -128,9 +143,12 @@ class Site:
 
 @contextmanager
 def running_site(folder: Path, **arguments: Any) -> Iterator[Site]:
-    """An Orthanc made with *arguments* of ``LocalOrthanc``; where there is none, the tests fail and say so."""
+    """An Orthanc made with *arguments* of ``LocalOrthanc``; in the end nothing of ours may lie astray in it."""
     with LocalOrthanc(folder, **({"stable_age_seconds": 1} | arguments)) as orthanc:
-        yield Site(orthanc)
+        site = Site(orthanc)
+        yield site
+        if orthanc.is_running:
+            assert site.strays() == []
 
 
 def build_small_study(name: str, folder: Path, *, series: str = "series") -> tuple[str, list[Path]]:
@@ -148,6 +166,16 @@ def changed(paths: Iterable[Path], folder: Path, **values: str) -> list[Path]:
             setattr(dataset, keyword, value)
         copies.append(folder / path.name)
         dataset.save_as(copies[-1])
+    return copies
+
+
+def with_bytes(paths: Iterable[Path], folder: Path, *, character_set: str | None = None, **values: bytes) -> list[Path]:
+    """Copies of the files in *folder* whose header has these bytes, whatever the standard says of them."""
+    folder.mkdir()
+    copies = []
+    for path in paths:
+        copies.append(folder / path.name)
+        copies[-1].write_bytes(written_with(dcmread(path), character_set=character_set, **values))
     return copies
 
 

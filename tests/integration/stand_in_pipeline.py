@@ -1,9 +1,10 @@
 """A pipeline that keeps the worker's protocol and writes a SEG and an SR without computing anything.
 
-UIDs are a function of the study and the number of its images, the content's time is that of the run: as with the real
-pipeline, a second run on the same images writes other bytes under the same UIDs. On another ``--host`` they are other
-UIDs, as where the arithmetic of another device gives another result. A study that is described as DEADLY takes the
-service down with it.
+It is a careless one: it writes all text as UTF-8, and leaves out what it cannot read without a word. UIDs are a
+function of the study and the number of its images, the content's time is that of the run: as with the real pipeline, a
+second run on the same images writes other bytes under the same UIDs. On another ``--host`` they are other UIDs, as
+where the arithmetic of another device gives another result. A study that is described as DEADLY takes the service down
+with it.
 """
 
 import argparse
@@ -19,9 +20,16 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
+from pydicom.misc import is_dicom
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
+MANUFACTURER = "curia-pacs"
 COPIED = ("PatientID", "PatientName", "StudyInstanceUID")
+
+
+def uid_of(study_instance_uid: str, kind: str, count: str) -> str:
+    """SOP Instance UID of the object that is made of so many images."""
+    return generate_uid(entropy_srcs=[study_instance_uid, kind, count])
 
 
 def write_output(kind: str, source: Dataset, count: str, folder: Path) -> dict[str, Any]:
@@ -29,8 +37,9 @@ def write_output(kind: str, source: Dataset, count: str, folder: Path) -> dict[s
     dataset = Dataset()
     for keyword in COPIED:
         setattr(dataset, keyword, getattr(source, keyword))
+    dataset.SpecificCharacterSet, dataset.Manufacturer = "ISO_IR 192", MANUFACTURER
     dataset.Modality, dataset.SOPClassUID = kind, sop_class
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, count])
+    dataset.SOPInstanceUID = uid_of(source.StudyInstanceUID, kind, count)
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[source.StudyInstanceUID, kind, "series", count])
     dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")
     dataset.file_meta = FileMetaDataset()
@@ -67,7 +76,8 @@ def main() -> None:
     )
     for line in sys.stdin:
         request = json.loads(line)
-        read = [dcmread(path) for path in sorted(Path(request["input"]).glob("*.dcm"))]
+        files = sorted(Path(request["input"]).glob("*.dcm"))
+        read = [dcmread(path) for path in files if is_dicom(path)]
         images = [one for one in read if one.Modality == "CT"]
         if images[0].get("StudyDescription") == "DEADLY":
             os.kill(os.getppid(), signal.SIGKILL)

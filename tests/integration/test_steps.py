@@ -4,7 +4,6 @@ what goes to another archive."""
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,95 +11,27 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from integration.running_site import Site, changed, running_site
-from integration.warm_stand_in import warm_pool
-from orthanc_plugin.archive.orthanc_client import OrthancClient
+from integration.running_site import changed
+from integration.step_bench import STEPS, StepBench, step_bench
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
-from orthanc_plugin.domain.source import missing_instances, select_source, work_identity
+from orthanc_plugin.domain.source import missing_instances, select_source
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.ledger.jobs import Job
-from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.pipeline.manifest import sha256_of
-from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
-from orthanc_plugin.site.settings import ServiceSettings
-from orthanc_plugin.work.workflow import StudyWorkflow
 
 pytestmark = pytest.mark.integration
 
 MakeStudy = Callable[[str], tuple[str, list[Path]]]
-Host = dict[str, Callable[[str, int], str]]
-STEPS = ("fetch", "run", "check", "store", "finish")
-
-
-class Bench:
-    """One Orthanc and one ledger, with as many hosts as a test wants, whose steps it calls itself."""
-
-    def __init__(self, site: Site, peer: LocalOrthanc, folder: Path, closing: ExitStack) -> None:
-        self.site, self.peer, self.looked_again = site, peer, list[str]()
-        self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.sqlite'}")
-        closing.callback(self.ledger.close)
-        self.folder, self._closing, self._stop = folder, closing, threading.Event()
-        settings = ServiceSettings(
-            orthanc_url=site.orthanc.url, orthanc_username=USER, orthanc_password=site.orthanc.password
-        )
-        self.client = OrthancClient(settings.orthanc_access, patience_seconds=5.0, stop=self._stop)
-        closing.callback(self.client.close)
-
-    def host(self, name: str, *destinations: Destination) -> Host:
-        folder = self.folder / name
-        for part in ("source", "results"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        pool = warm_pool(self._stop)
-        self._closing.callback(pool.close)
-        workflow = StudyWorkflow(
-            client=self.client, jobs=self.ledger.jobs, workers=pool, data_folder=folder,
-            names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
-            look_again=self.looked_again.append, stop=self._stop,
-        )  # fmt: skip
-        return dict(workflow.steps)
-
-    def arrive(self, paths: list[Path]) -> Job:
-        """Send the images, and enter the work on what is then in Orthanc."""
-        self.site.send(paths)
-        (orthanc_id,) = self.client.studies_named(str(dcmread(paths[0]).StudyInstanceUID))
-        study = self.client.study(orthanc_id)
-        own = self.ledger.jobs.own_series_uids(orthanc_id)
-        source = select_source(self.client.series(orthanc_id), own, demographics=study.demographics)
-        assert source is not None
-        digests = {"source_digest": source.digest, "pipeline_digest": "stand-in"}
-        work_id = work_identity(study_instance_uid=study.study_instance_uid, **digests)
-        now = float(len(self.ledger.jobs.of_study(orthanc_id)))
-        job = Job(
-            work_id=work_id, orthanc_id=orthanc_id, study_instance_uid=study.study_instance_uid, **digests,
-            state=State.QUEUED, stable_at=now, queued_at=now,
-        )  # fmt: skip
-        assert self.ledger.jobs.add(study, job)
-        return job
-
-    def attempt(self, host: Host, job: Job, *steps: str) -> Job:
-        """Take the lease on the work and have some steps done to it."""
-        lease = self.ledger.jobs.take_lease(job.work_id).lease
-        for step in steps:
-            host[step](job.work_id, lease)
-        return self.ledger.jobs.read(job.work_id)
-
-    def stored_sha256(self, job: Job) -> dict[str, str]:
-        return {stored.kind: sha256_of(self.client.instance_file(stored.orthanc_instance_id)) for stored in job.objects}
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    folder = tmp_path_factory.mktemp("bench")
-    peer = LocalOrthanc(folder / "peer", extra={"DicomAet": "PEER"})
-    modalities = {"demo": [CALLING_AET, "127.0.0.1", 104], "peer": ["PEER", "127.0.0.1", peer.dicom_port]}
-    with ExitStack() as closing:
-        site = closing.enter_context(running_site(folder / "orthanc", extra={"DicomModalities": modalities}))
-        yield Bench(site, peer, folder, closing)
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepBench]:
+    with step_bench(tmp_path_factory.mktemp("bench")) as bench:
+        yield bench
 
 
-def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, make_study: MakeStudy) -> None:
+def test_a_host_goes_on_where_another_died_between_two_uploads(bench: StepBench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-taken-over")[1])
     first, second = bench.host("first"), bench.host("second")
     bench.attempt(first, job, "fetch", "run", "check")
@@ -119,7 +50,7 @@ def test_a_host_goes_on_where_another_died_between_two_uploads(bench: Bench, mak
     assert bench.stored_sha256(done)["SEG"] == sha256_of(seg)
 
 
-def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: Bench, make_study: MakeStudy) -> None:
+def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: StepBench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-abandoned")[1])
     host = bench.host("abandoned")
     bench.attempt(host, job, "fetch", "run", "check")
@@ -136,7 +67,7 @@ def test_what_a_dead_host_stored_under_another_uid_is_taken_back(bench: Bench, m
     assert bench.site.modalities(job.orthanc_id) == {"CT": 1, "SEG": 1, "SR": 1}
 
 
-def test_what_orthanc_tells_of_a_study(bench: Bench, make_study: MakeStudy, tmp_path: Path) -> None:
+def test_what_orthanc_tells_of_a_study(bench: StepBench, make_study: MakeStudy, tmp_path: Path) -> None:
     _, paths = make_study("steps-facts")
     job = bench.arrive(changed(paths, tmp_path, ImagesInAcquisition=str(len(paths) + 3), StudyDescription="FOLLOW-UP"))
     (series,) = bench.client.series(job.orthanc_id)
@@ -149,7 +80,7 @@ def test_what_orthanc_tells_of_a_study(bench: Bench, make_study: MakeStudy, tmp_
     assert bench.client.calling_aet(over_rest.instance_id) is None
 
 
-def test_bytes_that_nobody_meant_to_store_are_no_result(bench: Bench, make_study: MakeStudy) -> None:
+def test_bytes_that_nobody_meant_to_store_are_no_result(bench: StepBench, make_study: MakeStudy) -> None:
     job = bench.arrive(make_study("steps-foreign")[1])
     host = bench.host("foreign")
     bench.attempt(host, job, "fetch", "run", "check")
@@ -167,7 +98,7 @@ def test_bytes_that_nobody_meant_to_store_are_no_result(bench: Bench, make_study
     ids=["another name", "another patient"],
 )
 def test_a_patient_corrected_or_merged_before_storing_stores_nothing_and_looks_again(
-    bench: Bench, make_study: MakeStudy, tmp_path: Path, values: dict[str, str], code: str
+    bench: StepBench, make_study: MakeStudy, tmp_path: Path, values: dict[str, str], code: str
 ) -> None:
     _, paths = make_study(f"steps-{code}")
     job = bench.arrive(paths)
@@ -184,7 +115,9 @@ def test_a_patient_corrected_or_merged_before_storing_stores_nothing_and_looks_a
     assert bench.attempt(host, again, *STEPS).state is State.STORED
 
 
-def test_one_study_uid_under_two_patients_stores_nothing(bench: Bench, make_study: MakeStudy, tmp_path: Path) -> None:
+def test_one_study_uid_under_two_patients_stores_nothing(
+    bench: StepBench, make_study: MakeStudy, tmp_path: Path
+) -> None:
     _, paths = make_study("steps-collision")
     job = bench.arrive(paths)
     host = bench.host("collision")
@@ -197,7 +130,7 @@ def test_one_study_uid_under_two_patients_stores_nothing(bench: Bench, make_stud
         assert bench.site.modalities(orthanc_id) == {"CT": 1}
 
 
-def test_a_late_slice_hands_the_earlier_report_to_the_pipeline(bench: Bench, make_study: MakeStudy) -> None:
+def test_a_late_slice_hands_the_earlier_report_to_the_pipeline(bench: StepBench, make_study: MakeStudy) -> None:
     _, paths = make_study("steps-late")
     host = bench.host("late")
     first = bench.attempt(host, bench.arrive(paths[:-1]), *STEPS)
@@ -210,7 +143,7 @@ def test_a_late_slice_hands_the_earlier_report_to_the_pipeline(bench: Bench, mak
     assert bench.ledger.jobs.read(first.work_id).state is State.SUPERSEDED
 
 
-def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: Bench, make_study: MakeStudy) -> None:
+def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: StepBench, make_study: MakeStudy) -> None:
     peer = bench.peer
     by_store = Destination(name="pacs", modality="peer", storage_commitment=True, kinds=frozenset({"SR"}))
     by_stow = Destination(name="web", stow_url=f"{peer.url}/dicom-web", stow_username=USER, stow_password=peer.password)
@@ -245,7 +178,7 @@ def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: Bench,
     ]
 
 
-def _let_the_peer_know_us(bench: Bench) -> None:
+def _let_the_peer_know_us(bench: StepBench) -> None:
     """The peer reports its commitment to our address, which is known only now."""
     path = bench.peer.folder / "orthanc.json"
     configuration: dict[str, Any] = json.loads(path.read_text())

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from integration.running_site import Site
 from orthanc_plugin.archive.delivery import undated
 from orthanc_plugin.pipeline.worker import Worker
+from orthanc_plugin.pipeline.worker_pool import WorkerPool
 
 EXIT_DONE = 0
 
@@ -22,6 +23,19 @@ class Undisturbed:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+
+    @property
+    def pool(self) -> WorkerPool:
+        """The same process, as a host of the service has it."""
+        return WorkerPool([self._worker], stop=threading.Event())
+
+    @property
+    def pipeline_digest(self) -> str:
+        return self._worker.start().pipeline_digest
+
+    @property
+    def starts(self) -> int:
+        return self._worker.starts
 
     def results(self, paths: Iterable[Path]) -> dict[str, bytes]:
         """SOP Instance UID to undated bytes of every object that the pipeline makes of the files."""

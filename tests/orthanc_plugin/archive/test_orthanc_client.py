@@ -16,9 +16,11 @@ from pydantic import SecretStr
 from orthanc_plugin.archive.delivery import are_in_archive, deliver
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import (
+    ArchiveFileDamagedError,
     ArchiveRefusedError,
     ArchiveUnavailableError,
     DeliveryError,
+    MisfiledError,
     ResourceGoneError,
     ServiceStopping,
 )
@@ -65,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_POST = do_GET
+    do_POST = do_DELETE = do_GET
 
     def log_message(self, *_: object) -> None:
         """Not on the test's terminal."""
@@ -81,6 +83,12 @@ def archive(**answers: list[tuple[int, Any]]) -> Iterator[tuple[OrthancClient, A
     client.close()
     server.shutdown()
     server.server_close()
+
+
+def held(dicom: bytes) -> dict[str, list[tuple[int, Any]]]:
+    """Answers about an instance that Orthanc has."""
+    md5 = hashlib.md5(dicom).hexdigest().encode()
+    return {"GET__instances_i_file": [(200, dicom)], "GET__instances_i_attachments_dicom_md5": [(200, md5)]}
 
 
 def put(client: OrthancClient, folder: Path) -> StoredObject:
@@ -126,7 +134,7 @@ def test_waiting_ends_when_the_service_stops() -> None:
 
 
 def test_delivery_describes_what_was_read_back(tmp_path: Path) -> None:
-    with archive(POST__instances=[(200, ANSWER)], GET__instances_i_file=[(200, DICOM)]) as (client, _):
+    with archive(POST__instances=[(200, ANSWER)], **held(DICOM)) as (client, _):
         stored = put(client, tmp_path)
         assert (stored.orthanc_instance_id, stored.orthanc_series_id) == ("i", "se")
         assert stored.sha256 == OUTPUT.sha256
@@ -135,18 +143,14 @@ def test_delivery_describes_what_was_read_back(tmp_path: Path) -> None:
 
 
 def test_other_bytes_in_the_archive_are_an_error(tmp_path: Path) -> None:
-    with archive(POST__instances=[(200, ANSWER)], GET__instances_i_file=[(200, b"other")]) as (client, _):
+    with archive(POST__instances=[(200, ANSWER)], **held(b"other")) as (client, _):
         with pytest.raises(DeliveryError, match="SR: read back other bytes than were stored"):
             put(client, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [({"Status": "FilteredOut"}, "Orthanc said FilteredOut"), ({"ParentStudy": "other"}, "under another study")],
-)
-def test_an_answer_that_is_no_success_is_an_error(tmp_path: Path, answer: dict[str, str], message: str) -> None:
-    with archive(POST__instances=[(200, ANSWER | answer)]) as (client, _):
-        with pytest.raises(DeliveryError, match=message):
+def test_an_answer_that_is_no_success_is_an_error(tmp_path: Path) -> None:
+    with archive(POST__instances=[(200, ANSWER | {"Status": "FilteredOut"})]) as (client, _):
+        with pytest.raises(DeliveryError, match="Orthanc said FilteredOut"):
             put(client, tmp_path)
 
 
@@ -177,3 +181,60 @@ def test_cursor_starts_at_the_end_and_again_when_the_log_is_another(
         ChangeLog(client, ledger.cursors, reader="here").rewind_if_replaced()
     assert ledger.cursors.read(CURSOR) == expected
     ledger.close()
+
+
+OTHERS = {"a page": b"<html>Log in</html>", "cut": DICOM[:5], "zeroed": bytes(len(DICOM)), "nothing": b""}
+VERIFY, SIZE = "POST__instances_i_attachments_dicom_verify-md5", "GET__instances_i_attachments_dicom_size"
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_an_instance_is_read_again_until_it_is_what_orthanc_noted(other: bytes) -> None:
+    answers = held(DICOM) | {VERIFY: [(200, {})]}
+    answers["GET__instances_i_file"] = [(200, other), (503, ""), (200, other), (200, DICOM)]
+    with archive(**answers, **{SIZE: [(503, "")]}) as (client, _):
+        assert client.instance_file("i") == DICOM
+
+
+def test_where_orthanc_notes_no_md5_the_size_counts() -> None:
+    answers: dict[str, list[tuple[int, Any]]] = {
+        "GET__instances_i_file": [(200, b"<html>"), (200, DICOM)],
+        "GET__instances_i_attachments_dicom_md5": [(404, b"")],
+        SIZE: [(200, len(DICOM))],
+        VERIFY: [(200, {})],
+    }
+    with archive(**answers) as (client, _):
+        assert client.instance_file("i") == DICOM
+
+
+@pytest.mark.parametrize(
+    ("file", "verified"), [((200, DICOM[:5]), 400), ((500, "gone from the disk"), 500)], ids=["another", "gone"]
+)
+def test_a_file_that_orthanc_itself_lost_is_no_matter_of_patience(file: tuple[int, Any], verified: int) -> None:
+    answers = held(DICOM) | {"GET__instances_i_file": [file], VERIFY: [(verified, "")], SIZE: [(200, len(DICOM))]}
+    with archive(**answers) as (client, server):
+        with pytest.raises(ArchiveFileDamagedError, match="restore the storage or send the study again"):
+            client.instance_file("i")
+        assert sum(name.endswith("/file") for name, _ in server.seen) == 1
+
+
+def test_an_archive_that_fails_altogether_has_lost_no_file() -> None:
+    answers = held(DICOM) | {VERIFY: [(503, "")], SIZE: [(503, "")]}
+    answers["GET__instances_i_file"] = [(503, ""), (503, ""), (200, DICOM)]
+    with archive(**answers) as (client, _):
+        assert client.instance_file("i") == DICOM
+
+
+def test_an_upload_that_orthanc_files_elsewhere_is_taken_back(tmp_path: Path) -> None:
+    answers = held(DICOM) | {"DELETE__instances_i": [(200, {})]}
+    with archive(**answers, POST__instances=[(200, ANSWER | {"ParentStudy": "other"})]) as (client, server):
+        with pytest.raises(MisfiledError):
+            put(client, tmp_path)
+        assert server.seen[-1][0] == "DELETE /instances/i"
+
+
+def test_another_object_that_lies_elsewhere_under_our_uid_stays(tmp_path: Path) -> None:
+    answer = ANSWER | {"ParentStudy": "other", "Status": "AlreadyStored"}
+    with archive(**held(b"another"), POST__instances=[(200, answer)]) as (client, server):
+        with pytest.raises(MisfiledError):
+            put(client, tmp_path)
+        assert not any(name.startswith("DELETE") for name, _ in server.seen)
