@@ -15,7 +15,6 @@ class SeriesSource(Protocol):
     """What a reading needs to know of the images; `operators.dicom.volumes.source_series.SourceSeries` is one.
 
     nearest_instance_uids : of the instance nearest to each slice of the volume, in its order
-    takes_segments : masks on the volume are masks on the source's slices
     """
 
     @property
@@ -30,9 +29,6 @@ class SeriesSource(Protocol):
     @property
     def nearest_instance_uids(self) -> tuple[str, ...]: ...
 
-    @property
-    def takes_segments(self) -> bool: ...
-
 
 Source = TypeVar("Source", bound=SeriesSource, covariant=True)
 
@@ -46,7 +42,8 @@ class SeriesReading(Generic[Source]):
     points : (x, y, z) LPS mm by finding, of the place that decided, where no mask shows it
     evidence : of the findings that were evaluated
     masks : `operators.heads.masks.Masks`, what is to be drawn: anatomy first, then present findings
-    segments : as they were drawn; empty where nothing was found
+    segments : as they were drawn on the volume's grid; empty where nothing was found
+    slice_segments : the same on the source's own slices, as results show them
     """
 
     source: Source
@@ -58,6 +55,7 @@ class SeriesReading(Generic[Source]):
     evidence: tuple[Evidence, ...] = ()
     masks: tuple[Any, ...] = ()
     segments: SeriesSegments | None = None
+    slice_segments: SeriesSegments | None = None
     measurements: tuple[Measurement, ...] = ()
 
     @property
@@ -115,6 +113,11 @@ class StudyReading(Generic[Source]):
     def segments(self) -> tuple[SeriesSegments, ...]:
         """One entry for each series that went through segmentation, empty ones too."""
         return tuple(series.segments for series in self.current if series.segments is not None)
+
+    @property
+    def slice_segments(self) -> tuple[SeriesSegments, ...]:
+        """Likewise, on the slices of each source."""
+        return tuple(series.slice_segments for series in self.current if series.slice_segments is not None)
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:

@@ -1,4 +1,4 @@
-"""Masks on a series' own grid, before they become a DICOM Segmentation."""
+"""Masks of a series, before they become a DICOM Segmentation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ from operators.domain.geometry import Geometry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A mask on the source series' own grid.
+    """A mask on the series' volume, or on the slices it was read from.
 
     number : 1, 2, ... within the series' SEG
-    mask : (D, H, W) bool, in the order of the source volume
+    mask : (D, H, W) bool, in the order of the volume's planes, or of the source's slices
     finding : name of the finding that the mask localises, None for anatomy
     probability : (D, H, W) uint8 in steps of 1/255 that a voxel belongs to the segment, only when it was asked for
     """
@@ -38,7 +38,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesSegments:
-    """Every non-empty segment of one source series."""
+    """Every non-empty segment of one source series.
+
+    geometry : of the series' volume
+    """
 
     series_instance_uid: str
     geometry: Geometry

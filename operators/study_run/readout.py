@@ -1,6 +1,6 @@
 """What the heads say about each series of a study."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -8,10 +8,10 @@ from typing import Literal
 from pydicom import Dataset
 
 from operators.dicom.study.header_values import text_of
+from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Evidence
 from operators.domain.reading import SeriesReading, StudyReading
-from operators.domain.segment import SeriesSegments
 from operators.heads.head import Heads, SeriesFeatures
 from operators.heads.measurements import measure
 from operators.heads.readout import predict_findings
@@ -63,15 +63,22 @@ def contrast_of(headers: Sequence[Dataset]) -> Literal["with", "without"] | None
 
 
 def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -> StudyReading[SourceSeries]:
-    """The reading with segments on each source's grid, the findings' places, and what the segments measure."""
+    """The reading with segments on each volume and its slices, the findings' places, and what the segments measure."""
     identity = deployment.identity(reading.sources)
 
     def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
         tracking_uid = partial(identity.tracking_uid, series.source.series_instance_uid)
-        segments = _segments(series, deployment, tracking_uid)
+        segments = predict_segments(
+            series.masks,
+            source=series.source.volume.geometry,
+            series_instance_uid=series.source.series_instance_uid,
+            tracking_uid=tracking_uid,
+            with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
+        )
         return replace(
             series,
             segments=segments,
+            slice_segments=on_slices(segments, series.source),
             findings=localise(
                 series.findings,
                 segments,
@@ -83,19 +90,3 @@ def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -
         )
 
     return reading.with_each(of_series)
-
-
-def _segments(
-    series: SeriesReading[SourceSeries], deployment: Deployment, tracking_uid: Callable[[str, str], str]
-) -> SeriesSegments:
-    source = series.source
-    if not source.takes_segments:
-        # The source's remarks, which become warnings, say why.
-        return SeriesSegments(source.series_instance_uid, source.volume.geometry, ())
-    return predict_segments(
-        series.masks,
-        source=source.volume.geometry,
-        series_instance_uid=source.series_instance_uid,
-        tracking_uid=tracking_uid,
-        with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
-    )

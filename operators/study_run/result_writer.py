@@ -55,9 +55,9 @@ class ResultWriter:
             return ()
         run = self._run(reading)
         return tuple(
-            self._write(self._segmentation(series.source, series.segments, run), series.source)
+            self._write(self._segmentation(series.source, series.slice_segments, run), series.source)
             for series in reading.current
-            if series.segments is not None and series.segments.segments
+            if series.slice_segments is not None and series.slice_segments.segments
         )
 
     def _segmentation(self, source: SourceSeries, segments: SeriesSegments, run: RunContext) -> Dataset:
@@ -146,4 +146,4 @@ class ResultWriter:
 
 
 def _says_something(reading: StudyReading[SourceSeries]) -> bool:
-    return bool(reading.findings or reading.measurements) or any(series.segments for series in reading.segments)
+    return bool(reading.findings or reading.measurements) or any(series.segments for series in reading.slice_segments)

@@ -40,6 +40,7 @@ from result_cases import (  # noqa: E402
     sr_validator,
     without,
 )
+from stack_cases import read_stack  # noqa: E402
 from tid_checker import check_report  # noqa: E402
 
 CHEST_CT = TESTS / "data" / "ct_chest_lidc0314"
@@ -113,6 +114,7 @@ SOURCES: dict[str, Callable[[], Case]] = {
     "MR": _phantom(modality="MR"),
     "MR oblique": _phantom(modality="MR", **OBLIQUE_PLANE),
     "MR enhanced, oblique": lambda: _enhanced(modality="MR", **OBLIQUE_PLANE),
+    **{f"CT {name}": lambda name=name: build_case(read_stack(name)) for name in ("tilted", "uneven")},
     "no type 2": lambda: without(_phantom()(), *TYPE_2),
     "no slice thickness": lambda: without(_phantom()(), "SliceThickness", "SpacingBetweenSlices"),
     "no body part": lambda: without(_phantom()(), "BodyPartExamined"),

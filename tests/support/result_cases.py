@@ -22,6 +22,7 @@ from operators.dicom.results.result_settings import SegmentationType
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.results.uids import RunIdentity
+from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import BODY_REGIONS, FINDINGS, NO_UNITS, SEGMENTS, Code
 from operators.domain.finding import Algorithm, Finding, Localisation
@@ -80,7 +81,8 @@ class Case:
         return reading_of([self])
 
     def segmentation(self, segmentation_type: SegmentationType = "BINARY", **more: Any) -> Dataset:
-        return build_segmentation(self.source, self.segments, run=self.run, segmentation_type=segmentation_type, **more)
+        segments = on_slices(self.segments, self.source)
+        return build_segmentation(self.source, segments, run=self.run, segmentation_type=segmentation_type, **more)
 
     def report(
         self,
@@ -134,8 +136,7 @@ def phantom_probability(positions: NDArray[np.float64], body: str) -> NDArray[np
 
 def _findings(source: SourceSeries, mass: Segment) -> tuple[Finding, ...]:
     series, centre = source.series_instance_uid, BODIES["mass"][0]
-    nearest = round(float(source.volume.geometry.indices(np.array(centre))[0]))
-    key = min(max(nearest, 0), len(source.headers) - 1)
+    key, _, _ = source.on_nearest_slice(np.array(centre))
     code, site = FINDINGS["soft-tissue mass"]
     localisation = Localisation(mass.number, source.sop_instance_uids[key], centre, mass.tracking_uid, 1.0)
     present = Finding("soft-tissue mass", code, site, "mass", series, 0.875, 0.5, True, None, localisation, LEFT)
@@ -162,7 +163,13 @@ def reading_of(cases: Sequence[Case]) -> StudyReading[SourceSeries]:
     """Of a study with the series of all *cases*."""
     return StudyReading(
         tuple(
-            SeriesReading(case.source, findings=case.findings, segments=case.segments, measurements=case.measurements)
+            SeriesReading(
+                case.source,
+                findings=case.findings,
+                segments=case.segments,
+                slice_segments=on_slices(case.segments, case.source),
+                measurements=case.measurements,
+            )
             for case in cases
         )
     )

@@ -25,10 +25,16 @@ def plane_attributes(geometry: Geometry) -> dict[str, Any]:
     }
 
 
-def set_slice_measures(header: Dataset, slice_spacing: float) -> None:
+def set_slice_measures(header: Dataset, slice_spacing: float, *, is_even: bool = True) -> None:
     """Let the Pixel Measures say the measured spacing: highdicom copies them from the first header, where they may be
     missing (slice thickness is type 2) or wrong.
+
+    is_even : whether the slices have one spacing at all; the thickness stands alone where they have none
     """
-    header.SpacingBetweenSlices = DSfloat(slice_spacing, auto_format=True)
+    spacing = DSfloat(slice_spacing, auto_format=True)
     if not header.get("SliceThickness"):
-        header.SliceThickness = header.SpacingBetweenSlices
+        header.SliceThickness = spacing
+    if is_even:
+        header.SpacingBetweenSlices = spacing
+    else:
+        header.pop("SpacingBetweenSlices", None)

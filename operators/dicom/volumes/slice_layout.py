@@ -161,8 +161,7 @@ def _fine_planes(steps: SliceSteps) -> _Planes:
 def _uneven_remark(stack: SliceStack, steps: SliceSteps, planes: _Planes, why: str) -> str:
     return (
         f"{stack.name}: slices are {steps.steps.min():.3f} to {steps.steps.max():.3f} mm apart{why}; the volume was "
-        f"interpolated linearly between them to {planes.step:.3f} mm throughout, so no segmentation is written on its "
-        "slices"
+        f"interpolated linearly between them to {planes.step:.3f} mm throughout, and masks back onto the slices"
     )
 
 
@@ -242,7 +241,7 @@ def _tilt_remark(stack: SliceStack, shift_mm: float, degrees: float) -> str:
     said = "GantryDetectorTilt is missing" if tag is None else f"GantryDetectorTilt says {tag:.1f}"
     return (
         f"{stack.name}: slices shift by {shift_mm:.2f} mm in their plane, a gantry tilt of {degrees:.1f} degrees "
-        f"({said}); they were shifted back by linear interpolation, so no segmentation is written on its slices"
+        f"({said}); they were shifted back by linear interpolation, and masks onto them again"
     )
 
 

@@ -10,6 +10,9 @@ from operators.dicom.volumes.slice_planes import slice_plane
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 
+EVEN_STEPS = 0.01
+"""How far a step may differ from the others, as a share of it, for slices to have one spacing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceSeries:
@@ -24,7 +27,7 @@ class SourceSeries:
     remarks : what a reader of the results should know about the source, in plain words
     frame_numbers : 1-based frame of each slice, where instances hold several
     multi_frame : header of the one object that holds all slices as its frames, None for single-frame instances
-    is_resampled : the volume's planes are not the slices'
+    is_resampled : the volume's planes are not the slices'; `slice_masks` has the way back
     """
 
     series_instance_uid: str
@@ -40,11 +43,6 @@ class SourceSeries:
     is_resampled: bool = False
 
     @property
-    def takes_segments(self) -> bool:
-        """Whether masks on the volume are masks on the slices, so that a Segmentation can refer to them."""
-        return not self.is_resampled and bool(self.multi_frame or not self.frame_numbers)
-
-    @property
     def sop_instance_uids(self) -> tuple[str, ...]:
         """One for each source slice."""
         return tuple(str(header.SOPInstanceUID) for header in self.headers)
@@ -54,6 +52,16 @@ class SourceSeries:
         """The pixels of each source slice as a grid of its own, one slice deep, where its header says that they lie."""
         frame_of_reference_uid = self.volume.geometry.frame_of_reference_uid
         return tuple(slice_plane(header, frame_of_reference_uid) for header in self.headers)
+
+    @property
+    def has_even_steps(self) -> bool:
+        """Whether the slices are as far apart as the volume's planes are."""
+        if not self.is_resampled:
+            return True
+        corners = np.array([header.ImagePositionPatient for header in self.headers], np.float64)
+        steps = np.diff(corners @ self.volume.geometry.directions[:, 0])
+        step = self.volume.geometry.spacing[0]
+        return bool(np.allclose(steps, step, rtol=EVEN_STEPS, atol=0.0))
 
     @property
     def nearest_instance_uids(self) -> tuple[str, ...]:
@@ -69,3 +77,12 @@ class SourceSeries:
         corners = np.array([header.ImagePositionPatient for header in self.headers], np.float64)
         away = np.abs((positions @ normal)[:, None] - corners @ normal)
         return np.asarray(away.argmin(axis=1), np.int64)
+
+    def on_nearest_slice(self, position: NDArray[np.float64]) -> tuple[int, float, float]:
+        """(3,) LPS mm to the source slice that lies nearest, and the row and column there."""
+        k = int(self.nearest_slices(position[None])[0])
+        if not self.is_resampled:
+            _, row, column = self.volume.geometry.indices(position)
+        else:
+            _, row, column = self.slice_planes[k].indices(position)
+        return k, float(row), float(column)

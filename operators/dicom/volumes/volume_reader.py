@@ -180,7 +180,7 @@ def _multi_frame(stack: SliceStack) -> tuple[Dataset | None, tuple[str, ...]]:
         return None, ()
     if len(paths) == 1:
         return stack.slices[0].instance.header, ()
-    return None, (f"{stack.name}: frames of {len(paths)} objects make the volume; no segmentation is written on them",)
+    return None, (f"{stack.name}: frames of {len(paths)} objects make the volume",)
 
 
 def _holds_frames(plane: Slice) -> bool:

@@ -15,13 +15,14 @@ from operators.study_run.deployment import Deployment
 from operators.study_run.readout import contrast_of, read_segments
 from phantoms import SeriesSpec, build_source_series
 from result_cases import build_case
+from stack_cases import read_stack
 
 
 @pytest.mark.parametrize("is_resampled", [False, True])
-def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_along(is_resampled):
+def test_a_mask_is_made_on_the_volume_and_its_slices_and_the_evidence_comes_along(is_resampled):
     """Of the present mass alone."""
-    case = build_case(build_source_series(SeriesSpec()))
-    source, shown = replace(case.source, is_resampled=is_resampled), evidence_of(case)
+    case = build_case(read_stack("uneven") if is_resampled else build_source_series(SeriesSpec()))
+    source, shown = case.source, evidence_of(case)
     mass = replace(case.findings[0], head="soft-tissue-mass-ct", localisation=None)
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
     label = Label(name=mass.name, code=mass.code, category=ABNORMAL_STRUCTURE)
@@ -31,13 +32,15 @@ def test_a_mask_is_made_where_the_planes_are_the_slices_and_the_evidence_comes_a
     (series,), (finding,) = read.segments, read.findings
     assert read.evidence == (shown,)
     assert series.series_instance_uid == source.series_instance_uid
-    if is_resampled:
-        assert (series.segments, read.measurements, finding) == ((), (), mass)
-    else:
-        (segment,) = series.segments
-        uid = deployment.identity([source]).tracking_uid(source.series_instance_uid, mass.head, mass.name)
-        assert segment.tracking_uid == finding.localisation.tracking_uid == uid
-        assert {measurement.tracking_uid for measurement in read.measurements} == {uid}
+    (segment,) = series.segments
+    uid = deployment.identity([source]).tracking_uid(source.series_instance_uid, mass.head, mass.name)
+    assert segment.tracking_uid == finding.localisation.tracking_uid == uid
+    assert {measurement.tracking_uid for measurement in read.measurements} == {uid}
+    assert finding.localisation.sop_instance_uid in source.sop_instance_uids
+    assert segment.mask.shape == source.volume.geometry.shape
+    (on_slices,) = read.slice_segments[0].segments
+    assert on_slices.mask.shape == (len(source.headers), source.headers[0].Rows, source.headers[0].Columns)
+    assert on_slices.mask.any()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from operators.domain.reading import StudyReading
 class KeyImage:
     """A slice and the place of one present finding on it.
 
-    slice_index : in the source volume
+    slice_index : of the source's slices
     point : (column, row) of the finding, (0, 0) the top left corner of the top left pixel
     outline : (N, 2) likewise, closed; None where no mask shows on the slice
     """
@@ -31,7 +31,7 @@ class KeyImage:
 def key_images(reading: StudyReading[SourceSeries]) -> tuple[KeyImage, ...]:
     """One for each present finding that has a place, in the order of the findings."""
     by_series = {source.series_instance_uid: source for source in reading.sources}
-    masks = {segment.tracking_uid: segment.mask for series in reading.segments for segment in series.segments}
+    masks = {segment.tracking_uid: segment.mask for series in reading.slice_segments for segment in series.segments}
     return tuple(
         _key_image(by_series[finding.series_instance_uid], finding, place, masks.get(place.tracking_uid))
         for finding, place in _localised(reading.findings)
@@ -46,7 +46,6 @@ def _localised(findings: Iterable[Finding]) -> Iterator[tuple[Finding, Localisat
 
 def _key_image(source: SourceSeries, finding: Finding, place: Localisation, mask: NDArray[np.bool_] | None) -> KeyImage:
     # By the point and not by the instance, which holds every slice of a multi-frame source.
-    slice_index, row, column = source.volume.geometry.indices(np.array(place.point_lps_mm))
-    index = min(max(round(float(slice_index)), 0), len(source.headers) - 1)
+    index, row, column = source.on_nearest_slice(np.array(place.point_lps_mm))
     shown = outline(mask[index]) if mask is not None and mask[index].any() else None
-    return KeyImage(source, finding, index, (float(column) + 0.5, float(row) + 0.5), shown)
+    return KeyImage(source, finding, index, (column + 0.5, row + 0.5), shown)

@@ -7,6 +7,7 @@ from pydicom import Dataset
 
 from operators.dicom.results.for_people.key_images import KeyImage
 from operators.dicom.study.header_values import number_of, text_of
+from operators.dicom.volumes.slice_masks import values_on_slice
 
 BURNED_IN_STATEMENT = "RESEARCH USE ONLY"
 _LONGEST_SIDE = 768
@@ -18,7 +19,7 @@ def draw_key_image(key_image: KeyImage) -> Image.Image:
     """RGB, square pixels whatever the source's are, the longest side 768 pixels. It names no patient."""
     source, index = key_image.source, key_image.slice_index
     picture, scale = _square_pixels(
-        windowed(np.asarray(source.volume.array[index], np.float32), source.headers[index]),
+        windowed(values_on_slice(source, index), source.headers[index]),
         source.volume.geometry.spacing[1:],
     )
     draw = ImageDraw.Draw(picture)

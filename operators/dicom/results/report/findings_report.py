@@ -39,12 +39,14 @@ def build_report(
     is_complete : every head that was planned has run
     previous : reports on the same study by earlier models, settings or source images
     """
-    if not (reading.findings or reading.segments or reading.measurements):
+    if not (reading.findings or reading.slice_segments or reading.measurements):
         raise ValueError("report: expected at least one finding, segment or measurement, got none")
     context = GroupContext.of(reading, run)
     groups = [finding_group(finding, context) for finding in reading.findings if _has_group(finding)]
     groups += [value_group(value, context) for value in reading.measurements if value.tracking_uid is None]
-    groups += [segment_group(segment, series, context) for series in reading.segments for segment in series.segments]
+    groups += [
+        segment_group(segment, series, context) for series in reading.slice_segments for segment in series.segments
+    ]
     return build_document(
         KIND,
         [*_imaging_measurements(groups), _evaluations(reading, run.provenance)],

@@ -169,9 +169,8 @@ def _finding_measurements(finding: Finding, source: SourceSeries) -> list[hd.sr.
 def _judged_region(localisation: Localisation | None, source: SourceSeries) -> hd.sr.CoordinatesForMeasurement:
     """The point where a finding was seen, or the frame of the middle slice: the whole series was judged."""
     if localisation and localisation.sop_instance_uid in source.sop_instance_uids:
-        point = source.volume.geometry.indices(np.array(localisation.point_lps_mm))
-        index = min(max(round(float(point[0])), 0), len(source.headers) - 1)
-        kind, graphic = hd.sr.GraphicTypeValues.POINT, np.array([[point[2] + 0.5, point[1] + 0.5]])
+        index, row, column = source.on_nearest_slice(np.array(localisation.point_lps_mm))
+        kind, graphic = hd.sr.GraphicTypeValues.POINT, np.array([[column + 0.5, row + 0.5]])
     else:
         index = len(source.headers) // 2
         kind, graphic = hd.sr.GraphicTypeValues.POLYLINE, _frame(source)

@@ -41,14 +41,14 @@ def build_segment_report(
         There is no segment to refer to, or one is in none of *segmentations*.
     """
     holders = {item.TrackingUID: dataset for dataset in segmentations for item in dataset.SegmentSequence}
-    tracking_uids = [segment.tracking_uid for series in reading.segments for segment in series.segments]
+    tracking_uids = [segment.tracking_uid for series in reading.slice_segments for segment in series.segments]
     missing = [uid for uid in tracking_uids if uid not in holders]
     if not tracking_uids or missing:
         raise ValueError(f"segment report: expected segments that stand in a SEG, got {len(missing)} in none")
     context = GroupContext.of(reading, run)
     groups = [
         segment_reference_group(segment, series, context, segmentation=holders[segment.tracking_uid])
-        for series in reading.segments
+        for series in reading.slice_segments
         for segment in series.segments
     ]
     remarks = [text_item(COMMENT, run.provenance.use_statement), text_item(COMMENT, TITLE_REMARK)]

@@ -68,7 +68,8 @@ def build_segmentation(
     dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
     dataset.file_meta = template.file_meta
     copy_character_set(header, dataset)
-    _mark_regular_stack(dataset, frames)
+    if not source.is_resampled:
+        _mark_regular_stack(dataset, frames)
     _set_frames(dataset, frames, source)
     stamp(dataset, run, kind=kind)
     for loss in filter(None, losses):
@@ -85,7 +86,7 @@ def _check(source: SourceSeries, segments: SeriesSegments, segmentation_type: Se
     numbers = [segment.number for segment in segments.segments]
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
         raise ValueError(f"segments: expected the numbers 1, 2, ... in order, got {numbers}")
-    expected = source.volume.geometry.shape
+    expected = (len(source.headers), *source.slice_planes[0].shape[1:])
     for segment in segments.segments:
         if segment.mask.shape != expected:
             raise ValueError(f"mask of {segment.label}: expected shape {expected}, got {segment.mask.shape}")
@@ -126,9 +127,9 @@ def _first_slice(source: SourceSeries) -> Dataset:
     functional groups, shared or per frame, are laid over its header already.
     """
     (header, *_), _ = padded_headers(source.headers[:1])
-    if source.multi_frame:
+    if source.frame_numbers:
         header.SOPClassUID = CTImageStorage
-    set_slice_measures(header, float(source.volume.geometry.spacing[0]))
+    set_slice_measures(header, float(source.volume.geometry.spacing[0]), is_even=source.has_even_steps)
     return header
 
 

@@ -69,10 +69,23 @@ def test_the_objects_conform_and_the_report_names_frames(source: SourceSeries, t
     assert "Referenced Frame Number" in str(report)
 
 
-def test_frames_of_several_objects_take_no_segmentation(tmp_path: Path):
+def test_masks_on_frames_of_several_objects_name_each_ones(tmp_path: Path):
     slices = build_datasets(SPEC)
-    save_series([merge_frames(slices[:9]), merge_frames(slices[9:])], tmp_path)
-    source = read(tmp_path)
+    save_series([merge_frames(slices[:9]), merge_frames(slices[9:])], tmp_path / "source")
+    source = read(tmp_path / "source")
     assert source.volume.geometry.shape == SPEC.shape
-    assert not source.takes_segments
     assert "frames of 2 objects make the volume" in source.remarks[0]
+    segmentation = build_case(source).segmentation()
+    errors, _ = dciodvfy(save(segmentation, tmp_path))
+    assert errors == []
+    places = {
+        (header.SOPInstanceUID, frame): header.ImagePositionPatient
+        for header, frame in zip(source.headers, source.frame_numbers, strict=True)
+    }
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        image = group.DerivationImageSequence[0].SourceImageSequence[0]
+        np.testing.assert_allclose(
+            group.PlanePositionSequence[0].ImagePositionPatient,
+            places[image.ReferencedSOPInstanceUID, image.ReferencedFrameNumber],
+            atol=1e-5,
+        )
