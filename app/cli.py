@@ -147,8 +147,9 @@ def _run(
             pipeline = Pipeline.load(model, settings)
         run_study(pipeline, StudyRequest(input_folder, output, prior, features), journal)
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    what = "partial" if journal.shortfall else "completed"
     typer.echo(
-        f"completed: {output / FILE_NAME} ({_seconds_since_process_start():.1f} s, peak {peak_gb:.2f} GB)", err=True
+        f"{what}: {output / FILE_NAME} ({_seconds_since_process_start():.1f} s, peak {peak_gb:.2f} GB)", err=True
     )
 
 

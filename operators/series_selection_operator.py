@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from operators.dicom.selection.series_selection import SeriesDecision, select_series, selected_series
+from operators.dicom.selection.series_selection import SeriesDecision, check_selected, select_series
 from operators.dicom.study.study_index import StudyIndex, check_one_study
 from operators.framework import Step
 from operators.study_run.journal import RunJournal
@@ -13,7 +13,7 @@ class SeriesSelectionOperator(Step):
     """Judge every series and keep the best of each role; refuse more than one patient or study."""
 
     INPUTS = ("study",)
-    OUTPUT = "selection"
+    OUTPUT = "decisions"
     STAGE = "series selection"
 
     def __init__(self, fragment: Any, *, chain: ReadingChain, journal: RunJournal) -> None:
@@ -25,4 +25,5 @@ class SeriesSelectionOperator(Step):
         self.journal.decisions = select_series(study, self._chain.rules, limits=self._chain.limits)
         self.journal.study_instance_uid = check_one_study(study)
         self.journal.decisions = self._chain.look_again(self.journal.decisions)
-        return selected_series(self.journal.decisions)
+        check_selected(self.journal.decisions)
+        return self.journal.decisions

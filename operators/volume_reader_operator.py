@@ -1,6 +1,5 @@
-"""Selected series in, volumes out."""
+"""Decisions about series in, volumes out."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from operators.dicom.results.source_headers import padded_headers
@@ -13,9 +12,9 @@ from operators.study_run.reading_chain import ReadingChain
 
 
 class VolumeReaderOperator(Step):
-    """Decode the pixels of the selected series onto their regular grids."""
+    """Decode the pixels of the selected series onto their regular grids; of the next best, where one cannot be read."""
 
-    INPUTS = ("selection",)
+    INPUTS = ("decisions",)
     OUTPUT = "reading"
     STAGE = "volume"
 
@@ -23,8 +22,13 @@ class VolumeReaderOperator(Step):
         self._chain = chain
         super().__init__(fragment, journal=journal)
 
-    def work(self, selection: Iterable[SeriesDecision]) -> StudyReading[SourceSeries]:
-        sources = [self._chain.read(decision) for decision in selection]
+    def work(self, decisions: tuple[SeriesDecision, ...]) -> StudyReading[SourceSeries]:
+        best = self._chain.read_best(decisions)
+        self.journal.decisions = best.decisions
+        for unreadable in best.unreadable:
+            self.journal.warn("series-unreadable", unreadable.message)
+        self.journal.shortfall = next((one.error for one in best.unfilled), None)
+        sources = [source for _, source in best.read]
         for source in sources:
             for remark in source.remarks:
                 self.journal.warn("source-remark", remark)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from operators.errors import CuriaError
+
 if TYPE_CHECKING:
     # The command shows its help without waiting for pydicom.
     from operators.dicom.selection.series_selection import SeriesDecision
@@ -35,12 +37,14 @@ class RunJournal:
 
     announce : called with the name of each stage when it begins, for whoever shows progress
     decisions : about every series of the study, there before anything can fail on pixels
+    shortfall : why a part of the study could not be read, although the rest was
     """
 
     announce: Callable[[str], None] = lambda name: None
     stages: list[Stage] = field(default_factory=list)
     warnings: list[RunWarning] = field(default_factory=list)
     decisions: "tuple[SeriesDecision, ...]" = ()
+    shortfall: CuriaError | None = None
     _started: float = field(default_factory=time.perf_counter)
     _lent: float = 0.0
     study_instance_uid: str | None = None

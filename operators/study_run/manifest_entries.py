@@ -38,7 +38,7 @@ def completed_manifest(
     reading: StudyReading[SourceSeries],
     outputs: Sequence[OutputFile],
 ) -> ResultManifest:
-    """The manifest of a study that every head was asked about."""
+    """The manifest of a study with results: partial, where a role's series could not be read."""
     if not deployment.model.heads.all:
         journal.warn("no-heads", NO_HEADS)
     for finding in reading.findings:
@@ -49,8 +49,10 @@ def completed_manifest(
     # A number without a SEG would point nowhere.
     has_segments = any(output.kind == "SEG" for output in outputs)
     frames = {source.volume.geometry.frame_of_reference_uid for source in reading.sources} - {""}
+    shortfall = journal.shortfall
     return ResultManifest(
-        status="completed",
+        status="partial" if shortfall else "completed",
+        reason=Reason(code=shortfall.code, message=str(shortfall)) if shortfall else None,
         frame_of_reference_uids=tuple(sorted(frames)),
         findings=tuple(_finding(finding, has_segments) for finding in reading.findings),
         measurements=reading.measurements,

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from operators.dicom.selection.next_best import BestReadable, read_best
 from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.study.read_limits import ReadLimits
+from operators.dicom.volumes.slices import VolumeCandidate
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.dicom.volumes.volume_reader import read_volume
 from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
@@ -38,9 +40,15 @@ class ReadingChain:
 
     def read(self, decision: SeriesDecision) -> SourceSeries:
         """The voxels of a selected series, on their regular grid."""
-        assert decision.role is not None, "only selected series come here"
-        source = read_volume(decision.volume, role=decision.role, limits=self.limits)
-        return replace(source, reasons=decision.reasons)
+        return _told(decision, self._read(decision.volume))
+
+    def read_best(self, decisions: tuple[SeriesDecision, ...]) -> BestReadable[SourceSeries]:
+        """The same of every selected series; of the next best, where one cannot be read."""
+        best = read_best(decisions, self.rules, self._read)
+        return replace(best, read=tuple((decision, _told(decision, source)) for decision, source in best.read))
+
+    def _read(self, volume: VolumeCandidate) -> SourceSeries:
+        return read_volume(volume, role="", limits=self.limits)
 
     def prepare(self, source: SourceSeries) -> EncoderInput:
         """The encoder's slices, made when they are asked for."""
@@ -54,3 +62,8 @@ class ReadingChain:
     def encode(self, encoder_input: EncoderInput, *, scratch: Path) -> FeatureVolume:
         """The features, past any cache."""
         return self.encoder.encode(encoder_input, scratch=scratch, blocks=self.blocks)
+
+
+def _told(decision: SeriesDecision, source: SourceSeries) -> SourceSeries:
+    """With what it was selected for, and why."""
+    return replace(source, role=", ".join(decision.roles), reasons=decision.reasons)

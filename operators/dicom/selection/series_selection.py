@@ -7,7 +7,7 @@ was repeated for a reason, and within one series the first (lowest b-value, shor
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from operators.dicom.selection.rules import Role, RuleSet, SelectionRules, default_rules
@@ -55,7 +55,7 @@ class Verdict:
 class SeriesDecision:
     """What was decided about one series.
 
-    role : what it was selected for, several joined by commas; None for a rejected one
+    roles : what it was selected for; none for a rejected one
     score : of the volume, 0 for a series that was ruled out
     reasons : for a rejected series what rules it out or who was better, for a selected one what speaks for it
     volume : the one that was selected, or the best of a series that was not
@@ -63,12 +63,20 @@ class SeriesDecision:
     """
 
     series: SeriesIndex
-    role: str | None
-    selected: bool
+    roles: tuple[str, ...]
     score: float
     reasons: tuple[str, ...]
     volume: VolumeCandidate
     verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def selected(self) -> bool:
+        return bool(self.roles)
+
+    @property
+    def role(self) -> str | None:
+        """The roles in one line, for people."""
+        return ", ".join(self.roles) or None
 
 
 _Judged = tuple[SeriesIndex, tuple[Verdict, ...]]
@@ -83,21 +91,18 @@ def select_series(
     return _elected(judged, chosen_rules)
 
 
-def selected_series(decisions: Iterable[SeriesDecision]) -> tuple[SeriesDecision, ...]:
-    """The selected ones.
+def check_selected(decisions: Sequence[SeriesDecision]) -> None:
+    """Refuse a study of which nothing was selected.
 
     Raises
     ------
     NoMatchingSeriesError
-        When there is none.
+        When there is no series for any role.
     """
-    decisions = tuple(decisions)
-    selected = tuple(decision for decision in decisions if decision.selected)
-    if not selected:
+    if not any(decision.selected for decision in decisions):
         raise NoMatchingSeriesError(
             f"study: nothing to read among its {len(decisions)} series; --explain tells why of each"
         )
-    return selected
 
 
 def with_body_regions(
@@ -111,17 +116,40 @@ def with_body_regions(
     """
     chosen_rules = rules or default_rules()
     wanted = {role.name: role.body_region for role in chosen_rules.roles}
+
+    def seen(series: SeriesIndex, verdict: Verdict) -> Verdict:
+        return _seen(verdict, wanted[verdict.role], probabilities.get(series.series_instance_uid))
+
+    return _decided_again(decisions, seen, chosen_rules)
+
+
+def without_volumes(
+    decisions: Sequence[SeriesDecision], unreadable: Mapping[VolumeCandidate, str], rules: SelectionRules
+) -> tuple[SeriesDecision, ...]:
+    """Decide again, now that some volumes cannot be read.
+
+    unreadable : why not, in plain words
+    """
+
+    def kept(series: SeriesIndex, verdict: Verdict) -> Verdict:
+        why = unreadable.get(verdict.volume)
+        return verdict if why is None else replace(verdict, fits=False, score=0.0, reasons=(why,))
+
+    return _decided_again(decisions, kept, rules)
+
+
+def _decided_again(
+    decisions: Sequence[SeriesDecision], change: Callable[[SeriesIndex, Verdict], Verdict], rules: SelectionRules
+) -> tuple[SeriesDecision, ...]:
+    """With every verdict changed; several decisions about one series share its verdicts."""
     judged = {
         decision.series.series_instance_uid: (
             decision.series,
-            tuple(
-                _seen(verdict, wanted[verdict.role], probabilities.get(decision.series.series_instance_uid))
-                for verdict in decision.verdicts
-            ),
+            tuple(change(decision.series, verdict) for verdict in decision.verdicts),
         )
         for decision in decisions
     }
-    return _elected(list(judged.values()), chosen_rules)
+    return _elected(list(judged.values()), rules)
 
 
 def _seen(verdict: Verdict, region: str | None, seen: Mapping[str, float] | None) -> Verdict:
@@ -209,9 +237,9 @@ def _decisions(
     volumes = list(dict.fromkeys(verdict.volume for verdict in mine))
     for volume in volumes:
         chosen = [verdict for verdict in mine if verdict.volume is volume]
-        roles = ", ".join(verdict.role for verdict in chosen)
+        roles = tuple(verdict.role for verdict in chosen)
         reasons = (*_which_volume(volume, verdicts), *chosen[0].reasons)
-        yield SeriesDecision(series, roles, True, chosen[0].score, reasons, volume, tuple(verdicts))
+        yield SeriesDecision(series, roles, chosen[0].score, reasons, volume, tuple(verdicts))
     if not volumes:
         yield _rejected(series, verdicts, winners, rules)
 
@@ -229,14 +257,14 @@ def _rejected(
     if not verdicts:
         modalities = " or ".join(dict.fromkeys(role.modality for role in rules.roles))
         reason = f"modality {series.modality or 'missing'} is not {modalities}"
-        return SeriesDecision(series, None, False, 0.0, (reason,), _whole(series))
+        return SeriesDecision(series, (), 0.0, (reason,), _whole(series))
     best = _best(verdicts)
     if best is None:
-        return SeriesDecision(series, None, False, 0.0, _objections(verdicts), verdicts[0].volume, tuple(verdicts))
+        return SeriesDecision(series, (), 0.0, _objections(verdicts), verdicts[0].volume, tuple(verdicts))
     winner = winners[best.role]
     assert winner is not None, "a fitting verdict has a winner"
     reasons = (_outdone(best, winner), *_which_volume(best.volume, verdicts), *best.reasons)
-    return SeriesDecision(series, None, False, best.score, reasons, best.volume, tuple(verdicts))
+    return SeriesDecision(series, (), best.score, reasons, best.volume, tuple(verdicts))
 
 
 def _outdone(verdict: Verdict, winner: Verdict) -> str:

@@ -65,14 +65,14 @@ def test_the_same_study_and_a_later_one_are_no_priors():
         days_before(header(), header(StudyInstanceUID="1.2.2", StudyDate="20240311"))
 
 
-def decision(spec: SeriesSpec, role: str | None) -> SeriesDecision:
+def decision(spec: SeriesSpec, *roles: str) -> SeriesDecision:
     series = indexed(spec)
     volume = VolumeCandidate(series.series_instance_uid, series.modality, ())
-    return SeriesDecision(series, role, role is not None, 1.0, (), volume)
+    return SeriesDecision(series, roles, 1.0, (), volume)
 
 
 def test_the_series_of_the_same_role_is_compared_and_else_one_of_the_same_modality():
-    head, chest = decision(replace(PLAIN, series="head"), "head CT"), decision(PLAIN, "chest CT, body CT")
+    head, chest = decision(replace(PLAIN, series="head"), "head CT"), decision(PLAIN, "chest CT", "body CT")
     decisions = (decision(PLAIN_MR, "chest CT"), head, chest)
     assert counterpart("CT", "chest CT", decisions) is chest
     assert counterpart("CT", "thin CT, head CT", decisions) is head
@@ -80,4 +80,4 @@ def test_the_series_of_the_same_role_is_compared_and_else_one_of_the_same_modali
 
 
 def test_nothing_is_compared_with_what_was_not_selected_or_is_of_another_modality():
-    assert counterpart("CT", "chest CT", (decision(PLAIN_MR, "chest CT"), decision(PLAIN, None))) is None
+    assert counterpart("CT", "chest CT", (decision(PLAIN_MR, "chest CT"), decision(PLAIN))) is None

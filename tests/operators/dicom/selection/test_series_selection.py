@@ -10,8 +10,8 @@ from operators.dicom.selection.series_selection import (
     EQUAL_SCORES,
     REGION_POINTS,
     SeriesDecision,
+    check_selected,
     select_series,
-    selected_series,
     with_body_regions,
 )
 from operators.dicom.study.study_index import SeriesIndex, StudyIndex
@@ -71,7 +71,7 @@ def test_what_is_no_volume_is_rejected_with_its_reason(spec, change, reason):
     assert decision.score == 0
     assert any(reason in given for given in decision.reasons), decision.reasons
     with pytest.raises(NoMatchingSeriesError, match="among its 1 series"):
-        selected_series([decision])
+        check_selected([decision])
 
 
 ACCEPTED = {
@@ -158,7 +158,7 @@ def test_axial_is_preferred():
 
 def test_each_modality_has_its_own_choice():
     decisions = decide(indexed(PLAIN), indexed(PLAIN_MR))
-    assert {decision.role for decision in selected_series(decisions)} == {"CT volume", "MR volume"}
+    assert {decision.role for decision in decisions if decision.selected} == {"CT volume", "MR volume"}
 
 
 def test_a_series_with_a_hole_is_rejected_with_the_numbers_and_another_is_taken():
