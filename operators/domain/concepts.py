@@ -57,6 +57,11 @@ PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")  # CID 7005
 FRAME_OF_REFERENCE_IDENTITY = Code("125021", "DCM", "Frame of Reference Identity")  # CID 7100
 IMAGE_CONTENT_ALIGNMENT = Code("125024", "DCM", "Image Content-based Alignment")  # CID 7100
 
+# What somebody outlined without saying what it is
+
+SPATIAL_CONCEPT = Code("309825002", "SCT", "Spatial and Relational Concept")  # CID 7150
+IMAGE_REGION = Code("111030", "DCM", "Image Region")
+
 # The report's frame (TID 1500)
 
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")  # CID 7021

@@ -31,3 +31,25 @@ def source_image_reference(header: Dataset, frame_number: int | None = None) -> 
 def distinct_instances(headers: Iterable[Dataset]) -> list[Dataset]:
     """Each instance once, though a multi-frame one has a header for each slice."""
     return list({str(header.SOPInstanceUID): header for header in headers}.values())
+
+
+def study_references(sources: Iterable[Dataset]) -> list[Dataset]:
+    """Items of a Studies Containing Other Referenced Instances Sequence (PS3.3 C.12.2)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for source in distinct_instances(sources):
+        series = studies.setdefault(str(source.StudyInstanceUID), {})
+        series.setdefault(str(source.SeriesInstanceUID), []).append(instance_reference(source))
+    items = []
+    for study, listed in studies.items():
+        item = Dataset()
+        item.StudyInstanceUID = study
+        item.ReferencedSeriesSequence = [_series_reference(uid, instances) for uid, instances in listed.items()]
+        items.append(item)
+    return items
+
+
+def _series_reference(series_instance_uid: str, instances: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = series_instance_uid
+    item.ReferencedInstanceSequence = instances
+    return item

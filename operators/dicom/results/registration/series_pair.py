@@ -5,7 +5,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from operators.dicom.results.codes import coded_concept
-from operators.dicom.results.references import distinct_instances, instance_reference
+from operators.dicom.results.references import distinct_instances, instance_reference, study_references
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_body_part, copy_character_set, padded_headers
 from operators.dicom.results.stamping import UNSTAMPED_UID
@@ -82,22 +82,8 @@ def content_based() -> list[Dataset]:
 
 def _set_references(dataset: Dataset, fixed: SourceSeries, moving: SourceSeries) -> None:
     """Common Instance Reference (PS3.3 C.12.2): the prior usually lies in another study."""
-    here, elsewhere = [_referenced_series(fixed)], []
-    study = str(moving.headers[0].StudyInstanceUID)
-    if study == str(dataset.StudyInstanceUID):
-        here.append(_referenced_series(moving))
-    else:
-        other = Dataset()
-        other.StudyInstanceUID = study
-        other.ReferencedSeriesSequence = [_referenced_series(moving)]
-        elsewhere.append(other)
-    dataset.ReferencedSeriesSequence = here
-    if elsewhere:
-        dataset.StudiesContainingOtherReferencedInstancesSequence = elsewhere
-
-
-def _referenced_series(series: SourceSeries) -> Dataset:
-    item = Dataset()
-    item.SeriesInstanceUID = series.series_instance_uid
-    item.ReferencedInstanceSequence = image_references(series)
-    return item
+    for study in study_references([*fixed.headers, *moving.headers]):
+        if study.StudyInstanceUID == dataset.StudyInstanceUID:
+            dataset.ReferencedSeriesSequence = study.ReferencedSeriesSequence
+        else:
+            dataset.StudiesContainingOtherReferencedInstancesSequence = [study]

@@ -1,6 +1,6 @@
 """Masks of one series to a DICOM Segmentation on that series' own slices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import highdicom as hd
 import numpy as np
@@ -13,6 +13,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.frame_planes import set_slice_measures
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.references import distinct_instances, instance_reference, study_references
 from operators.dicom.results.result_settings import SegmentationType
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.colors import segment_colors
@@ -34,6 +35,7 @@ from operators.domain.finding import Algorithm
 from operators.domain.segment import Segment, SeriesSegments
 
 SERIES_NUMBER = 9001
+CARRIED = "Brought over from an earlier study by registration: no new finding. "
 
 
 def build_segmentation(
@@ -42,6 +44,7 @@ def build_segmentation(
     *,
     run: RunContext,
     segmentation_type: SegmentationType = "BINARY",
+    carried_from: Sequence[Dataset] = (),
     warn: Callable[[str], None] = lambda message: None,
 ) -> Dataset:
     """One Segmentation with every segment of the series (PS3.3 A.51; Supplement 243 for LABELMAP).
@@ -49,21 +52,29 @@ def build_segmentation(
     Where segments of a LABELMAP overlap the one with the higher number is stored; the others say so in their
     description. FRACTIONAL holds the segments' probabilities, everywhere and not only within the masks.
 
+    carried_from : the earlier objects that the masks were brought over from by registration, rather than seen here; the
+        object then is one of its own, and each segment says so
     warn : called with a sentence for each segment that loses voxels to another one
     """
     _check(source, segments, segmentation_type)
     extents = [extent_of(segment.mask) for segment in segments.segments]
     _check_occupied(segments, extents)
     frames, losses = _frames(segments, extents, segmentation_type)
-    kind = f"SEG:{source.series_instance_uid}"
+    kind = f"SEG:{source.series_instance_uid}{':carried' if carried_from else ''}"
     colors = segment_colors(extents, [segment.type.value for segment in segments.segments])
+    origin = CARRIED if carried_from else ""
     descriptions = [
-        _description(segment, color, loss, provenance=run.provenance, head=run.heads[segment.head])
+        _description(segment, color, f"{origin}{loss}", provenance=run.provenance, head=run.heads[segment.head])
         for segment, color, loss in zip(segments.segments, colors, losses, strict=True)
     ]
     header = _first_slice(source)
     template = _template(
-        header, descriptions, segmentation_type, series_instance_uid=run.identity.uid(kind), provenance=run.provenance
+        header,
+        descriptions,
+        segmentation_type,
+        series_instance_uid=run.identity.uid(kind),
+        provenance=run.provenance,
+        title="AI prior segments" if carried_from else "AI segmentation",
     )
     dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
     dataset.file_meta = template.file_meta
@@ -71,6 +82,10 @@ def build_segmentation(
     if not source.is_resampled:
         _mark_regular_stack(dataset, frames)
     _set_frames(dataset, frames, source)
+    if carried_from:
+        # General Reference (PS3.3 C.12.4)
+        dataset.SourceInstanceSequence = [instance_reference(source) for source in distinct_instances(carried_from)]
+        dataset.StudiesContainingOtherReferencedInstancesSequence = study_references(carried_from)
     stamp(dataset, run, kind=kind)
     for loss in filter(None, losses):
         warn(f"SEG of series {source.series_instance_uid}: {loss}")
@@ -140,9 +155,10 @@ def _template(
     *,
     series_instance_uid: str,
     provenance: Provenance,
+    title: str,
 ) -> hd.seg.Segmentation:
     """The object with one frame: everything but references, frames and dates."""
-    description = provenance.series_description("AI segmentation")
+    description = provenance.series_description(title)
     return hd.seg.Segmentation(
         source_images=[header],
         pixel_array=np.ones((1, header.Rows, header.Columns), np.uint8),
@@ -189,7 +205,7 @@ def _set_frames(dataset: Dataset, frames: SegmentFrames, source: SourceSeries) -
 
 
 def _description(
-    segment: Segment, color: tuple[float, float, float], loss: str, *, provenance: Provenance, head: Algorithm
+    segment: Segment, color: tuple[float, float, float], remark: str, *, provenance: Provenance, head: Algorithm
 ) -> hd.seg.SegmentDescription:
     description = hd.seg.SegmentDescription(
         segment_number=segment.number,
@@ -202,5 +218,5 @@ def _description(
         tracking_id=segment.tracking_id,
         display_color=hd.color.CIELabColor(*color),
     )
-    description.SegmentDescription = f"{provenance.use_statement} {loss}".rstrip()
+    description.SegmentDescription = f"{provenance.use_statement} {remark}".rstrip()
     return description
