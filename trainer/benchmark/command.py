@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -13,16 +14,19 @@ from trainer.benchmark.dataset import BenchmarkDataError, DataSet
 from trainer.benchmark.evaluation import Evaluation, read_evaluations
 from trainer.benchmark.models import ModelSpec, model_specs, open_spec
 from trainer.benchmark.packs import find_packs, suggest_tasks
-from trainer.benchmark.plan import chunk_work, evaluation_work
+from trainer.benchmark.plan import EvaluationWork, chunk_work, evaluation_work
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.report.page import write_report
+from trainer.benchmark.report.similarity import draw_similarity
 from trainer.benchmark.results import RESULTS, Comparison, ResultRow, write_rows
 from trainer.benchmark.shards import find_shards
 from trainer.benchmark.task import Task, Track, read_tasks
 from trainer.evaluation.pairs import holm, paired_p_value
 from trainer.evaluation.predictions import figure_of
+from trainer.features.slice_models import PIXELS
 
 COMPARISONS = "comparisons.json"
+SIMILARITY_TASKS = 4
 
 
 class Work(Protocol):
@@ -96,7 +100,9 @@ def bench(
     out.mkdir(parents=True, exist_ok=True)
     write_rows(rows, out / RESULTS)
     write_rows(comparisons, out / COMPARISONS)
-    write_report(rows, comparisons, [question.task for question in questions], refused, out)
+    pictures = similarity_pictures(specs, [(spec, item) for spec, item in evaluations if item.protocol == "dense"])
+    tasks = [question.task for question in questions]
+    write_report(rows, comparisons, tasks, refused, out, pictures=pictures)
     return Outcome(rows, comparisons, tuple(refused))
 
 
@@ -169,6 +175,18 @@ def compare(
             )
     adjusted = holm([comparison.p_value for comparison in found])
     return tuple(c.model_copy(update={"p_adjusted": p}) for c, p in zip(found, adjusted, strict=True))
+
+
+def similarity_pictures(
+    specs: Sequence[ModelSpec], dense: Sequence[tuple[ModelSpec, EvaluationWork]]
+) -> list[tuple[str, Figure]]:
+    """For each model that is no statistic of pixels: what a patch looks like to it elsewhere."""
+    pictures = []
+    for spec in specs:
+        asked = [(item.question, item.tables[0]) for other, item in dense if other == spec][:SIMILARITY_TASKS]
+        if asked and spec.word != PIXELS:
+            pictures.append((f"Similarity of a patch, {open_spec(spec).name}", draw_similarity(asked)))
+    return pictures
 
 
 def _row(spec: ModelSpec, question: Question, evaluation: Evaluation) -> ResultRow:
