@@ -56,7 +56,7 @@ def make_encoder_input(volume: Volume, settings: EncoderInputSettings, array_mod
         settings = replace(settings, integer_cast="skip")
     preparation = _Preparation(settings, _gain(largest) if settings.keeps_values else 1.0, array_module)
     if settings.zscore_scope == "volume":
-        blocks_of_it = (oriented.array[block] for block in _places(0, len(oriented.array), BLOCK))
+        blocks_of_it = (oriented.array[block] for block in _spans(0, len(oriented.array), BLOCK))
         preparation = replace(preparation, statistics=_volume_statistics(map(preparation.prepared, blocks_of_it)))
     size = (oriented.geometry.shape[0], settings.image_size, settings.image_size)
     remarks = (f"{cost}; the slices are encoded without it",) if cost else ()
@@ -86,8 +86,8 @@ def orient_for_encoder(volume: Volume) -> Volume:
 def _measured(array: Any, *, casts: bool) -> tuple[float, float]:
     """The largest size of a value in (S, H, W) on the CPU, and the squares of what a cast takes away, in one pass."""
     largest, lost = 0.0, 0.0
-    for place in _places(0, len(array), BLOCK):
-        block = array[place]
+    for span in _spans(0, len(array), BLOCK):
+        block = array[span]
         of_block = max(float(block.max()), -float(block.min()))
         if not np.isfinite(of_block):
             raise UnsupportedPixelDataError("encoder input: expected finite values, got some that are not")
@@ -123,8 +123,7 @@ def _deviation(array: Any) -> float:
     """Standard deviation of all values, without a copy of the array."""
     mean = float(array.mean(dtype=np.float64))
     squares = (
-        float(np.square(array[place] - np.float32(mean)).sum(dtype=np.float64))
-        for place in _places(0, len(array), BLOCK)
+        float(np.square(array[span] - np.float32(mean)).sum(dtype=np.float64)) for span in _spans(0, len(array), BLOCK)
     )
     return float((sum(squares) / array.size) ** 0.5)
 
@@ -177,25 +176,25 @@ class _Preparation:
 
 def _blocks(array: Any, preparation: _Preparation, start: int, size: int) -> Iterator[Any]:
     """``EncoderInput.blocks``; on a GPU the next block is made while the caller works on one."""
-    places = _places(start, len(array), size)
+    spans = _spans(start, len(array), size)
 
-    def make(place: slice) -> Any:
-        return preparation.images(array[place])
+    def make(span: slice) -> Any:
+        return preparation.images(array[span])
 
-    return map(make, places) if preparation.module.device == "cpu" else _overlapped(make, places, preparation.module)
+    return map(make, spans) if preparation.module.device == "cpu" else _overlapped(make, spans, preparation.module)
 
 
-def _overlapped(make: Callable[[slice], Any], places: Iterator[slice], module: ArrayModule) -> Iterator[Any]:
+def _overlapped(make: Callable[[slice], Any], spans: Iterator[slice], module: ArrayModule) -> Iterator[Any]:
     """Blocks made on a CUDA stream of their own, one ahead of the caller's stream."""
     cuda = module.xp.cuda
     with module.active():
         stream, caller = cuda.Stream(non_blocking=True), torch.cuda.current_stream()
         torch_stream = torch.cuda.ExternalStream(stream.ptr, device=module.device)  # type: ignore[no-untyped-call]
 
-    def launch(place: slice) -> tuple[Any, Any]:
+    def launch(span: slice) -> tuple[Any, Any]:
         # Both libraries work on the one stream here, or each would make the other wait for the caller's.
         with module.active(), stream, torch.cuda.stream(torch_stream):
-            block = make(place)
+            block = make(span)
             return block, torch_stream.record_event()
 
     def handed_over(block: Any, made: Any) -> Any:
@@ -203,9 +202,9 @@ def _overlapped(make: Callable[[slice], Any], places: Iterator[slice], module: A
         block.record_stream(caller)
         return block
 
-    upcoming = launch(next(places))
-    for place in places:
-        ready, upcoming = upcoming, launch(place)
+    upcoming = launch(next(spans))
+    for span in spans:
+        ready, upcoming = upcoming, launch(span)
         yield handed_over(*ready)
     yield handed_over(*upcoming)
 
@@ -238,5 +237,5 @@ def _standardise(slices: Any, mean: Any, deviation: Any, *, eps: float) -> None:
     slices /= xp.where(deviation < eps, 1.0, deviation).astype(np.float32)
 
 
-def _places(start: int, stop: int, size: int) -> Iterator[slice]:
+def _spans(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(at, min(at + size, stop)) for at in range(start, stop, size))

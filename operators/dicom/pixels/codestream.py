@@ -22,7 +22,10 @@ _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 
 
 class Codestream(NamedTuple):
-    """precision : bits of a sample"""
+    """Size and depth of an image.
+
+    precision : bits of a sample
+    """
 
     rows: int
     columns: int
@@ -51,16 +54,16 @@ def is_whole(encoded: bytes) -> bool:
 
 def _tile_parts_add_up(encoded: bytes) -> bool:
     """The main header's segments, then tile parts of the lengths that they name, up to the end (T.800 A.4.2)."""
-    place = len(_JPEG_2000_START) // 2
+    offset = len(_JPEG_2000_START) // 2
     try:
-        while (marker := encoded[place : place + 2]) not in (_TILE_PART_START, END):
-            place += 2 + int(struct.unpack_from(">H", encoded, place + 2)[0])
+        while (marker := encoded[offset : offset + 2]) not in (_TILE_PART_START, END):
+            offset += 2 + int(struct.unpack_from(">H", encoded, offset + 2)[0])
         while marker == _TILE_PART_START:
-            (length,) = struct.unpack_from(">L", encoded, place + 6)
+            (length,) = struct.unpack_from(">L", encoded, offset + 6)
             if length == 0:  # the last one may leave its length open
                 return True
-            place += max(length, _MIN_TILE_PART)
-            marker = encoded[place : place + 2]
+            offset += max(length, _MIN_TILE_PART)
+            marker = encoded[offset : offset + 2]
     except struct.error:
         return False
     return marker == END
@@ -74,16 +77,16 @@ def _jpeg_2000(encoded: bytes) -> Codestream:
 
 
 def _jpeg_frames(encoded: bytes) -> Iterator[Codestream]:
-    place = len(_JPEG_START)
-    while place < len(encoded):
-        if encoded[place] != 0xFF:
+    offset = len(_JPEG_START)
+    while offset < len(encoded):
+        if encoded[offset] != 0xFF:
             return
-        marker = encoded[place + 1]
-        place += 1 if marker == 0xFF else 2
+        marker = encoded[offset + 1]
+        offset += 1 if marker == 0xFF else 2
         if marker == 0xFF or marker in _NO_LENGTH:
             continue
         if marker in _FRAME_HEADERS:
-            precision, rows, columns, components = struct.unpack_from(">BHHB", encoded, place + 2)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", encoded, offset + 2)
             yield Codestream(rows, columns, components, precision)
-        (length,) = struct.unpack_from(">H", encoded, place)
-        place += length
+        (length,) = struct.unpack_from(">H", encoded, offset)
+        offset += length

@@ -17,7 +17,10 @@ DEFAULT_RULES = Path(__file__).with_name("series_selection.toml")
 
 
 class Rule(RuleTable):
-    """name : in plain words, for the reasons that people read"""
+    """A condition with a name.
+
+    name : in plain words, for the reasons that people read
+    """
 
     name: str = Field(min_length=1, max_length=120)
     when: Condition

@@ -194,7 +194,7 @@ SEPARATORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class _Groups:
     """Slices by what is known of them so far: their position, then the value of each separator that was needed."""
 
     positions: tuple[int, ...]
@@ -202,10 +202,10 @@ class _Cells:
 
     @property
     def members(self) -> dict[tuple[int, tuple[Hashable, ...]], list[int]]:
-        cells: dict[tuple[int, tuple[Hashable, ...]], list[int]] = defaultdict(list)
-        for number, cell in enumerate(zip(self.positions, self.keys, strict=True)):
-            cells[cell].append(number)
-        return cells
+        groups: dict[tuple[int, tuple[Hashable, ...]], list[int]] = defaultdict(list)
+        for number, group in enumerate(zip(self.positions, self.keys, strict=True)):
+            groups[group].append(number)
+        return groups
 
     @property
     def most(self) -> int:
@@ -223,25 +223,25 @@ class _Cells:
             found[key].update(values[k] for k in members)
         return all(len(found[key]) <= most[key] for key in most)
 
-    def with_values(self, values: Sequence[Hashable]) -> "_Cells":
+    def with_values(self, values: Sequence[Hashable]) -> "_Groups":
         keys = tuple((*key, value) for key, value in zip(self.keys, values, strict=True))
-        return _Cells(self.positions, keys)
+        return _Groups(self.positions, keys)
 
 
 def _parts(stack: Sequence[Slice]) -> list[tuple[str, tuple[Slice, ...]]]:
     """The volumes of one stack with their labels."""
     if _grid(stack[0].header) is None:
         return [("", tuple(stack))]
-    cells = _Cells(_position_numbers(stack), ((),) * len(stack))
+    groups = _Groups(_position_numbers(stack), ((),) * len(stack))
     used = []
     for separator in SEPARATORS:
-        if cells.most == 1:
+        if groups.most == 1:
             break
-        values = _separating_values(separator, stack, cells)
+        values = _separating_values(separator, stack, groups)
         if values is not None:
-            cells = cells.with_values(values)
+            groups = groups.with_values(values)
             used.append(separator)
-    return [piece for part in _labelled(stack, cells, used) for piece in _acquisitions(*part)]
+    return [piece for part in _labelled(stack, groups, used) for piece in _acquisitions(*part)]
 
 
 def _acquisitions(label: str, part: tuple[Slice, ...]) -> list[tuple[str, tuple[Slice, ...]]]:
@@ -295,32 +295,36 @@ def _distances(stack: Sequence[Slice]) -> NDArray[np.float64]:
     return np.asarray(np.array([_position(plane.header) for plane in stack]) @ normal, np.float64)
 
 
-def _separating_values(separator: Separator, stack: Sequence[Slice], cells: _Cells) -> tuple[Hashable, ...] | None:
+def _separating_values(separator: Separator, stack: Sequence[Slice], groups: _Groups) -> tuple[Hashable, ...] | None:
     """A value for each slice that tells some slices at one position apart, or None where the separator does not."""
     values = tuple(separator.value(plane.header) for plane in stack)
-    if not cells.told_apart_by(values):
+    if not groups.told_apart_by(values):
         return None
-    if cells.explain(values):
+    if groups.explain(values):
         return values
     # More values than slices at any position: the value changes along the stack too, so only its order can tell.
-    return _ranks(values, cells) if separator.is_clock else None
+    return _ranks(values, groups) if separator.is_clock else None
 
 
-def _ranks(values: Sequence[Hashable], cells: _Cells) -> tuple[Hashable, ...] | None:
+def _ranks(values: Sequence[Hashable], groups: _Groups) -> tuple[Hashable, ...] | None:
     """The order of each slice at its position; None where a position lacks a slice, for then orders mean nothing."""
-    members = cells.members.values()
-    if len({len(cell) for cell in members}) > 1 or any(len({values[k] for k in cell}) < len(cell) for cell in members):
+    members = groups.members.values()
+    if len({len(group) for group in members}) > 1 or any(
+        len({values[k] for k in group}) < len(group) for group in members
+    ):
         return None
     ranks: dict[int, int] = {}
-    for cell in members:
-        for rank, k in enumerate(sorted(cell, key=lambda k: _sortable(values[k])), start=1):
+    for group in members:
+        for rank, k in enumerate(sorted(group, key=lambda k: _sortable(values[k])), start=1):
             ranks[k] = rank
     return tuple(ranks[k] for k in range(len(values)))
 
 
-def _labelled(stack: Sequence[Slice], cells: _Cells, used: Sequence[Separator]) -> list[tuple[str, tuple[Slice, ...]]]:
+def _labelled(
+    stack: Sequence[Slice], groups: _Groups, used: Sequence[Separator]
+) -> list[tuple[str, tuple[Slice, ...]]]:
     volumes: dict[tuple[Hashable, ...], list[Slice]] = defaultdict(list)
-    for key, plane in zip(cells.keys, stack, strict=True):
+    for key, plane in zip(groups.keys, stack, strict=True):
         volumes[key].append(plane)
     keys = sorted(volumes, key=lambda key: tuple(map(_sortable, key)))
     return [(_label(key, keys, used), tuple(volumes[key])) for key in keys]

@@ -40,12 +40,12 @@ Elements = dict[BaseTag, DataElement | RawDataElement]
 def read_plain_header(prefix: bytes) -> Dataset | None:
     """The header of a file that begins with *prefix*; None where pydicom has to look."""
     try:
-        meta, place = _explicit(prefix, _PREAMBLE_BYTES, is_meta=True)
+        meta, offset = _explicit(prefix, _PREAMBLE_BYTES, is_meta=True)
         syntax = UID(_text(meta, _TRANSFER_SYNTAX).rstrip("\0 "))
         if not (syntax.is_transfer_syntax and syntax.is_little_endian) or syntax.is_deflated or syntax.is_private:
             return None
         is_implicit = syntax == ImplicitVRLittleEndian
-        elements, _ = _implicit(prefix, place) if is_implicit else _explicit(prefix, place, is_meta=False)
+        elements, _ = _implicit(prefix, offset) if is_implicit else _explicit(prefix, offset, is_meta=False)
         return _dataset(elements, meta, is_implicit=is_implicit)
     except (struct.error, ValueError, LookupError):
         return None
@@ -66,33 +66,33 @@ def _text(elements: Elements, tag: BaseTag) -> str:
     return value.decode("ascii") if isinstance(value, bytes) else ""
 
 
-def _explicit(data: bytes, place: int, *, is_meta: bool) -> tuple[Elements, int]:
+def _explicit(data: bytes, offset: int, *, is_meta: bool) -> tuple[Elements, int]:
     """Elements up to the pixels, or to the end of the meta group."""
     elements: Elements = {}
     while True:
-        tag, vr, is_long = _kind(data[place : place + 6])
+        tag, vr, is_long = _kind(data[offset : offset + 6])
         if (tag >> 16 == _META_GROUP) is not is_meta:
             if is_meta:
-                return elements, place
+                return elements, offset
             raise ValueError("meta group in the data set")
         if tag in _PIXELS:
-            return elements, place
-        start = place + (12 if is_long else 8)
-        (length,) = _LENGTH.unpack_from(data, place + 8) if is_long else _SHORT_LENGTH.unpack_from(data, place + 6)
-        place = start + length
-        elements[tag] = RawDataElement(tag, vr, length, _value(data, start, place, vr), start, False, True)
+            return elements, offset
+        start = offset + (12 if is_long else 8)
+        (length,) = _LENGTH.unpack_from(data, offset + 8) if is_long else _SHORT_LENGTH.unpack_from(data, offset + 6)
+        offset = start + length
+        elements[tag] = RawDataElement(tag, vr, length, _value(data, start, offset, vr), start, False, True)
 
 
-def _implicit(data: bytes, place: int) -> tuple[Elements, int]:
+def _implicit(data: bytes, offset: int) -> tuple[Elements, int]:
     elements: Elements = {}
     while True:
-        group, element, length = _IMPLICIT.unpack_from(data, place)
+        group, element, length = _IMPLICIT.unpack_from(data, offset)
         tag = shared_tag(group << 16 | element)
         if tag in _PIXELS:
-            return elements, place
-        start = place + 8
-        place = start + length
-        elements[tag] = RawDataElement(tag, None, length, _value(data, start, place, None), start, True, True)
+            return elements, offset
+        start = offset + 8
+        offset = start + length
+        elements[tag] = RawDataElement(tag, None, length, _value(data, start, offset, None), start, True, True)
 
 
 @lru_cache(maxsize=4096)

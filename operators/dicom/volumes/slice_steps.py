@@ -19,14 +19,14 @@ MAX_STEP_RATIO = 1.5
 """Largest over smallest step of like slices that is still a step that varies; a missing slice makes it 2."""
 
 EXACT_RATIO = 0.05
-"""How far a step may be off, as a share of it, to count as the same one; tables repeat to 0.1 mm, of 2 mm or more."""
+"""How far a step may be off, as a share of it, to count as the same one: tables repeat to 0.1 mm."""
 
 CHANGE_RATIO = 0.2
 """How much longer a step from middle to middle may be where thickness changes, as a share of the thinner slice. What is
 missing there is as thick as one of the two; 1.08 mm alone between 4 and 7 mm are 0.27 of the thinner."""
 
 OVERLAPPING_RATIO = 0.75
-"""Step over thickness under which slices overlap; those of one acquisition then lie at half their thickness or less."""
+"""Step over thickness under which slices may be of two acquisitions, each between the other's."""
 
 _MIN_THICKNESS_MM = 0.01
 _MIN_SLICES = 3
@@ -81,7 +81,8 @@ class SliceSteps:
         """Whether thickness changes and step over thickness does not, so that no slice can be missing.
 
         Where it changes the step goes from middle to middle (PS3.3 C.7.6.2.1.1), or is shorter where slabs overlap, or
-        is one of the two thicknesses where a writer gives positions of edges.
+        is one of the two thicknesses where a writer gives positions of edges. The last does not count for one thick
+        slice alone: writers that take the step for the thickness make one of a missing slice.
         """
         ratios, steps = self.ratios, self.steps
         before, after = self.thicknesses[:-1], self.thicknesses[1:]
@@ -92,7 +93,8 @@ class SliceSteps:
         thinner = usual * np.minimum(before, after)
         from_middle = steps <= usual * (before + after) / 2 + CHANGE_RATIO * thinner
         from_edge = np.minimum(np.abs(steps - usual * before), np.abs(steps - usual * after)) <= EXACT_RATIO * thinner
-        return _even(ratios[alike]) and bool((alike | from_middle | from_edge).all())
+        thicker_has_twin = np.where(before > after, np.append(False, alike[:-1]), np.append(alike[1:], False))
+        return _even(ratios[alike]) and bool((alike | from_middle | from_edge & thicker_has_twin).all())
 
     @property
     def may_be_interleaved(self) -> bool:
@@ -143,10 +145,11 @@ class SliceSteps:
     def interleaved(self) -> tuple[Group, ...]:
         """The stacks that the slices make where they cover the same range, told by positions; empty where not.
 
-        Stacks half a step apart are none: they may be one stack of which slices are missing.
+        Steps that make one stack of all slices are none, nor are stacks half a step apart, which may be one stack of
+        which slices are missing.
         """
         stacks = self._even_stacks
-        if not self.lie_among_one_another(stacks):
+        if self.is_regular or not self.lie_among_one_another(stacks):
             return ()
         firsts = [float(self.distances[stack[0]]) for stack in stacks]
         halves = np.subtract.outer(firsts, firsts) / float(np.median(self.of(stacks[0]).steps)) * 2

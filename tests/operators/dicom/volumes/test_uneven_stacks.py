@@ -12,7 +12,7 @@ from operators.dicom.selection.series_splitting import split_series
 from operators.dicom.study.study_index import StudyIndex, index_study
 from operators.dicom.volumes.slice_steps import SliceSteps
 from operators.dicom.volumes.volume_reader import read_volume
-from phantoms import OBLIQUE, SeriesSpec, build_uneven, grid_positions, ramp_value, save_series
+from phantoms import OBLIQUE, SeriesSpec, build_uneven, fill_pixels, grid_positions, ramp_value, save_series
 from series_cases import series_of
 
 SPEC = SeriesSpec(shape=(9, 12, 10), rescale_slope=0.05, rescale_intercept=0.0)
@@ -116,12 +116,45 @@ def test_a_slab_may_begin_soon_after_another_ends(tmp_path: Path):
     assert "1.080 to 5.000 mm apart in 2 slabs" in source.remarks[0]
 
 
-@pytest.mark.parametrize("missing", [4, 9, 14, 17])
-def test_a_slice_missing_of_a_slab_is_never_interpolated_over(missing: int):
-    places = sorted([5.0 * k for k in range(11)] + [47.0 + 5.0 * k for k in range(11)])
-    del places[missing]
-    (decision,) = select_series(StudyIndex((series_of(build_uneven(SPEC, places, [5.0] * 21)),), 0))
-    assert not decision.selected
+def test_a_slice_missing_of_a_slab_is_never_interpolated_over():
+    lower, upper = [5.0 * k for k in range(11)], [47.0 + 5.0 * k for k in range(11)]
+    # Where a slab ends is not known; the other shows what its last slice would.
+    for missing in (*lower[1:-1], *upper[1:-1]):
+        rest = sorted({*lower, *upper} - {missing})
+        steps = SliceSteps(np.array(rest), np.full(21, 5.0))
+        assert not steps.is_regular
+        assert not steps.slabs
+        assert not steps.interleaved
+
+
+def test_a_thick_slice_alone_may_be_a_missing_one():
+    """Writers that take the distance to the next slice for its thickness."""
+    distances = np.array([0.0, 5, 10, 20, 25, 30])
+    assert not SliceSteps(distances, np.array([5.0, 5, 10, 5, 5, 5])).is_regular
+    assert not SliceSteps(distances, np.array([5.0, 5, 5, 10, 5, 5])).is_regular
+
+
+@pytest.mark.parametrize("first_of_two", [True, False])
+def test_positions_may_be_of_edges(first_of_two: bool):
+    thicknesses = [2.5] * 8 + [5.0] * 8
+    distances = np.cumsum([0.0, *(thicknesses[:-1] if first_of_two else thicknesses[1:])])
+    assert SliceSteps(distances, np.array(thicknesses)).is_regular
+
+
+def test_a_tilted_head_of_two_thicknesses_is_read_at_the_same_millimetres(tmp_path: Path):
+    thicknesses = [2.5] * 10 + [5.0] * 8
+    datasets = build_uneven(SPEC, contiguous(*thicknesses), thicknesses)
+    for dataset in datasets:
+        dataset.ImagePositionPatient[1] += 0.3 * (dataset.ImagePositionPatient[2] + 10)
+        fill_pixels(dataset, ramp_value)
+    save_series(datasets, tmp_path)
+    (series,) = index_study(tmp_path).series
+    source = read_volume(split_series(series)[0], role="test")
+    inside = source.volume.array != -1000
+    expected = ramp_value(grid_positions(source.volume.geometry))
+    np.testing.assert_allclose(source.volume.array[inside], expected[inside], atol=0.03)
+    assert inside.mean() > 0.3
+    assert ["gantry tilt" in remark for remark in source.remarks] == [False, True]
 
 
 @pytest.mark.parametrize("told_by", [{"AcquisitionNumber": (1, 2)}, {"ConvolutionKernel": ("B30f", "B70f")}, {}])
