@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -157,16 +157,20 @@ class Intake:
             self._sweep()
             self._next_sweep = time.monotonic() + self._timing.sweep_seconds
         self.last_contact = time.time()
-        for study_id in [study_id for study_id, due in self._due.items() if due <= time.monotonic()]:
-            if self._put_off.get(study_id, 0.0) <= time.monotonic() and not self._look_safely_at(study_id):
+        for study_id in [study_id for study_id in self._due if self._due_at(study_id) <= time.monotonic()]:
+            if not self._look_safely_at(study_id):
                 return
+
+    def _due_at(self, study_id: str) -> float:
+        return max(self._due[study_id], self._put_off.get(study_id, 0.0))
 
     def _look_safely_at(self, study_id: str) -> bool:
         """Whether the round may go on: one study that cannot be looked at holds no other up for long."""
         del self._due[study_id]
         self._put_off.pop(study_id, None)
         try:
-            self._look_at(study_id)
+            with self._apart(study_id):
+                self._look_at(study_id)
         except ArchiveUnavailableError as error:
             # Whether that is the study's or Orthanc's own fault, the next look at the change log tells.
             _log.warning("study not to be looked at", study=study_id, code=error.code, reason=str(error))
@@ -175,21 +179,29 @@ class Intake:
         except ArchiveError as error:
             _log.error("study not to be looked at", study=study_id, code=error.code, reason=str(error))
             self._put_study_off(study_id)
+        return True
+
+    @contextlib.contextmanager
+    def _apart(self, study_id: str) -> Iterator[None]:
+        """No defect that is met in one study may end the watch over all others."""
+        try:
+            yield
+        except ArchiveError:
+            raise
         except Exception as error:
             if is_local_fault(error):
                 raise
             where = traceback.extract_tb(error.__traceback__)[-1]
             kind = type(error).__name__
-            _log.error("study set aside", study=study_id, kind=kind, where=f"{where.filename}:{where.lineno}")
+            _log.error("study put off", study=study_id, kind=kind, where=f"{where.filename}:{where.lineno}")
             self._put_study_off(study_id)
-        return True
 
     def _put_study_off(self, study_id: str) -> None:
         self._put_off[study_id] = self._due[study_id] = time.monotonic() + LOOK_AGAIN_SECONDS
 
     def _await_wish(self) -> None:
         """Sleep until somebody nudges, a study is due or the change log is to be read again."""
-        until = min([time.monotonic() + self._timing.poll_seconds, *self._due.values()])
+        until = min([time.monotonic() + self._timing.poll_seconds, *map(self._due_at, self._due)])
         try:
             self._take(self._wishes.get(timeout=max(0.05, until - time.monotonic())))
             while True:
@@ -202,6 +214,7 @@ class Intake:
             return
         self._due[wish.study_id] = 0.0
         if wish.forced:
+            self._put_off.pop(wish.study_id, None)
             self._forced.add(wish.study_id)
 
     def _read_changes(self) -> None:
@@ -221,7 +234,8 @@ class Intake:
         for study_id in self._ledger.studies.known() - present:
             self._ledger.studies.forget(study_id)
         for job in self._ledger.jobs.unfinished():
-            self._mend(job)
+            with self._apart(job.orthanc_id):
+                self._mend(job)
         _log.info("sweep", studies=len(present), due=len(self._due))
 
     def _mend(self, job: Job) -> None:

@@ -32,7 +32,7 @@ class ResultFolder:
 
 def result_folders(folder: Path) -> list[ResultFolder]:
     """Every finished run below *folder*, newest first; what has not a piece of work's name is not ours to touch."""
-    measured = [_measure(path) for path in folder.iterdir() if WORK_ID.fullmatch(path.name)]
+    measured = [_measure(path) for path in _listed(folder) if WORK_ID.fullmatch(path.name)]
     found = [one for one in measured if one is not None]
     return sorted(found, key=lambda one: one.changed_at, reverse=True)
 
@@ -77,6 +77,14 @@ class Retention:
         if gone:
             _log.info("pruned", what=self._folder.name, folders=len(gone), bytes=sum(one.bytes for one in gone))
         return len(gone)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in *folder*; nothing where its disk is away for the moment."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, PermissionError):
+        return []
 
 
 def _measure(path: Path) -> ResultFolder | None:

@@ -20,6 +20,7 @@ from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.studies import StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.site.orthanc_access import OrthancAccess
+from service_cases import JOB, STUDY
 
 GOOD, BAD = "a-good", "a-bad"
 
@@ -37,6 +38,7 @@ class Orthanc(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, bytes] = {}
+        self.asked = 0
         self.series: list[dict[str, Any]] = []
 
     def own_answer(self, path: str) -> Any:
@@ -54,6 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        self.server.asked += 1
         own = self.server.own_answer(path)
         body = self.server.answers.get(path, own.encode() if isinstance(own, str) else json.dumps(own).encode())
         self.send_response(200)
@@ -147,3 +150,21 @@ def test_a_defect_met_in_one_study_holds_up_no_other(tmp_path: Path) -> None:
     with watching(tmp_path, Orthanc(), ledger) as watch:
         watch.wait(lambda row: row is not None, GOOD)
         assert watch.ledger.studies.row(BAD) is None
+
+
+def test_a_defect_met_in_mending_one_piece_of_work_holds_up_no_study(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    # There is no engine here that could take it up.
+    ledger.jobs.add(STUDY, JOB)
+    with watching(tmp_path, Orthanc(), ledger) as watch:
+        watch.wait(lambda row: row is not None, GOOD)
+
+
+def test_a_study_that_was_put_off_keeps_nobody_busy(tmp_path: Path) -> None:
+    orthanc = Orthanc()
+    orthanc.answers[f"/studies/{BAD}"] = b"<html>error</html>"
+    with watching(tmp_path, orthanc) as watch:
+        watch.wait(lambda row: row is not None, GOOD)
+        before = orthanc.asked
+        time.sleep(1.0)
+        assert orthanc.asked - before < 40
