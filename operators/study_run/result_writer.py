@@ -84,10 +84,11 @@ class ResultWriter:
         if not (self.deployment.results.writes("SR") and _says_something(reading)):
             return ()
         run, masks = self._run(reading), [written.dataset for written in segmentations]
+        whole = self.journal.shortfall is None
         previous = earlier_reports(study_headers, run)
-        reports = [build_report(reading, segmentations=masks, run=run, is_complete=True, previous=previous)]
+        reports = [build_report(reading, segmentations=masks, run=run, is_complete=whole, previous=previous)]
         if self.deployment.results.segment_report and segmentations:
-            reports.append(build_segment_report(reading, segmentations=masks, run=run, is_complete=True))
+            reports.append(build_segment_report(reading, segmentations=masks, run=run, is_complete=whole))
         return tuple(self._write(report, reading.sources[0]) for report in reports)
 
     def write_companions(

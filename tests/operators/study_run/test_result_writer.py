@@ -9,6 +9,7 @@ from app.settings import DEMO_MODEL
 from companion_cases import evidence_of, reading_with_evidence
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
 from operators.domain.reading import StudyReading
+from operators.errors import SeriesGeometryError
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
@@ -35,9 +36,10 @@ def case():
     return replace(case, segments=replace(case.segments, segments=segments), findings=findings)
 
 
-def written(reading, settings, *, model, folder):
+def written(reading, settings, *, model, folder, shortfall=None):
     """Kinds in the order of ``outputs``, after every file was found to be listed."""
-    writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), RunJournal())
+    journal = RunJournal(shortfall=shortfall)
+    writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), journal)
     segmentations = writer.write_segmentations(reading)
     reports = writer.write_reports(reading, segmentations, reading.sources[0].headers)
     results = [*reports, *segmentations, *writer.write_companions(reading, [*reports, *segmentations])]
@@ -49,6 +51,14 @@ def test_by_default_a_report_and_a_segmentation(case, model, tmp_path):
     kinds = written(reading_with_evidence(case), ResultSettings(), model=model, folder=tmp_path)
     assert kinds == ["SR", "SEG"]
     assert not (tmp_path / "preview.html").exists()
+
+
+@pytest.mark.parametrize("shortfall", [None, SeriesGeometryError("series 1.2: two slices lie at the same position")])
+def test_a_report_is_complete_where_every_role_could_be_read(case, model, tmp_path, shortfall):
+    settings = ResultSettings(objects=["SR"])
+    written(reading_with_evidence(case), settings, model=model, folder=tmp_path, shortfall=shortfall)
+    (report,) = (pydicom.dcmread(path) for path in tmp_path.glob("SR_*"))
+    assert report.CompletionFlag == ("PARTIAL" if shortfall else "COMPLETE")
 
 
 def test_everything_comes_in_order_of_importance(case, model, tmp_path):

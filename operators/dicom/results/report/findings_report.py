@@ -36,7 +36,7 @@ def build_report(
     """One report of everything that was looked for: present, absent or not evaluated.
 
     segmentations : the SEG objects that were written, listed as evidence
-    is_complete : every head that was planned has run
+    is_complete : every series that a head was to be asked about could be read
     previous : reports on the same study by earlier models, settings or source images
     """
     if not (reading.findings or reading.slice_segments or reading.measurements):
