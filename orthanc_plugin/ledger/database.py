@@ -13,6 +13,7 @@ metadata = sa.MetaData()
 
 PENDING, SENT = "pending", "sent"
 """States of a delivery."""
+SQLITE_CACHE_KIB = 256
 CODE_LENGTH, REASON_LENGTH, MESSAGE_LENGTH = 64, 200, 1000
 
 studies = sa.Table(
@@ -158,3 +159,5 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=30000")
+    # In KiB, for each connection; the system's own cache of the file serves all of them.
+    connection.execute(f"PRAGMA cache_size=-{SQLITE_CACHE_KIB}")

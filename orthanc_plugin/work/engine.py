@@ -22,6 +22,8 @@ STEPS_VERSION = "1"
 POLL_SECONDS = 0.25
 BEGIN_SECONDS = 5.0
 """By then a thread has started on whatever was taken from the queue, even on a busy machine."""
+SPARE_CONNECTIONS = 6
+"""To the database, beside one for each piece of work: each keeps some MiB of an SQLite file in memory."""
 LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 ENDED = LOST | {"SUCCESS"}
 
@@ -57,6 +59,7 @@ class DurableEngine:
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
             "log_level": "WARNING",
+            "sys_db_pool_size": concurrency + SPARE_CONNECTIONS,
         }
         DBOS(config=config)
 
