@@ -32,7 +32,7 @@ def answering(*answers: bytes, tls: ssl.SSLContext | None = None) -> Iterator[ty
             return (connection if tls is None else tls.wrap_socket(connection, server_side=True)), address
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield types.SimpleNamespace(port=server.server_address[1], asked=asked)
         server.shutdown()
 

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def archive(**answers: list[tuple[int, Any]]) -> Iterator[tuple[OrthancClient, Archive]]:
     server = Archive({name.replace("__", " /").replace("_", "/"): queue for name, queue in answers.items()})
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     access = OrthancAccess(f"http://127.0.0.1:{server.server_port}", authorization=SecretStr("secret"))
     client = OrthancClient(access, patience_seconds=2.0, stop=threading.Event())
     yield client, server
