@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from encoder_cases import TINY, random_input
-from head_cases import write_published
+from head_cases import write_kind, write_published
 from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.finding import Finding
 from operators.domain.geometry import Geometry
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
 from operators.errors import CheckpointError, ModelDigestError
-from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures, ask
+from operators.heads.head import HeadAnswer, HeadFolder, Heads, SeriesFeatures, ask
 from operators.heads.kinds import read_head
+from operators.heads.readout import predict_findings
 from trainer.export.model_folder import write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 
@@ -344,3 +345,33 @@ def test_a_wrong_label_map_is_refused(
     (tmp_path / "head" / file).write_text(text)
     with pytest.raises(CheckpointError, match=message):
         answer(tmp_path / "head", snapshot, features)
+
+
+@pytest.mark.parametrize("segment", ["lung", "spleen"])
+def test_the_region_is_what_another_head_of_the_model_draws(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, segment: str
+) -> None:
+    """A head that draws lung everywhere makes the mean of all tokens the region's; nobody draws a spleen."""
+    record = {
+        "task": "segmentation",
+        "kind": "linear",
+        "inputs": ["tokens"],
+        "subdivision": 1,
+        "minimum_volume_ml": 0.0,
+    }
+    record |= {"encoder_sha256": snapshot.sha256, "modality": ["MR"]}
+    lung = {"weight": np.zeros((1, WIDTH)), "bias": np.ones(1)}
+    write_kind(tmp_path / "lung", record, ("lung",), lung, category=True)
+    tensors = write_published(tmp_path / "nodule", snapshot)
+    (tmp_path / "nodule/head.toml").write_text(f'mask_segment = "{segment}"')
+    heads = Heads(tuple(read_head(HeadFolder(tmp_path / name, snapshot, "ab" * 32)) for name in ("lung", "nodule")))
+    readout = predict_findings(SeriesFeatures(features, SOURCE, "MR", "1.5"), heads)
+    if segment == "spleen":
+        assert {finding.not_evaluated for finding in readout.findings} == {
+            "needs a region: no segment 'spleen' was found in this series"
+        }
+        return
+    rows = torch.from_numpy(np.array(features.tokens[:])).mean(dim=1)
+    logits = rows @ tensors["classifier.weight"].T + tensors["classifier.bias"]
+    expected = logits.softmax(dim=1).max(dim=0).values.tolist()
+    assert probabilities(readout.findings) == pytest.approx(expected, abs=1e-5)

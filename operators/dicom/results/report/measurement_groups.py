@@ -105,7 +105,10 @@ def segment_reference_group(
     segmentation : the SEG that holds a segment with the same tracking UID
     """
     number = next(
-        item.SegmentNumber for item in segmentation.SegmentSequence if item.TrackingUID == segment.tracking_uid
+        item.SegmentNumber
+        for item in segmentation.SegmentSequence
+        # A label map has a segment of background, which nobody tracks.
+        if item.get("TrackingUID") == segment.tracking_uid
     )
     source = hd.sr.SourceSeriesForSegmentation(series.series_instance_uid)
     # highdicom writes other capitals than the template.

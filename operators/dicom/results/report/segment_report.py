@@ -40,7 +40,7 @@ def build_segment_report(
     ValueError
         There is no segment to refer to, or one is in none of *segmentations*.
     """
-    holders = {item.TrackingUID: dataset for dataset in segmentations for item in dataset.SegmentSequence}
+    holders = {item.get("TrackingUID"): dataset for dataset in segmentations for item in dataset.SegmentSequence}
     tracking_uids = [segment.tracking_uid for series in reading.slice_segments for segment in series.segments]
     missing = [uid for uid in tracking_uids if uid not in holders]
     if not tracking_uids or missing:

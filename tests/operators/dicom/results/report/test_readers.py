@@ -104,3 +104,15 @@ def test_a_segment_report_needs_its_segments(case, segmentation):
         case.segment_report([])
     with pytest.raises(ValueError, match="got 0 in none"):
         replace(case, segments=replace(case.segments, segments=())).segment_report([segmentation])
+
+
+def test_the_segments_of_a_label_map_are_referred_to_by_their_numbers(tmp_path):
+    """Its first item is the background, which has no tracking UID."""
+    case = build_case(build_source_series(SeriesSpec()))
+    label_map = case.segmentation("LABELMAP")
+    report = hd.sr.srread(save(case.segment_report([label_map]), tmp_path))
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    numbers = {item.TrackingUID: item.SegmentNumber for item in label_map.SegmentSequence if "TrackingUID" in item}
+    referred = {group.tracking_uid: group.referenced_segment.referenced_segment_numbers for group in groups}
+    assert referred == {uid: [number] for uid, number in numbers.items()}
+    assert len(referred) == len(case.segments.segments)
