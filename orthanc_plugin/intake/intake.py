@@ -43,7 +43,7 @@ from orthanc_plugin.ledger.jobs import Job
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import is_local_fault
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-from orthanc_plugin.site.rules import Candidate, Rule, Verdict, judge
+from orthanc_plugin.site.rules import Candidate, SiteRule, SiteVerdict, judge
 from orthanc_plugin.work.engine import DurableEngine
 
 _log = structlog.get_logger("curia.intake")
@@ -95,7 +95,7 @@ class Intake:
         self,
         timing: Timing,
         *,
-        rules: Sequence[Rule],
+        rules: Sequence[SiteRule],
         reader: str,
         client: OrthancClient,
         ledger: Ledger,
@@ -333,9 +333,9 @@ class Intake:
             self._ledger.studies.note(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
             self._forced.discard(study.orthanc_id)
         else:
-            self._queue(study, source, Verdict(priority=FORCED_PRIORITY), ())
+            self._queue(study, source, SiteVerdict(priority=FORCED_PRIORITY), ())
 
-    def _queue(self, study: StudyFacts, source: Source, verdict: Verdict, warnings: tuple[Notice, ...]) -> None:
+    def _queue(self, study: StudyFacts, source: Source, verdict: SiteVerdict, warnings: tuple[Notice, ...]) -> None:
         stable_at = self._ledger.studies.note_stable(study)
         identity = self._workers.identity
         if identity is None:

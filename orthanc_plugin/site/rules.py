@@ -35,7 +35,7 @@ class Candidate:
     now: datetime
 
 
-class Rule(BaseModel):
+class SiteRule(BaseModel):
     """One ``[[rules]]`` table.
 
     modalities : one of them is among the study's CT and MR series
@@ -82,7 +82,7 @@ class Rule(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SiteVerdict:
     """What the rules say of one study. rule : name of the rule that decided, None when none applied."""
 
     rule: str | None = None
@@ -91,19 +91,19 @@ class Verdict:
     wait_seconds: float = 0.0
 
 
-def judge(rules: Iterable[Rule], candidate: Candidate) -> Verdict:
+def judge(rules: Iterable[SiteRule], candidate: Candidate) -> SiteVerdict:
     rule = next((rule for rule in rules if rule.applies_to(candidate)), None)
     if rule is None:
-        return Verdict()
-    return Verdict(
+        return SiteVerdict()
+    return SiteVerdict(
         rule=rule.name, run=rule.run, priority=rule.priority, wait_seconds=seconds_until(rule.start, candidate.now)
     )
 
 
-def describe(rule: Rule) -> str:
+def describe(rule: SiteRule) -> str:
     """One line: when it applies, and what then.
 
-    >>> describe(Rule(name="night MR", modalities={"MR"}, start="19:00-06:00"))
+    >>> describe(SiteRule(name="night MR", modalities={"MR"}, start="19:00-06:00"))
     'night MR: modalities MR: start 19:00-06:00'
     """
     conditions = [f"modalities {', '.join(sorted(rule.modalities))}"] if rule.modalities else []

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from orthanc_plugin.domain.errors import SettingsError
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.site.orthanc_access import OrthancAccess
-from orthanc_plugin.site.rules import Rule
+from orthanc_plugin.site.rules import SiteRule
 
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
@@ -70,7 +70,7 @@ class ServiceSettings(BaseSettings):
     data_folder: Path = Path("/var/lib/curia-pacs")
     database_url: str | None = None
     executor_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[SiteRule, ...] = ()
     destinations: tuple[Destination, ...] = ()
     worker_command: tuple[str, ...] = Field((sys.executable, "-m", "app.worker"), min_length=1)
     model: Path | None = None
@@ -126,7 +126,7 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("rules", "destinations")
     @classmethod
-    def _names_differ(cls, named: tuple[Rule | Destination, ...]) -> tuple[Rule | Destination, ...]:
+    def _names_differ(cls, named: tuple[SiteRule | Destination, ...]) -> tuple[SiteRule | Destination, ...]:
         names = [one.name for one in named]
         if len(set(names)) < len(names):
             raise ValueError(f"expected different names, got {', '.join(names)}")

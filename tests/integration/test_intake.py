@@ -20,7 +20,7 @@ from orthanc_plugin.intake.intake import FORCED_PRIORITY, Intake, Timing
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.studies import StudyRow
 from orthanc_plugin.site.orthanc_access import OrthancAccess
-from orthanc_plugin.site.rules import Rule
+from orthanc_plugin.site.rules import SiteRule
 from orthanc_plugin.work.engine import DurableEngine
 
 pytestmark = pytest.mark.integration
@@ -51,14 +51,14 @@ class Desk:
         return row
 
 
-def _rules() -> list[Rule]:
+def _rules() -> list[SiteRule]:
     in_an_hour, in_two = (datetime.now() + timedelta(hours=hours) for hours in (1, 2))
     rules = [
         {"name": "phantoms", "tags": {"StudyDescription": "(?i)phantom"}, "run": False},
         {"name": "night", "tags": {"StudyDescription": "NIGHT"}, "start": f"{in_an_hour:%H:%M}-{in_two:%H:%M}"},
         {"name": "emergency", "calling_aet": "CURIA.*", "modalities": ["CT"], "priority": 7},
     ]
-    return [Rule.model_validate(rule) for rule in rules]
+    return [SiteRule.model_validate(rule) for rule in rules]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.site.rules import Candidate, Rule, Verdict, describe, judge, seconds_until
+from orthanc_plugin.site.rules import Candidate, SiteRule, SiteVerdict, describe, judge, seconds_until
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 STUDY = StudyFacts("id", "1.2.3", True, NOON, tags={"StudyDescription": "Polytrauma CT"})
@@ -37,29 +37,29 @@ CANDIDATE = Candidate(STUDY, (HEAD, CHEST), frozenset({"ED_CT1", "RIS"}), at_res
     ],
 )
 def test_a_rule_applies_when_all_that_it_names_holds(conditions: dict, applies: bool) -> None:
-    assert Rule(name="r", **conditions).applies_to(CANDIDATE) is applies
+    assert SiteRule(name="r", **conditions).applies_to(CANDIDATE) is applies
 
 
 def test_a_study_that_no_application_entity_sent_matches_no_title() -> None:
     by_rest = Candidate(STUDY, (HEAD,), frozenset(), at_rest=NOON, now=NOON)
-    assert not Rule(name="r", calling_aet=".*").applies_to(by_rest)
+    assert not SiteRule(name="r", calling_aet=".*").applies_to(by_rest)
 
 
 def test_the_first_rule_that_applies_decides() -> None:
     rules = [
-        Rule(name="mr", modalities=frozenset({"MR"}), run=False),
-        Rule(name="emergency", calling_aet="ED_.*", priority=1),
-        Rule(name="rest", run=False),
+        SiteRule(name="mr", modalities=frozenset({"MR"}), run=False),
+        SiteRule(name="emergency", calling_aet="ED_.*", priority=1),
+        SiteRule(name="rest", run=False),
     ]
-    assert judge(rules, CANDIDATE) == Verdict(rule="emergency", priority=1)
-    assert judge(rules[:1], CANDIDATE) == Verdict(rule=None, run=True, priority=100, wait_seconds=0.0)
+    assert judge(rules, CANDIDATE) == SiteVerdict(rule="emergency", priority=1)
+    assert judge(rules[:1], CANDIDATE) == SiteVerdict(rule=None, run=True, priority=100, wait_seconds=0.0)
 
 
 def test_a_study_that_came_by_day_is_still_of_the_day_when_its_hour_comes() -> None:
-    rule = Rule(name="off-peak", during="07:00-19:00", start="19:00-06:00")
+    rule = SiteRule(name="off-peak", during="07:00-19:00", start="19:00-06:00")
     assert judge([rule], CANDIDATE).wait_seconds == 7 * 3600
     evening = Candidate(STUDY, (HEAD,), frozenset(), at_rest=NOON, now=NOON + timedelta(hours=7))
-    assert judge([rule], evening) == Verdict(rule="off-peak")
+    assert judge([rule], evening) == SiteVerdict(rule="off-peak")
 
 
 @given(st.times(), st.times(), st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2026, 12, 1)))
@@ -84,10 +84,10 @@ def test_after_the_wait_the_hours_have_begun(begin: object, end: object, now: da
 )
 def test_wrong_rules_are_refused(values: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Rule(name="r", **values)
+        SiteRule(name="r", **values)
 
 
 def test_a_rule_is_told_in_one_line() -> None:
-    rule = Rule(name="ed", modalities=frozenset({"MR", "CT"}), calling_aet="ED_.*", priority=1)
+    rule = SiteRule(name="ed", modalities=frozenset({"MR", "CT"}), calling_aet="ED_.*", priority=1)
     assert describe(rule) == "ed: modalities CT, MR; calling_aet ED_.*: priority 1"
-    assert describe(Rule(name="rest", run=False)) == "rest: every study: left alone"
+    assert describe(SiteRule(name="rest", run=False)) == "rest: every study: left alone"
