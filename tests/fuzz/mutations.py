@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from phantoms import SeriesSpec, build_datasets, build_enhanced
+from phantoms import SeriesSpec, build_datasets, build_enhanced, build_uneven
 
 DATA = Path(__file__).parents[1] / "data"
 Study = list[bytes]
@@ -82,9 +82,25 @@ def base_studies() -> list[Study]:
     encoded = [RLELossless, JPEGLSLossless, JPEG2000Lossless]
     studies = [[_written(dataset, syntax) for dataset in build_datasets(spec)] for syntax in (*native, *encoded)]
     studies += [[_written(build_enhanced(spec), syntax)] for syntax in (ExplicitVRLittleEndian, JPEGLSLossless)]
+    studies += [[_written(dataset, ExplicitVRLittleEndian) for dataset in stack] for stack in _uneven_stacks()]
     studies.append([path.read_bytes() for path in sorted((DATA / "ct_phantom_htj2k").iterdir())])
     singles = sorted((DATA / "ct_one_slice_many_syntaxes").glob("*JPEGProcess*"))
     return studies + [[path.read_bytes()] for path in singles]
+
+
+def _uneven_stacks() -> list[list[Dataset]]:
+    """A head of two thicknesses, slabs that overlap, acquisitions in one another, padding beyond the stored bits."""
+    spec = SeriesSpec(shape=(3, 12, 10))
+    padded = build_datasets(spec)
+    for dataset in padded:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        dataset.PixelData = np.where(np.arange(120) < 9, -2000, np.arange(2500, 2620)).astype("<i2").tobytes()
+    return [
+        build_uneven(spec, [0, 2.5, 5, 7.5, 11.25, 16.25, 21.25], [2.5] * 4 + [5] * 3),
+        build_uneven(spec, [0, 5, 10, 12, 15, 17, 22, 27], [5] * 8),
+        build_uneven(spec, [0, 1.3, 5, 6.3, 10, 11.3, 15, 16.3], [5] * 8),
+        padded,
+    ]
 
 
 def mutated(study: Study, chance: random.Random) -> Study:

@@ -87,7 +87,7 @@ class SliceSteps:
         ratios, steps = self.ratios, self.steps
         before, after = self.thicknesses[:-1], self.thicknesses[1:]
         alike = np.abs(before - after) <= EXACT_RATIO * np.minimum(before, after)
-        if not np.isfinite(ratios).all() or not alike.any() or alike.all():
+        if not np.isfinite(ratios).all() or not alike.any() or alike.all() or steps.min() <= 0:
             return False
         usual = np.median(ratios[alike])
         thinner = usual * np.minimum(before, after)
@@ -159,9 +159,11 @@ class SliceSteps:
     @property
     def _even_stacks(self) -> tuple[Group, ...]:
         """The slices as a few stacks of even steps; empty where they are not such, or their thickness is unknown."""
+        if not np.isfinite(self.ratios).all() or self.steps.min() <= 0:
+            return ()
         left = np.arange(len(self.distances))
         stacks: list[Group] = []
-        while len(left) and len(stacks) < _MAX_STACKS and np.isfinite(self.ratios).all():
+        while len(left) and len(stacks) < _MAX_STACKS:
             stacks.append(self._longest_from_first(left))
             left = np.setdiff1d(left, stacks[-1])
         return () if len(left) else tuple(stacks)
