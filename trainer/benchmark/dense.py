@@ -1,6 +1,7 @@
 """Segmentation by a linear map of tokens, judged on the image's own grid."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from operators.heads.linear import Linear
 from trainer.benchmark.dataset import BenchmarkDataError, mask_on
 from trainer.benchmark.features import FeatureTable, slice_places, thinned
 from trainer.benchmark.question import Fold, Question
+from trainer.evaluation.folds import patient_folds
 from trainer.evaluation.overlap import best_threshold, dice
 from trainer.evaluation.predictions import Predictions
 from trainer.features.token_labels import cell_labels
@@ -24,6 +26,9 @@ SUBDIVISION = 4
 PENALTY = 30.0
 BALANCE = 0.5
 TOKENS_FROM_EACH_IMAGE = 256
+"""Of each slice in it."""
+
+INNER_FOLDS = 3
 THRESHOLDS = tuple(np.arange(-0.2, 0.8, 0.04).tolist())
 """Of the evidence above background's, among which the fitted patients choose."""
 
@@ -48,25 +53,63 @@ def answer_dense(question: Question, table: FeatureTable) -> Predictions:
     return Predictions(question.patients[places], np.zeros(len(places)), scores[None, :, None])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """Some tokens of each image, (n, D), the classes of their cells, (n, cells), and whose they are, (n,)."""
+
+    tokens: NDArray[np.float32]
+    cells: NDArray[np.uint8]
+    patients: NDArray[np.str_]
+
+    def of(self, chosen: NDArray[np.bool_]) -> "_Sample":
+        return _Sample(self.tokens[chosen], self.cells[chosen], self.patients[chosen])
+
+    def fit(self, num_classes: int) -> Linear:
+        return fit_cells(self.tokens, self.cells, num_classes=num_classes, penalty=PENALTY, balance=BALANCE)
+
+
 def _fit(
     question: Question, table: FeatureTable, fold: Fold, masks: Sequence[Volume], num_classes: int, *, seed: int
 ) -> Linear:
-    """Least squares to the cells of some tokens of each image, then each class's threshold by those same cells."""
+    """Least squares to the cells of some tokens; each class's threshold by patients that an inner fit did not see."""
+    sample = _sample(question, table, fold, masks, seed=seed)
+    linear = sample.fit(num_classes)
+    evidence, cells = _held_out_evidence(sample, num_classes)
+    thresholds = [best_threshold(evidence[:, number], cells == number + 1, THRESHOLDS) for number in range(num_classes)]
+    return Linear(linear.weight, linear.bias - np.repeat(np.array(thresholds, np.float32), SUBDIVISION**2))
+
+
+def _sample(question: Question, table: FeatureTable, fold: Fold, masks: Sequence[Volume], *, seed: int) -> _Sample:
     rng = np.random.default_rng(seed)
-    tokens, labels = [], []
+    tokens, labels, patients = [], [], []
     for place in fold.fitted.tolist():
         features = features_at(table, question.rows[place], masks[place].geometry)
         cells = cell_labels(masks[place], features.geometry, SUBDIVISION).reshape(-1, SUBDIVISION**2)
-        chosen = rng.choice(len(cells), min(len(cells), TOKENS_FROM_EACH_IMAGE), replace=False)
+        chosen = rng.choice(
+            len(cells), min(len(cells), TOKENS_FROM_EACH_IMAGE * len(masks[place].array)), replace=False
+        )
         tokens.append(features.tokens.reshape(len(cells), -1)[chosen])
         labels.append(cells[chosen])
-    known, targets = np.concatenate(tokens), np.concatenate(labels)
-    linear = fit_cells(known, targets, num_classes=num_classes, penalty=PENALTY, balance=BALANCE)
-    evidence = linear(known).reshape(len(known), num_classes, SUBDIVISION**2)
-    thresholds = [
-        best_threshold(evidence[:, number], targets == number + 1, THRESHOLDS) for number in range(num_classes)
-    ]
-    return Linear(linear.weight, linear.bias - np.repeat(np.array(thresholds, np.float32), SUBDIVISION**2))
+        patients.append(np.full(len(chosen), question.patients[place]))
+    return _Sample(np.concatenate(tokens), np.concatenate(labels), np.concatenate(patients))
+
+
+def _held_out_evidence(sample: _Sample, num_classes: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """(n, classes, cells) evidence about each patient by a fit without that patient, and the (n, cells) true classes.
+
+    What a fit says of the tokens that it has seen is larger than what it says of others; a threshold that suits the one
+    finds nothing in the other.
+    """
+    names = sorted(set(sample.patients.tolist()))
+    folds = patient_folds(names, INNER_FOLDS) if len(names) >= INNER_FOLDS else (frozenset[str](),)
+    evidence, cells = [], []
+    for fold in folds:
+        held = np.isin(sample.patients, sorted(fold)) if fold else np.ones(len(sample.patients), bool)
+        linear = sample.of(~held if fold else held).fit(num_classes)
+        asked = sample.of(held)
+        evidence.append(linear(asked.tokens).reshape(-1, num_classes, SUBDIVISION**2))
+        cells.append(asked.cells)
+    return np.concatenate(evidence), np.concatenate(cells)
 
 
 def features_at(table: FeatureTable, row: int, image: Geometry) -> FeatureVolume:

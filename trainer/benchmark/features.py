@@ -25,6 +25,9 @@ from operators.errors import InputError
 from trainer.benchmark.dataset import BenchmarkDataError, DataSet, mask_on
 from trainer.features.slice_models import FeatureModel, Values
 
+VERSION = 1
+"""Counts up when images are read or features are made in another way."""
+
 CHUNK = 32
 """Images in a file."""
 
@@ -119,7 +122,7 @@ def chunk_name(number: int) -> str:
 
 def table_folder(cache: Path, model_key: str, dataset: DataSet, request: FeatureRequest) -> Path:
     """Where the features of a request lie."""
-    return cache / "features" / model_key / f"{dataset.name}-{dataset.digest[:12]}-{request.key}"
+    return cache / f"features-{VERSION}" / model_key / f"{dataset.name}-{dataset.digest[:12]}-{request.key}"
 
 
 def missing_chunks(folder: Path, request: FeatureRequest) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """The report's figures, drawn by matplotlib without a display."""
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -45,7 +46,7 @@ def draw_bars(rows: Sequence[ResultRow], models: Sequence[str], title: str) -> F
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_title(title, loc="left", fontsize="medium")
-    axes.legend(fontsize="x-small", loc="lower right", framealpha=0.9)
+    figure.legend(fontsize="x-small", loc="outside lower right", ncols=min(4, len(models)))
     _plain(axes)
     return figure
 
@@ -64,7 +65,9 @@ def draw_radar(rows: Sequence[ResultRow], models: Sequence[str], title: str) -> 
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([*angles, angles[0]], [*values, values[0]], color=colour, label=model)
         axes.fill(angles, values, color=colour, alpha=0.08)
-    axes.set_xticks(angles, tasks, fontsize="x-small")
+    axes.set_xticks(angles, [textwrap.fill(task.replace("-", " "), 14) for task in tasks], fontsize="x-small")
+    axes.tick_params(axis="x", pad=16)
+    axes.tick_params(axis="y", labelsize="x-small")
     axes.set_ylim(0, 1)
     axes.set_title(title, loc="left", fontsize="medium")
     figure.legend(fontsize="x-small", loc="outside lower center", ncols=min(4, len(models)))

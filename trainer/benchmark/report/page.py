@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,5 +106,5 @@ def _png(figure: Figure, out: Path, name: str) -> str:
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     folder = out / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{'-'.join(name.lower().split())}.png").write_bytes(buffer.getvalue())
+    (folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.png").write_bytes(buffer.getvalue())
     return base64.b64encode(buffer.getvalue()).decode("ascii")
