@@ -51,12 +51,6 @@ def test_tokens_that_tell_what_covers_them_outline_it() -> None:
     assert answer_dense(question(12), Made(noise=4)).scores.mean() > 0.9
 
 
-def test_few_patients_and_many_features_still_outline_something() -> None:
-    """Of three patients' tokens 200 features can be learned by heart; a threshold that suits them finds nothing."""
-    scores = answer_dense(question(4), Made(noise=200)).scores[0, :, 0]
-    assert scores.min() > 0.1
-
-
 def test_tokens_that_tell_nothing_overlap_by_chance_alone() -> None:
     made = Made(noise=4)
     shuffled = Made(noise=4)
