@@ -7,17 +7,17 @@ and tokens beyond `FEATURES_IN_MEMORY` go to a file.
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInput, FeatureVolume
+from operators.domain.geometry import Geometry
 from operators.encoder.devices import DTYPES, Precision, default_batch_size, default_precision
 from operators.encoder.replica import Launched, Replica
 from operators.encoder.snapshot import Snapshot
-from operators.encoder.tensor_file import Blocks, part_of, read_tensors, write_tensors
+from operators.encoder.tensor_file import Blocks, FileTensor, TensorPart, read_tensors, write_tensors
 from operators.errors import ResourceError
 
 FEATURES_IN_MEMORY = 1 << 30
@@ -70,10 +70,16 @@ class Encoder:
             # Only the open file keeps it: the name goes with the folder.
             folder = Path(tempfile.mkdtemp(prefix="features-", dir=scratch))
             return self.encode_to_file(encoder_input, folder / "features.safetensors", blocks=blocks)
-        whole = np.empty(shape, np.float32)
+        # Apart in memory, so that whoever takes all tokens as one matrix need not copy them.
+        slices, rows, _ = shape
+        width = self.config.hidden_size
+        cls, tokens = np.empty((slices, width), np.float32), np.empty((slices, rows - 1, width), np.float32)
+        states = np.empty((slices, rows, blocks * width), np.float32) if blocks else None
         for place, features in self._features(encoder_input, blocks=blocks):
-            whole[place] = features
-        return self._volume(encoder_input, whole, whole[:, 0, : self.config.hidden_size])
+            cls[place], tokens[place] = features[:, 0, :width], features[:, 1:, :width]
+            if states is not None:
+                states[place] = features[..., width:]
+        return FeatureVolume(cls, tokens, self._token_grid(encoder_input), states)
 
     def encode_to_file(self, encoder_input: EncoderInput, path: Path, *, blocks: int = 0) -> FeatureVolume:
         """The same with the features in a new file, where all but CLS stay."""
@@ -86,7 +92,7 @@ class Encoder:
                 yield features
 
         write_tensors({"features": Blocks(shape, feature_blocks()), "cls": Blocks(cls.shape, (cls,))}, path)
-        return self._volume(encoder_input, read_tensors(path)["features"], cls)
+        return self._from_file(encoder_input, read_tensors(path)["features"], cls)
 
     def read_file(self, encoder_input: EncoderInput, path: Path, *, blocks: int = 0) -> FeatureVolume:
         """What `encode_to_file` wrote for the same input.
@@ -102,7 +108,7 @@ class Encoder:
         expected = {"features": shape, "cls": (shape[0], self.config.hidden_size)}
         if shapes != expected:
             raise ValueError(f"{path.name}: expected tensors of shapes {expected}, got {shapes}")
-        return self._volume(encoder_input, tensors["features"], tensors["cls"][:])
+        return self._from_file(encoder_input, tensors["features"], tensors["cls"][:])
 
     def _shape(self, encoder_input: EncoderInput, blocks: int) -> tuple[int, int, int]:
         """(S, 1 + N, (1 + blocks) D), of all features."""
@@ -113,13 +119,15 @@ class Encoder:
             raise ValueError(f"blocks: expected at most the encoder's {self.config.num_hidden_layers}, got {blocks}")
         return len(encoder_input), 1 + self.config.grid_size**2, (1 + blocks) * self.config.hidden_size
 
-    def _volume(self, encoder_input: EncoderInput, features: Any, cls: Features) -> FeatureVolume:
-        """features : (S, 1 + N, (1 + blocks) D), an array or a tensor in a file."""
-        grid = (len(encoder_input), self.config.grid_size, self.config.grid_size)
+    def _from_file(self, encoder_input: EncoderInput, features: FileTensor, cls: Features) -> FeatureVolume:
+        """features : (S, 1 + N, (1 + blocks) D)"""
         width = self.config.hidden_size
-        tokens = part_of(features, slice(1, None), slice(0, width))
-        states = part_of(features, slice(None), slice(width, None)) if features.shape[2] > width else None
-        return FeatureVolume(cls, tokens, encoder_input.geometry.rescaled(grid), states)
+        tokens = TensorPart(features, slice(1, None), slice(0, width))
+        states = TensorPart(features, slice(None), slice(width, None)) if features.shape[2] > width else None
+        return FeatureVolume(cls, tokens, self._token_grid(encoder_input), states)
+
+    def _token_grid(self, encoder_input: EncoderInput) -> Geometry:
+        return encoder_input.geometry.rescaled((len(encoder_input), self.config.grid_size, self.config.grid_size))
 
     def _features(self, encoder_input: EncoderInput, *, blocks: int) -> Iterator[tuple[slice, Features]]:
         """(n, 1 + N, (1 + blocks) D) one after the other, each with its place along the slice axis."""

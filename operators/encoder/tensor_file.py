@@ -81,11 +81,6 @@ class TensorPart:
         return self.tensor[place][:, self.rows, self.columns]
 
 
-def part_of(tensor: Any, rows: slice, columns: slice) -> Any:
-    """``tensor[:, rows, columns]`` of an array or of a tensor in a file, without reading it."""
-    return TensorPart(tensor, rows, columns) if isinstance(tensor, FileTensor) else tensor[:, rows, columns]
-
-
 def write_tensors(tensors: Mapping[str, Blocks], path: Path) -> None:
     """Write the tensors in the order given, each block as it comes, with the digest of their bytes.
 
