@@ -13,6 +13,8 @@ from operators.encoder_operator import EncoderOperator
 from operators.features_writer_operator import FeaturesWriterOperator
 from operators.findings_operator import FindingsOperator
 from operators.framework import Application, Step, connect, silence_framework
+from operators.prior_reader_operator import PriorReaderOperator
+from operators.registration_operator import RegistrationOperator
 from operators.report_writer_operator import ReportWriterOperator
 from operators.result_manifest_operator import ResultManifestOperator
 from operators.segmentation_operator import SegmentationOperator
@@ -20,6 +22,7 @@ from operators.segmentation_writer_operator import SegmentationWriterOperator
 from operators.series_selection_operator import SeriesSelectionOperator
 from operators.study_index_operator import StudyIndexOperator
 from operators.study_run.journal import RunJournal
+from operators.study_run.prior_reader import PriorReader
 from operators.study_run.result_writer import ResultWriter
 from operators.volume_reader_operator import VolumeReaderOperator
 
@@ -81,8 +84,14 @@ class CuriaApplication(Application):
         if request.features:
             with_tokens = request.features == "tokens"
             yield FeaturesWriterOperator(self, folder=self._drafts, with_tokens=with_tokens, journal=journal)
+        if request.prior:
+            reader = PriorReader(chain, deployment, self._scratch, journal)
+            yield PriorReaderOperator(self, request.prior, reader=reader, journal=journal)
         yield FindingsOperator(self, deployment=deployment, device=chain.encoder.devices[0], journal=journal)
         yield SegmentationOperator(self, deployment=deployment, journal=journal)
+        if request.prior:
+            demonstration, device = deployment.model.demonstration, chain.encoder.devices[0]
+            yield RegistrationOperator(self, demonstration=demonstration, device=device, journal=journal)
         yield SegmentationWriterOperator(self, writer=writer, journal=journal)
         yield ReportWriterOperator(self, writer=writer, journal=journal)
         yield CompanionWriterOperator(self, writer=writer, journal=journal)

@@ -27,8 +27,6 @@ def run_study(pipeline: Pipeline, request: StudyRequest, journal: RunJournal) ->
         As the stage that failed raised it, after the manifest of the failure was written.
     """
     with failure_recorded(request.output, journal, pipeline.deployment):
-        if request.prior:
-            journal.warn("prior-not-used", "this version has no registration head; no prior was read")
         # On the output's own file system, so that publishing is a rename.
         with (
             _temporary_folder(request.output, "drafts") as drafts,

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from operators.domain.features import EncoderInput, FeatureVolume
 from operators.domain.finding import Evidence, Finding
 from operators.domain.measurement import Measurement
+from operators.domain.registration import Registration
 from operators.domain.segment import SeriesSegments
 from operators.domain.volume import Volume
 
@@ -76,11 +77,22 @@ class PriorReading(Generic[Source]):
     """An earlier study of the same patient.
 
     days_before : from that study to the current one; None where a date is missing
+    compared : the series to compare each current one with, by the current one's Series Instance UID
     """
 
     study_instance_uid: str
     days_before: int | None
-    series: tuple[SeriesReading[Source], ...]
+    compared: Mapping[str, SeriesReading[Source]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRegistration(Generic[Source]):
+    """A prior's series, aligned to the current one that it is compared with."""
+
+    fixed: SeriesReading[Source]
+    moving: SeriesReading[Source]
+    prior: PriorReading[Source]
+    found: Registration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,10 +100,12 @@ class StudyReading(Generic[Source]):
     """The study's selected series, and the earlier studies that it is compared with.
 
     prior : the latest first; empty where none was given or none could be read
+    registrations : of the priors, in their order
     """
 
     current: tuple[SeriesReading[Source], ...]
     prior: tuple[PriorReading[Source], ...] = ()
+    registrations: tuple[SeriesRegistration[Source], ...] = ()
 
     def with_each(self, read: Callable[[SeriesReading[Source]], SeriesReading[Source]]) -> Self:
         """The reading after *read* was called on each series of the current study."""

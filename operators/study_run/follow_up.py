@@ -89,10 +89,13 @@ class SumOfDiameters:
         return 100 * (self.sums_mm[-1] / self.sums_mm[0] - 1) if self.sums_mm and self.sums_mm[0] else None
 
 
-def compared(current: Sequence[Measurement], prior: DatedMeasurements) -> tuple[Measurement, ...]:
-    """The current measurements, each with the value that the same thing had in the prior, where it was measured."""
-    earlier = {_key(m): m for m in prior.measurements if m.tracking_uid}
-    return tuple(_compared(m, earlier.get(_key(m)) if m.tracking_uid else None, prior.days_before) for m in current)
+def with_prior_value(measurement: Measurement, earlier: Measurement, days_before: int | None) -> Measurement:
+    """The measurement beside the same thing's value in a prior, and what changed in percent.
+
+    days_before : from the prior to the current study
+    """
+    change = 100 * (measurement.value / earlier.value - 1) if earlier.value else None
+    return replace(measurement, prior_value=earlier.value, prior_date_days=days_before, change_percent=change)
 
 
 def courses(current: Sequence[Measurement], priors: Sequence[DatedMeasurements]) -> tuple[Course, ...]:
@@ -135,17 +138,6 @@ def sum_of_diameters(courses: Sequence[Course], *, organs: Mapping[str, str] | N
         days_before=tuple(size.days_before for size in chosen[0][0].sizes),
         sums_mm=tuple(sum(values) for values in zip(*(diameters for _, diameters in chosen), strict=True)),
     )
-
-
-def _key(measurement: Measurement) -> tuple[str | None, str, str]:
-    return measurement.tracking_uid, measurement.code.value, measurement.unit.value
-
-
-def _compared(measurement: Measurement, earlier: Measurement | None, days: int | None) -> Measurement:
-    if earlier is None:
-        return measurement
-    change = 100 * (measurement.value / earlier.value - 1) if earlier.value else None
-    return replace(measurement, prior_value=earlier.value, prior_date_days=days, change_percent=change)
 
 
 def _oldest_first(priors: Sequence[DatedMeasurements]) -> list[DatedMeasurements]:

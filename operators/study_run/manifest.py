@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from operators.domain.concepts import Code
 from operators.domain.finding import Localisation
 from operators.domain.measurement import Measurement
+from operators.domain.registration import TransformKind, Verdict
 from operators.study_run.journal import RunWarning, Stage
 
 FILE_NAME = "result.json"
 
 Status = Literal["completed", "partial", "not-applicable", "failed"]
-Transform = Literal["rigid", "affine", "deformable"]
-RegistrationVerdict = Literal["good", "doubtful", "failed"]
 OutputKind = Literal["SEG", "SR", "REG", "DREG", "PM", "KO", "SC", "PDF"]
 
 
@@ -79,8 +78,8 @@ class RegistrationEntry(_Entry):
 
     fixed_series_instance_uid: str
     moving_series_instance_uid: str
-    transform: Transform
-    verdict: RegistrationVerdict
+    transform: TransformKind
+    verdict: Verdict
     quality: dict[str, float]
     outputs: tuple[str, ...]
 

@@ -8,7 +8,7 @@ from operators.dicom.results.output_file import OutputFile
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Finding
-from operators.domain.reading import StudyReading
+from operators.domain.reading import SeriesRegistration, StudyReading
 from operators.errors import CuriaError, NoMatchingSeriesError
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
@@ -18,6 +18,7 @@ from operators.study_run.manifest import (
     ModelEntry,
     OutputEntry,
     Reason,
+    RegistrationEntry,
     ResultManifest,
     SeriesEntry,
     Status,
@@ -56,6 +57,7 @@ def completed_manifest(
         frame_of_reference_uids=tuple(sorted(frames)),
         findings=tuple(_finding(finding, has_segments) for finding in reading.findings),
         measurements=reading.measurements,
+        registration=tuple(_registration(one) for one in reading.registrations),
         outputs=tuple(_output(output) for output in outputs),
         **_common(journal, deployment),
     )
@@ -121,6 +123,17 @@ def _finding(finding: Finding, has_segments: bool) -> FindingEntry:
         present=finding.present,
         reason=finding.not_evaluated,
         localisation=place,
+    )
+
+
+def _registration(one: SeriesRegistration[SourceSeries]) -> RegistrationEntry:
+    return RegistrationEntry(
+        fixed_series_instance_uid=one.fixed.source.series_instance_uid,
+        moving_series_instance_uid=one.moving.source.series_instance_uid,
+        transform=one.found.kind,
+        verdict=one.found.verdict,
+        quality=asdict(one.found.quality),
+        outputs=(),
     )
 
 

@@ -53,19 +53,20 @@ class PriorReader:
         days = days_before(current, header)
         decisions = self.chain.look_again(select_series(study, self.chain.rules, limits=self.chain.limits))
         chosen = self._counterparts(reading, decisions)
-        series = tuple(SeriesReading(self.chain.read(decision)) for decision in chosen)
-        prior = StudyReading(series).with_each(lambda one: self._encoded(one, scratch))
-        read = read_findings(prior, self.deployment.model.heads, device=self.chain.encoder.devices[0])
-        return PriorReading(uid, days, read_segments(read, self.deployment).current)
+        read = {decision: SeriesReading(self.chain.read(decision)) for decision in dict.fromkeys(chosen.values())}
+        answered = self._answered(StudyReading(tuple(read.values())), scratch)
+        by_decision = dict(zip(read, answered.current, strict=True))
+        return PriorReading(uid, days, {current: by_decision[decision] for current, decision in chosen.items()})
 
     def _counterparts(
         self, reading: StudyReading[SourceSeries], decisions: tuple[SeriesDecision, ...]
-    ) -> list[SeriesDecision]:
-        chosen: dict[SeriesDecision, None] = {}
+    ) -> dict[str, SeriesDecision]:
+        """By Series Instance UID of the current series."""
+        chosen: dict[str, SeriesDecision] = {}
         for source in reading.sources:
             decision = counterpart(source.modality, source.role, decisions)
             if decision:
-                chosen[decision] = None
+                chosen[source.series_instance_uid] = decision
                 self.journal.warn(
                     "prior-remark",
                     f"series {source.series_instance_uid} is compared with series "
@@ -74,7 +75,13 @@ class PriorReader:
         if not chosen:
             modalities = " or ".join(dict.fromkeys(source.modality for source in reading.sources))
             raise InputError(f"prior: none of its {len(decisions)} series is a {modalities} volume that can be read")
-        return list(chosen)
+        return chosen
+
+    def _answered(self, prior: StudyReading[SourceSeries], scratch: Path) -> StudyReading[SourceSeries]:
+        """With what the heads say about it, as of a current study."""
+        encoded = prior.with_each(lambda series: self._encoded(series, scratch))
+        read = read_findings(encoded, self.deployment.model.heads, device=self.chain.encoder.devices[0])
+        return read_segments(read, self.deployment)
 
     def _encoded(self, series: SeriesReading[SourceSeries], scratch: Path) -> SeriesReading[SourceSeries]:
         prepared = self.chain.prepare(series.source)

@@ -4,7 +4,7 @@ import pytest
 
 from operators.domain.concepts import LONG_AXIS, MILLILITRE, MILLIMETRE, SHORT_AXIS, VOLUME
 from operators.domain.measurement import Measurement
-from operators.study_run.follow_up import DatedMeasurements, compared, courses, sum_of_diameters
+from operators.study_run.follow_up import DatedMeasurements, courses, sum_of_diameters, with_prior_value
 
 
 def lesion(uid: str, volume: float, long: float | None = None, short: float = 5.0) -> tuple[Measurement, ...]:
@@ -14,17 +14,15 @@ def lesion(uid: str, volume: float, long: float | None = None, short: float = 5.
     return tuple(Measurement(name, code, value, unit, "1.2.3", 1, uid) for name, code, value, unit in values)
 
 
-def test_each_value_is_set_beside_the_same_things_earlier_one() -> None:
-    now = (*lesion("a", 6.0, 22.0), *lesion("new", 1.0))
-    then = DatedMeasurements(90, (*lesion("gone", 3.0), *lesion("a", 4.0, 20.0)))
-    volume, long, _, new = compared(now, then)
-    assert (volume.prior_value, volume.prior_date_days, volume.change_percent) == (4.0, 90, pytest.approx(50.0))
-    assert (long.prior_value, long.change_percent) == (20.0, pytest.approx(10.0))
-    assert (new.prior_value, new.prior_date_days, new.change_percent) == (None, None, None)
+def test_a_value_stands_beside_the_earlier_one_with_its_change() -> None:
+    now, then = lesion("a", 6.0)[0], lesion("a", 4.0)[0]
+    found = with_prior_value(now, then, 90)
+    assert (found.value, found.prior_value, found.prior_date_days) == (6.0, 4.0, 90)
+    assert found.change_percent == pytest.approx(50.0)
 
 
 def test_what_was_empty_then_has_no_change_in_percent() -> None:
-    (found,) = compared(lesion("a", 1.0), DatedMeasurements(30, lesion("a", 0.0)))
+    found = with_prior_value(lesion("a", 1.0)[0], lesion("a", 0.0)[0], None)
     assert (found.prior_value, found.change_percent) == (0.0, None)
 
 

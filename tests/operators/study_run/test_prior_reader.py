@@ -54,7 +54,8 @@ def test_priors_are_read_the_latest_first_and_those_that_cannot_be_are_told(pipe
     assert read.current is reading.current
     assert [prior.days_before for prior in read.prior] == [9, 366]
     for prior, name in zip(read.prior, ("recent", "old"), strict=True):
-        (series,) = prior.series
+        (series,) = prior.compared.values()
+        assert list(prior.compared) == [SPEC.series_instance_uid]
         assert prior.study_instance_uid == SPEC.uid(f"study {name}")
         assert series.source.series_instance_uid == replace(SPEC, series=name).series_instance_uid
         assert len(series.encoded.cls) == 12

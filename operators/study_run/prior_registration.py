@@ -1,0 +1,52 @@
+"""The priors' series laid on the current ones."""
+
+from dataclasses import replace
+
+from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.reading import PriorReading, SeriesReading, SeriesRegistration, StudyReading
+from operators.registration.alignment import AlignmentSettings, RegistrationInput, align
+from operators.study_run.journal import RunJournal
+
+SETTINGS = AlignmentSettings()
+
+
+def register_priors(
+    reading: StudyReading[SourceSeries], *, demonstration: bool, device: str, journal: RunJournal
+) -> StudyReading[SourceSeries]:
+    """The reading with its priors aligned; the journal has why one is doubtful, failed or left out.
+
+    demonstration : the encoder is a demonstration, whose features count for less
+    """
+    registrations: list[SeriesRegistration[SourceSeries]] = []
+    for prior in reading.prior:
+        for series in reading.current:
+            moving = prior.compared.get(series.source.series_instance_uid)
+            if moving is None:
+                continue
+            place = (
+                f"series {moving.source.series_instance_uid} of the prior on series {series.source.series_instance_uid}"
+            )
+            try:
+                one = _registered(series, moving, prior, demonstration=demonstration, device=device)
+            except ValueError as error:
+                journal.warn("registration-left-out", f"{place}: {error}")
+                continue
+            if one.found.verdict != "good":
+                journal.warn(f"registration-{one.found.verdict}", f"{place}: {'; '.join(one.found.reasons)}")
+            registrations.append(one)
+    return replace(reading, registrations=tuple(registrations))
+
+
+def _registered(
+    fixed: SeriesReading[SourceSeries],
+    moving: SeriesReading[SourceSeries],
+    prior: PriorReading[SourceSeries],
+    *,
+    demonstration: bool,
+    device: str,
+) -> SeriesRegistration[SourceSeries]:
+    sides = [
+        RegistrationInput(series.source.volume, series.source.modality, series.encoded) for series in (fixed, moving)
+    ]
+    found = align(sides[0], sides[1], settings=SETTINGS, demonstration=demonstration, device=device)
+    return SeriesRegistration(fixed, moving, prior, found)
