@@ -15,6 +15,7 @@ from operators.findings_operator import FindingsOperator
 from operators.framework import Application, Step, connect, silence_framework
 from operators.prior_reader_operator import PriorReaderOperator
 from operators.registration_operator import RegistrationOperator
+from operators.registration_writer_operator import RegistrationWriterOperator
 from operators.report_writer_operator import ReportWriterOperator
 from operators.result_manifest_operator import ResultManifestOperator
 from operators.segmentation_operator import SegmentationOperator
@@ -93,6 +94,7 @@ class CuriaApplication(Application):
             demonstration, device = deployment.model.demonstration, chain.encoder.devices[0]
             yield RegistrationOperator(self, demonstration=demonstration, device=device, journal=journal)
         yield SegmentationWriterOperator(self, writer=writer, journal=journal)
+        yield RegistrationWriterOperator(self, writer=writer, journal=journal)
         yield ReportWriterOperator(self, writer=writer, journal=journal)
         yield CompanionWriterOperator(self, writer=writer, journal=journal)
         yield ResultManifestOperator(

@@ -7,7 +7,7 @@ from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import StudyReading
 from operators.framework import Step
 from operators.study_run.journal import RunJournal
-from operators.study_run.result_writer import ResultWriter, WrittenObject
+from operators.study_run.result_writer import ResultWriter, WrittenObject, WrittenRegistration
 
 
 class CompanionWriterOperator(Step):
@@ -16,7 +16,7 @@ class CompanionWriterOperator(Step):
     It emits all files of the study in order of importance.
     """
 
-    INPUTS = ("reading", "reports", "segmentations")
+    INPUTS = ("reading", "reports", "segmentations", "registrations")
     OUTPUT = "outputs"
     STAGE = "companions"
 
@@ -29,7 +29,9 @@ class CompanionWriterOperator(Step):
         reading: StudyReading[SourceSeries],
         reports: tuple[WrittenObject, ...],
         segmentations: tuple[WrittenObject, ...],
+        registrations: tuple[WrittenRegistration, ...],
     ) -> tuple[OutputFile, ...]:
-        results = (*reports, *segmentations)
+        transforms = (written for one in registrations for written in one.objects)
+        results = (*reports, *segmentations, *transforms)
         companions = self._writer.write_companions(reading, results)
         return tuple(written.file for written in (*results, *companions))

@@ -11,6 +11,7 @@ from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
 from operators.study_run.manifest_entries import completed_manifest
 from operators.study_run.output_folder import publish, write_result_manifest
+from operators.study_run.result_writer import WrittenRegistration
 
 
 class ResultManifestOperator(Step):
@@ -19,7 +20,7 @@ class ResultManifestOperator(Step):
     It has no stage: the manifest holds the stages' seconds when it is written.
     """
 
-    INPUTS = ("reading", "outputs")
+    INPUTS = ("reading", "registrations", "outputs")
 
     def __init__(
         self, fragment: Any, *, drafts: Path, output: Path, deployment: Deployment, journal: RunJournal
@@ -29,7 +30,14 @@ class ResultManifestOperator(Step):
         self._deployment = deployment
         super().__init__(fragment, journal=journal)
 
-    def work(self, reading: StudyReading[SourceSeries], outputs: tuple[OutputFile, ...]) -> None:
+    def work(
+        self,
+        reading: StudyReading[SourceSeries],
+        registrations: tuple[WrittenRegistration, ...],
+        outputs: tuple[OutputFile, ...],
+    ) -> None:
         publish(self._drafts, self._output)
-        manifest = completed_manifest(self.journal, self._deployment, reading=reading, outputs=outputs)
+        manifest = completed_manifest(
+            self.journal, self._deployment, reading=reading, registrations=registrations, outputs=outputs
+        )
         write_result_manifest(manifest, self._output)

@@ -8,7 +8,7 @@ from operators.dicom.results.output_file import OutputFile
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Finding
-from operators.domain.reading import SeriesRegistration, StudyReading
+from operators.domain.reading import StudyReading
 from operators.errors import CuriaError, NoMatchingSeriesError
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
@@ -23,6 +23,7 @@ from operators.study_run.manifest import (
     SeriesEntry,
     Status,
 )
+from operators.study_run.result_writer import WrittenRegistration
 
 NO_HEADS = (
     "the model is an encoder without heads: it cannot say which part of the body a series shows, where organs lie, "
@@ -37,6 +38,7 @@ def completed_manifest(
     deployment: Deployment,
     *,
     reading: StudyReading[SourceSeries],
+    registrations: Sequence[WrittenRegistration],
     outputs: Sequence[OutputFile],
 ) -> ResultManifest:
     """The manifest of a study with results: partial, where a role's series could not be read."""
@@ -57,7 +59,7 @@ def completed_manifest(
         frame_of_reference_uids=tuple(sorted(frames)),
         findings=tuple(_finding(finding, has_segments) for finding in reading.findings),
         measurements=reading.measurements,
-        registration=tuple(_registration(one) for one in reading.registrations),
+        registration=tuple(_registration(one) for one in registrations),
         outputs=tuple(_output(output) for output in outputs),
         **_common(journal, deployment),
     )
@@ -126,14 +128,15 @@ def _finding(finding: Finding, has_segments: bool) -> FindingEntry:
     )
 
 
-def _registration(one: SeriesRegistration[SourceSeries]) -> RegistrationEntry:
+def _registration(written: WrittenRegistration) -> RegistrationEntry:
+    one = written.registration
     return RegistrationEntry(
         fixed_series_instance_uid=one.fixed.source.series_instance_uid,
         moving_series_instance_uid=one.moving.source.series_instance_uid,
         transform=one.found.kind,
         verdict=one.found.verdict,
         quality=asdict(one.found.quality),
-        outputs=(),
+        outputs=tuple(written_object.file.sop_instance_uid for written_object in written.objects),
     )
 
 

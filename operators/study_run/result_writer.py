@@ -17,13 +17,15 @@ from operators.dicom.results.for_people.pdf import render_pdf
 from operators.dicom.results.for_people.secondary_capture import build_secondary_captures
 from operators.dicom.results.maps.parametric_map import build_parametric_map
 from operators.dicom.results.output_file import OutputFile, write_dataset
+from operators.dicom.results.registration.deformable import build_deformable_registration
+from operators.dicom.results.registration.spatial import build_spatial_registration
 from operators.dicom.results.report.earlier_reports import earlier_reports
 from operators.dicom.results.report.findings_report import build_report
 from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.reading import StudyReading
+from operators.domain.reading import SeriesRegistration, StudyReading
 from operators.domain.segment import SeriesSegments
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
@@ -35,6 +37,14 @@ class WrittenObject:
 
     dataset: Dataset
     file: OutputFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenRegistration:
+    """A registration and the objects that hold its transforms, none where it failed."""
+
+    registration: SeriesRegistration[SourceSeries]
+    objects: tuple[WrittenObject, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +78,25 @@ class ResultWriter:
             segmentation_type=self.deployment.results.segmentation_type,
             warn=lambda message: self.journal.warn("segments-overlap", message),
         )
+
+    def write_registrations(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenRegistration, ...]:
+        """The matrix of each registration that did not fail, and its field where it is deformable."""
+        run = self._run(reading)
+        return tuple(
+            WrittenRegistration(
+                one, tuple(self._write(dataset, one.fixed.source) for dataset in self._transforms(one, run))
+            )
+            for one in reading.registrations
+        )
+
+    def _transforms(self, one: SeriesRegistration[SourceSeries], run: RunContext) -> Iterator[Dataset]:
+        fixed, moving, found, settings = one.fixed.source, one.moving.source, one.found, self.deployment.results
+        if found.verdict == "failed":
+            return
+        if settings.writes("REG"):
+            yield build_spatial_registration(fixed, moving, found.affine, run=run)
+        if settings.writes("DREG") and found.field is not None:
+            yield build_deformable_registration(fixed, moving, found.field, run=run)
 
     def write_reports(
         self,

@@ -74,7 +74,13 @@ def test_series_numbers_written():
 
 
 def test_settings_with_their_defaults():
-    defaults = {"None": "none", "{}": "none", "('SR', 'SEG')": '`["SR", "SEG"]`', "BINARY": '`"BINARY"`'}
+    objects = "('SR', 'SEG', 'REG', 'DREG')"
+    defaults = {"None": "none", "{}": "none", objects: '`["SR", "SEG", "REG", "DREG"]`', "BINARY": '`"BINARY"`'}
+        "None": "none",
+        "{}": "none",
+        "('SR', 'SEG', 'REG', 'DREG')": '`["SR", "SEG", "REG", "DREG"]`',
+        "BINARY": '`"BINARY"`',
+    }
     expected = {
         f"`{name}`": defaults.get(str(value), f"`{str(value).lower()}`")
         for name, value in ResultSettings().model_dump().items()

@@ -31,7 +31,7 @@ class ResultSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    objects: tuple[ObjectKind, ...] = ("SR", "SEG")
+    objects: tuple[ObjectKind, ...] = ("SR", "SEG", "REG", "DREG")
     segmentation_type: SegmentationType = "BINARY"
     segment_report: bool = False
     html_preview: bool = False

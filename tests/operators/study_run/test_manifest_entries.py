@@ -20,6 +20,6 @@ SEG = OutputFile(Path("a.dcm"), "SEG", "1.2", "1.3", "1.4", "0" * 64, 1)
 def test_a_finding_points_at_a_segment_only_where_one_was_written(outputs, number):
     case = build_case(build_source_series(SeriesSpec()))
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
-    manifest = completed_manifest(RunJournal(), deployment, reading=case.reading, outputs=outputs)
+    manifest = completed_manifest(RunJournal(), deployment, reading=case.reading, registrations=(), outputs=outputs)
     assert manifest.findings[0].localisation.segment_number == number
     assert manifest.findings[0].localisation.tracking_uid == case.segments.segments[2].tracking_uid

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pydicom
 import pytest
 
 from app.settings import DEMO_MODEL
 from companion_cases import evidence_of, reading_with_evidence
 from operators.dicom.results.result_settings import OBJECT_KINDS, ResultSettings
-from operators.domain.reading import StudyReading
+from operators.domain.reading import PriorReading, SeriesReading, SeriesRegistration, StudyReading
+from operators.domain.registration import Registration, RegistrationQuality
+from operators.domain.transform import Affine, DisplacementField
 from operators.errors import SeriesGeometryError
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
@@ -36,13 +39,26 @@ def case():
     return replace(case, segments=replace(case.segments, segments=segments), findings=findings)
 
 
+def with_prior(reading, verdict="good"):
+    """As if an earlier study had been laid on it, by a field that moves nothing."""
+    (series,) = reading.current
+    prior = SeriesReading(build_source_series(SeriesSpec(series="prior", study="prior")))
+    grid = series.source.volume.geometry
+    field = DisplacementField(np.zeros((3, *grid.shape), np.float32), grid)
+    quality = RegistrationQuality(0.3, 0.9, 1.0, 0.1, 0.0, 0.1)
+    found = Registration("deformable", Affine(np.eye(4)), field, quality, verdict, ())
+    one = SeriesRegistration(series, prior, PriorReading("1.2", 10, {}), found)
+    return replace(reading, registrations=(one,))
+
+
 def written(reading, settings, *, model, folder, shortfall=None):
     """Kinds in the order of ``outputs``, after every file was found to be listed."""
     journal = RunJournal(shortfall=shortfall)
     writer = ResultWriter(folder, NOW, Deployment.of(model, {}, results=settings, version="0"), journal)
     segmentations = writer.write_segmentations(reading)
     reports = writer.write_reports(reading, segmentations, reading.sources[0].headers)
-    results = [*reports, *segmentations, *writer.write_companions(reading, [*reports, *segmentations])]
+    transforms = [made for one in writer.write_registrations(reading) for made in one.objects]
+    results = [*reports, *segmentations, *transforms, *writer.write_companions(reading, [*reports, *segmentations])]
     assert {result.file.path for result in results} == set(folder.glob("*.dcm"))
     return [result.file.kind for result in results]
 
@@ -62,7 +78,7 @@ def test_a_report_is_complete_where_every_role_could_be_read(case, model, tmp_pa
 
 
 def test_everything_comes_in_order_of_importance(case, model, tmp_path):
-    kinds = written(reading_with_evidence(case), EVERYTHING, model=model, folder=tmp_path)
+    kinds = written(with_prior(reading_with_evidence(case)), EVERYTHING, model=model, folder=tmp_path)
     assert tuple(kinds) == OBJECT_KINDS
     assert "soft-tissue mass" in (tmp_path / "preview.html").read_text(encoding="utf-8")
 
@@ -94,7 +110,7 @@ def test_the_segmentation_is_of_the_type_that_was_asked_for(segmentation_type, c
 @pytest.mark.parametrize("kind", OBJECT_KINDS)
 def test_each_kind_can_be_written_alone(kind, case, model, tmp_path):
     settings = ResultSettings(objects=[kind])
-    assert written(reading_with_evidence(case), settings, model=model, folder=tmp_path) == [kind]
+    assert written(with_prior(reading_with_evidence(case)), settings, model=model, folder=tmp_path) == [kind]
 
 
 def test_each_series_has_the_maps_of_its_own_findings(case, model, tmp_path):
@@ -108,6 +124,11 @@ def test_each_series_has_the_maps_of_its_own_findings(case, model, tmp_path):
     sources = [item.dataset.ReferencedSeriesSequence[0].SeriesInstanceUID for item in maps]
     assert sources == [one.source.series_instance_uid for one in cases]
     assert [item.dataset.InstanceNumber for item in maps] == [1, 1]
+
+
+def test_a_failed_registration_writes_no_transform(case, model, tmp_path):
+    reading = with_prior(case.reading, verdict="failed")
+    assert written(reading, ResultSettings(), model=model, folder=tmp_path) == ["SR", "SEG"]
 
 
 def test_a_negative_study_has_no_key_images(case, model, tmp_path):

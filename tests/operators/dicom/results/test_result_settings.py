@@ -6,7 +6,7 @@ from result_cases import PROVENANCE
 
 
 def test_sr_and_seg_are_the_default():
-    assert [kind for kind in OBJECT_KINDS if ResultSettings().writes(kind)] == ["SR", "SEG"]
+    assert [kind for kind in OBJECT_KINDS if ResultSettings().writes(kind)] == ["SR", "SEG", "REG", "DREG"]
 
 
 def test_the_order_and_repetition_of_kinds_say_nothing():
