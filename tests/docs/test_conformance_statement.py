@@ -74,8 +74,7 @@ def test_series_numbers_written():
 
 
 def test_settings_with_their_defaults():
-    objects = "('SR', 'SEG', 'REG', 'DREG')"
-    defaults = {"None": "none", "{}": "none", objects: '`["SR", "SEG", "REG", "DREG"]`', "BINARY": '`"BINARY"`'}
+    defaults = {
         "None": "none",
         "{}": "none",
         "('SR', 'SEG', 'REG', 'DREG')": '`["SR", "SEG", "REG", "DREG"]`',
