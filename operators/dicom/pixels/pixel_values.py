@@ -105,8 +105,10 @@ def _mark(stored: NDArray[np.integer], padding: tuple[int, int], target: NDArray
 
 def _lift(target: NDArray[np.float32], lowest: float) -> bool:
     below = target < np.float32(lowest)
+    if not below.any():
+        return False
     target[below] = AIR_HU
-    return bool(below.any())
+    return True
 
 
 def value_transform(header: Dataset, pixel_format: PixelFormat, *, modality: str) -> ValueTransform:

@@ -7,22 +7,15 @@ same part may also lie between one another's positions; they are told apart like
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from operators.dicom.study.header_values import (
-    UNREADABLE,
-    PrivatePlace,
-    number_of,
-    numbers_of,
-    private_numbers_of,
-    text_of,
-    texts_of,
-)
+from operators.dicom.selection.separators import SEPARATORS, Separator, sortable, volume_label
+from operators.dicom.study.header_values import UNREADABLE, numbers_of, text_of
 from operators.dicom.study.study_index import Instance, SeriesIndex
 from operators.dicom.volumes.slice_stack import EDGE_TOLERANCE_MM, SAME_POSITION_MM, size_mm, thicknesses
 from operators.dicom.volumes.slice_steps import Group, SliceSteps
@@ -34,12 +27,6 @@ SAME_ORIENTATION = 1e-2
 
 AXIAL_MIN_COSINE = 0.7
 """A slice normal this near an axis of the patient is called by that axis."""
-
-_SIEMENS_B_VALUE = PrivatePlace("SIEMENS MR HEADER", 0x0019, 0x0C)
-_PHILIPS_B_VALUE = PrivatePlace("Philips Imaging DD 001", 0x2001, 0x03)
-_GE_B_VALUE = PrivatePlace("GEMS_PARM_01", 0x0043, 0x39)
-_GE_B_VALUE_FLAG = 1e5
-"""GE adds multiples of 10^9 to a b-value to say how it was acquired; real ones stay below 10^5."""
 
 
 def split_series(series: SeriesIndex) -> tuple[VolumeCandidate, ...]:
@@ -61,18 +48,6 @@ def plane_of(header: Dataset) -> str:
     normal = np.abs(np.cross(cosines[:3], cosines[3:]))
     nearest = int(np.argmax(normal))
     return ("sagittal", "coronal", "axial")[nearest] if normal[nearest] >= AXIAL_MIN_COSINE else "oblique"
-
-
-def b_value(header: Dataset) -> float | None:
-    """s/mm2, from the standard attribute or the vendors' own."""
-    standard = number_of(header, "DiffusionBValue")
-    if standard is not None:
-        return standard
-    for place in (_SIEMENS_B_VALUE, _PHILIPS_B_VALUE):
-        if found := private_numbers_of(header, place):
-            return found[0]
-    found = private_numbers_of(header, _GE_B_VALUE)
-    return found[0] % _GE_B_VALUE_FLAG if found else None
 
 
 def _planes(instance: Instance) -> tuple[Slice, ...]:
@@ -140,57 +115,6 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
         seen[name] += 1
         distinct.append(f"{name} (stack {seen[name]} of {total[name]})" if total[name] > 1 else name)
     return distinct
-
-
-@dataclass(frozen=True, slots=True)
-class Separator:
-    """A header value that may tell slices at one position apart.
-
-    value : None where the header does not say
-    label : from a value, its 1-based rank and the number of different ones
-    is_clock : the value may also change from slice to slice, then its order at each position counts
-    """
-
-    value: Callable[[Dataset], Hashable]
-    label: Callable[[Hashable, int, int], str]
-    is_clock: bool = False
-
-
-def _one(keyword: str) -> Callable[[Dataset], Hashable]:
-    return lambda header: number_of(header, keyword)
-
-
-def _all(keyword: str) -> Callable[[Dataset], Hashable]:
-    return lambda header: texts_of(header, keyword) or None
-
-
-def _counted(what: str) -> Callable[[Hashable, int, int], str]:
-    return lambda value, rank, count: f"{what} {rank} of {count}"
-
-
-def _measured(form: str) -> Callable[[Hashable, int, int], str]:
-    return lambda value, rank, count: form.format(f"{value:g}")
-
-
-SEPARATORS = (
-    Separator(_all("ImageType"), _counted("image type")),
-    Separator(_all("ConvolutionKernel"), _counted("kernel")),
-    Separator(_one("SliceThickness"), _measured("slice thickness {} mm")),
-    Separator(_one("EchoTime"), _measured("echo time {} ms")),
-    Separator(_one("EchoNumbers"), _counted("echo")),
-    Separator(_one("InversionTime"), _measured("inversion time {} ms")),
-    Separator(_one("FlipAngle"), _measured("flip angle {} degrees")),
-    Separator(b_value, _measured("b = {} s/mm2")),
-    Separator(_all("DiffusionGradientOrientation"), _counted("direction")),
-    Separator(_one("TemporalPositionIdentifier"), _counted("time")),
-    Separator(_one("NominalCardiacTriggerDelayTime"), _counted("cardiac phase"), is_clock=True),
-    Separator(_one("TriggerTime"), _counted("cardiac phase"), is_clock=True),
-    Separator(_one("AcquisitionNumber"), _counted("acquisition"), is_clock=True),
-    Separator(_all("AcquisitionDateTime"), _counted("time"), is_clock=True),
-    Separator(_all("AcquisitionTime"), _counted("time"), is_clock=True),
-    Separator(_all("ContentTime"), _counted("time"), is_clock=True),
-)
-"""In the order in which they are asked; clocks come last, for many sites write them carelessly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,11 +189,11 @@ def _told_by_headers(ordered: Sequence[Slice], steps: SliceSteps) -> list[tuple[
     """The first separator's groups that are whole stacks among one another, with their labels."""
     for separator in SEPARATORS:
         values = [separator.value(plane.header) for plane in ordered]
-        distinct = sorted(set(values), key=_sortable)
+        distinct = sorted(set(values), key=sortable)
         groups = [np.array([k for k, value in enumerate(values) if value == one]) for one in distinct]
         if steps.lie_among_one_another(groups):
             keys = [(value,) for value in distinct]
-            return [(_label(key, keys, [separator]), group) for key, group in zip(keys, groups, strict=True)]
+            return [(volume_label(key, keys, [separator]), group) for key, group in zip(keys, groups, strict=True)]
     return []
 
 
@@ -315,7 +239,7 @@ def _ranks(values: Sequence[Hashable], groups: _Groups) -> tuple[Hashable, ...] 
         return None
     ranks: dict[int, int] = {}
     for group in members:
-        for rank, k in enumerate(sorted(group, key=lambda k: _sortable(values[k])), start=1):
+        for rank, k in enumerate(sorted(group, key=lambda k: sortable(values[k])), start=1):
             ranks[k] = rank
     return tuple(ranks[k] for k in range(len(values)))
 
@@ -326,21 +250,5 @@ def _labelled(
     volumes: dict[tuple[Hashable, ...], list[Slice]] = defaultdict(list)
     for key, plane in zip(groups.keys, stack, strict=True):
         volumes[key].append(plane)
-    keys = sorted(volumes, key=lambda key: tuple(map(_sortable, key)))
-    return [(_label(key, keys, used), tuple(volumes[key])) for key in keys]
-
-
-def _label(key: tuple[Hashable, ...], keys: Sequence[tuple[Hashable, ...]], used: Sequence[Separator]) -> str:
-    parts = []
-    for level, (separator, value) in enumerate(zip(used, key, strict=True)):
-        known = sorted({other[level] for other in keys} - {None}, key=_sortable)
-        if value is not None:
-            parts.append(separator.label(value, known.index(value) + 1, len(known)))
-    return ", ".join(parts) or ("the rest" if used else "")
-
-
-def _sortable(value: Hashable) -> tuple[bool, float, tuple[str, ...]]:
-    """Missing values first, numbers by size, words by the alphabet."""
-    if isinstance(value, int | float):
-        return True, float(value), ()
-    return value is not None, 0.0, value if isinstance(value, tuple) else ()
+    keys = sorted(volumes, key=lambda key: tuple(map(sortable, key)))
+    return [(volume_label(key, keys, used), tuple(volumes[key])) for key in keys]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.dicom.selection.conditions import Condition, Row, is_sequence
-from operators.dicom.selection.series_splitting import b_value, plane_of
+from operators.dicom.selection.separators import b_value
+from operators.dicom.selection.series_splitting import plane_of
 from operators.dicom.study.header_values import number_of, numbers_of, text_of, texts_of, value_of
 from operators.dicom.volumes.slice_stack import SAME_POSITION_MM
 from operators.dicom.volumes.slices import VolumeCandidate

@@ -173,14 +173,20 @@ class SliceSteps:
         places, longest = self.distances[left], [0]
         for second in range(1, min(len(left), _MAX_STACKS + 1)):
             run, step = [0, second], places[second] - places[0]
-            while True:
-                nearest = int(np.abs(places - (places[run[-1]] + step)).argmin())
-                if nearest <= run[-1] or abs(places[nearest] - places[run[-1]] - step) > EXACT_RATIO * step:
-                    break
-                run.append(nearest)
+            while (following := _next_even(places, run[-1], step)) is not None:
+                run.append(following)
             longest = max(longest, run, key=len)
         return left[longest]
 
 
 def _even(values: Floats) -> bool:
     return bool(0 < values.min() and values.max() <= MAX_STEP_RATIO * values.min())
+
+
+def _next_even(places: Floats, last: int, step: float) -> int | None:
+    """The slice that lies one step after the last one, if there is one."""
+    expected = places[last] + step
+    after = int(np.searchsorted(places, expected))
+    candidates = [k for k in (after - 1, after) if last < k < len(places)]
+    nearest = min(candidates, key=lambda k: abs(places[k] - expected), default=None)
+    return nearest if nearest is not None and abs(places[nearest] - expected) <= EXACT_RATIO * step else None

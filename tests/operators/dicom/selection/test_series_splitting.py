@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pydicom import Dataset
 
-from operators.dicom.selection.series_splitting import b_value, plane_of, split_series
+from operators.dicom.selection.series_splitting import plane_of, split_series
 from phantoms import AXIAL, CORONAL, OBLIQUE, SAGITTAL, SeriesSpec, build_datasets, build_enhanced
 from series_cases import PLAIN, PLAIN_MR, indexed, repeated, series_of, set_all
 
@@ -141,24 +141,6 @@ def test_an_enhanced_object_with_broken_groups_stays_one_plane():
     assert labels_and_sizes([dataset]) == [("", 1)]
 
 
-VENDORS = {
-    "standard": (0x0018, 0x9087, None, "FD", 700.0, 700.0),
-    "Siemens": (0x0019, 0x0C, "SIEMENS MR HEADER", "IS", "800", 800.0),
-    "Philips": (0x2001, 0x03, "Philips Imaging DD 001", "FL", 600.0, 600.0),
-    "GE": (0x0043, 0x39, "GEMS_PARM_01", "IS", ["1000000900", "8", "0", "0"], 900.0),
-}
-
-
-@pytest.mark.parametrize(("group", "element", "creator", "vr", "written", "expected"), VENDORS.values(), ids=VENDORS)
-def test_b_values_of_every_vendor(group, element, creator, vr, written, expected):
-    dataset = Dataset()
-    if creator:
-        dataset.private_block(group, creator, create=True).add_new(element, vr, written)
-    else:
-        dataset.add_new((group, element), vr, written)
-    assert b_value(dataset) == expected
-
-
 @pytest.mark.parametrize(
     ("cosines", "plane"),
     [(AXIAL, "axial"), (SAGITTAL, "sagittal"), (CORONAL, "coronal"), (OBLIQUE, "oblique")],
@@ -170,6 +152,5 @@ def test_planes_have_names(cosines, plane):
     assert plane_of(dataset) == plane
 
 
-def test_no_b_value_and_no_plane():
-    assert b_value(Dataset()) is None
+def test_no_plane():
     assert plane_of(Dataset()) == ""

@@ -81,16 +81,15 @@ BEYOND_BITS = {
 }
 
 
-@pytest.mark.parametrize("modality", ["CT", "MR"])
-@pytest.mark.parametrize("write", BEYOND_BITS.values(), ids=BEYOND_BITS)
-def test_padding_beyond_the_stored_bits_is_background(tmp_path: Path, write: Write, modality: str):
+@pytest.mark.parametrize(
+    ("modality", "name"),
+    # An MR value may use all 16 bits.
+    [(modality, name) for modality in ("CT", "MR") for name in BEYOND_BITS if (modality, name[:2]) != ("MR", "16")],
+)
+def test_padding_beyond_the_stored_bits_is_background(tmp_path: Path, name: str, modality: str):
     """Bone of 700 HU is stored as 2,724, more than 11 bits; padding of -2,000 as 63,536."""
     spec = replace(SPEC, modality=modality)
-    if modality == "MR" and write is BEYOND_BITS["16 bits without a sign"]:
-        pytest.skip("an MR value may use all 16 bits")
-    # The phantom's bone reaches beyond the field of view of this small image, its 2,096 stored do not mark padding.
-    two_thousand = with_bone(write)
-    padded = read(tmp_path / "a", -2000 - 1024, two_thousand, spec)
+    padded = read(tmp_path / "a", -2000 - 1024, with_bone(BEYOND_BITS[name]), spec)
     with_air = read(tmp_path / "b", -1000, with_bone(lambda stored, dataset: stored), spec)
     expected = with_air.volume.array
     if modality == "MR":
