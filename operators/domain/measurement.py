@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from operators.domain.concepts import Code
+from operators.domain.concepts import NO_UNITS, Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,20 @@ class Measurement:
     prior_date_days: int | None = None
     change_percent: float | None = None
     head: str | None = None
+
+    @property
+    def amount(self) -> str:
+        """The number with its unit, for people."""
+        return self._amount(self.value)
+
+    @property
+    def since_prior(self) -> str:
+        """What the same was on the prior, in words; empty where there is none."""
+        if self.prior_value is None:
+            return ""
+        before = "on the prior" if self.prior_date_days is None else f"{self.prior_date_days} days before"
+        change = "" if self.change_percent is None else f", a change of {self.change_percent:+.1f} %"
+        return f"{self._amount(self.prior_value)} {before}{change}"
+
+    def _amount(self, value: float) -> str:
+        return f"{value:.4g}" if self.unit == NO_UNITS else f"{value:.4g} {self.unit.value}"

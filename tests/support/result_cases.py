@@ -185,7 +185,7 @@ def without(case: Case, *keywords: str) -> Case:
 
 def classes_and_values(case: Case) -> Case:
     """A head of three classes without an operating point, one of many findings with one, of which one lies in two
-    places, an age, and a survival curve.
+    places, an age, and a survival curve with a number of the prior.
     """
     series, middle = case.source.series_instance_uid, len(case.source.headers) // 2
     x, y, z = case.source.volume.geometry.positions((np.array(case.source.volume.geometry.shape) - 1) / 2)
@@ -227,7 +227,9 @@ def classes_and_values(case: Case) -> Case:
     )
     values = (
         Measurement("age", own_code("age", "age"), 61.5, Code("a", "UCUM", "year"), series, None, None, head="age"),
-        Measurement("hazard ratio", own_code("h", "hazard ratio"), 1.25, NO_UNITS, series, None, None, head="cox"),
+        Measurement(
+            "hazard ratio", own_code("h", "hazard ratio"), 1.25, NO_UNITS, series, None, None, 1.0, 90, 25.0, head="cox"
+        ),
         Measurement(
             "no death until day 365", own_code("s", "survival"), 0.875, NO_UNITS, series, None, None, head="cox"
         ),

@@ -72,7 +72,7 @@ def _finding_row(finding: Finding, series: dict[str, str]) -> tuple[str, ...]:
 def _measurement_row(measurement: Measurement, series: dict[str, str]) -> tuple[str, ...]:
     return (
         measurement.name,
-        f"{measurement.value:.4g} {measurement.unit.value}",
+        measurement.amount + (f" ({measurement.since_prior})" if measurement.since_prior else ""),
         series[measurement.series_instance_uid],
     )
 

@@ -71,7 +71,11 @@ def _imaging_measurements(groups: Sequence[hd.sr.ContentSequence]) -> list[hd.sr
 
 
 def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) -> hd.sr.ContainerContentItem:
-    """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, and why these series were read."""
+    """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, why these series were read, and how
+    numbers changed since a prior.
+
+    A prior's number is told in words: one more NUM of the same name in a group would be read as today's.
+    """
     unjudged = [finding for finding in reading.findings if finding.present is None]
     not_judged = [finding for finding in unjudged if not _has_group(finding)]
     answers = [
@@ -86,5 +90,6 @@ def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) ->
             if source.reasons
         ),
         *(f"{finding.name}: {finding.unjudged}" for finding in unjudged),
+        *(f"{item.name}: {item.amount}, {item.since_prior}" for item in reading.measurements if item.since_prior),
     ]
     return container(QUALITATIVE_EVALUATIONS, [*answers, *(text_item(COMMENT, remark) for remark in remarks)])

@@ -309,3 +309,19 @@ def test_it_tells_why_a_series_was_read(tmp_path):
     text = dsrdump(save(chosen.report([case.segmentation()]), tmp_path))
     expected = f"Series {case.source.series_instance_uid} was read as phantom: 20 slices over 57 mm (+1.9); axial (+2)"
     assert expected in " ".join(text.split())
+
+
+def test_a_number_of_the_prior_is_told_in_words_and_not_as_a_second_number(case):
+    report = classes_and_values(case).report([classes_and_values(case).segmentation()])
+    (evaluations,) = _find(report, "C0034375")
+    assert any(
+        comment.TextValue == "hazard ratio: 1.25, 1 90 days before, a change of +25.0 %"
+        for comment in _find(evaluations, "121106")
+    )
+    numbers = [
+        item.MeasuredValueSequence[0].NumericValue
+        for group in _find(_find(report, "126010")[0], "125007")
+        for item in group.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "hazard ratio"
+    ]
+    assert numbers == [1.25]
