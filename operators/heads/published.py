@@ -209,6 +209,7 @@ def read_head(folder: HeadFolder) -> PublishedHead:
         raise CheckpointError(
             f"{folder.path.name}/config.json: num_classes: expected 1 for a regression, got {record.config.num_classes}"
         )
+    _check_against_encoder(record, folder.snapshot)
     labels = labels_or_numbers(folder.path, record.config.num_classes)
     check_outputs(record, labels)
     width = _features_width(record, folder.width)
@@ -248,6 +249,16 @@ def _check_encoder_copy(copy: Tensors, snapshot: Snapshot, name: str) -> None:
                 f"head {name}: it was trained on another encoder: the tensor {key!r} of its copy differs from that of "
                 f"{snapshot.sha256[:12]}; heads do not carry over to other features"
             )
+
+
+def _check_against_encoder(record: PublishedRecord, snapshot: Snapshot) -> None:
+    """Raises CheckpointError where the head reads more than the encoder has."""
+    for key, asked, most in (
+        ("use_n_blocks", record.config.use_n_blocks or 1, snapshot.config.num_hidden_layers),
+        ("kernel_size", record.config.kernel_size or 1, snapshot.config.grid_size),
+    ):
+        if asked > most:
+            raise CheckpointError(f"{record.name}/config.json: {key}: the encoder has {most} at most, got {asked}")
 
 
 def _features_width(record: PublishedRecord, width: int) -> int:

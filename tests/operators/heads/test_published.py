@@ -315,6 +315,8 @@ def test_a_head_without_a_copy_needs_the_site_to_name_its_encoder(
         ({"attention_cfg": {}, "num_slices": 3}, "attention_module.* is missing"),
         ({"num_slices": 3}, "a head for volumes needs attention_cfg or one of the averagings"),
         ({"attention_cfg": {}, "use_avgpool_on_the_volume": True}, "one vector leaves nothing to attend to"),
+        ({"use_n_blocks": 3}, "use_n_blocks: the encoder has 2 at most, got 3"),
+        ({"kernel_size": 5, "attention_cfg": {}}, "kernel_size: the encoder has 4 at most, got 5"),
         ({"regression": True}, "num_classes: expected 1 for a regression, got 3"),
     ],
 )
@@ -375,3 +377,20 @@ def test_the_region_is_what_another_head_of_the_model_draws(
     logits = rows @ tensors["classifier.weight"].T + tensors["classifier.bias"]
     expected = logits.softmax(dim=1).max(dim=0).values.tolist()
     assert probabilities(readout.findings) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("config", [{}, {"attention_cfg": {}, "num_slices": 3}], ids=["slice", "volume"])
+def test_a_region_that_the_encoders_pixels_step_over_is_no_region(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, config: dict[str, Any]
+) -> None:
+    """Ten source pixels make one of the encoder's, which is interpolated between the fifth and the sixth of them."""
+    write_published(tmp_path / "kits", snapshot, **config)
+    (tmp_path / "kits/head.toml").write_text('mask_segment = "kidney"')
+    fine = SOURCE.rescaled((SLICES, 640, 640))
+    speck = np.zeros(fine.shape, bool)
+    speck[3, 100, 200] = True
+    head = read_head(HeadFolder(tmp_path / "kits", snapshot, "ab" * 32))
+    (given,) = ask([head], SeriesFeatures(features, fine, "CT", "1.5", masks={"kidney": speck}))
+    assert {finding.not_evaluated for finding in given.findings} == {
+        "needs a region: the segment 'kidney' is too small for the encoder's pixels"
+    }
