@@ -92,7 +92,13 @@ class CuriaApplication(Application):
         yield SegmentationOperator(self, deployment=deployment, journal=journal)
         if request.prior:
             demonstration, device = deployment.model.demonstration, chain.encoder.devices[0]
-            yield RegistrationOperator(self, demonstration=demonstration, device=device, journal=journal)
+            yield RegistrationOperator(
+                self,
+                settings=pipeline.registration,
+                demonstration=demonstration,
+                device=device,
+                journal=journal,
+            )
         yield SegmentationWriterOperator(self, writer=writer, journal=journal)
         yield RegistrationWriterOperator(self, writer=writer, journal=journal)
         yield ReportWriterOperator(self, writer=writer, journal=journal)

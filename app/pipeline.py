@@ -11,6 +11,7 @@ from operators.encoder.feature_cache import FeatureCache
 from operators.encoder.features import Encoder
 from operators.imaging.array_module import select_array_module
 from operators.model.model_folder import read_model
+from operators.registration.alignment import AlignmentSettings
 from operators.study_run.deployment import Deployment
 from operators.study_run.reading_chain import ReadingChain
 from operators.study_run.region_probe import RegionProbe
@@ -18,10 +19,11 @@ from operators.study_run.region_probe import RegionProbe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pipeline:
-    """The deployment, and what it reads studies with."""
+    """The deployment, what it reads studies with, and how it aligns a prior."""
 
     deployment: Deployment
     chain: ReadingChain
+    registration: AlignmentSettings
 
     @classmethod
     def load(cls, model_folder: Path, settings: Settings) -> Self:
@@ -44,6 +46,7 @@ class Pipeline:
         )
         # Other rules may choose another series, so that a study would have to be read again.
         shown = asdict(encoder_input) | {"precision": encoder.precision, "selection_rules_sha256": rules.digest}
+        shown |= {"registration": settings.registration, "registration_points": settings.registration_points}
         regions, cache = model.heads.of("body-region"), settings.feature_cache
         chain = ReadingChain(
             rules=rules,
@@ -57,4 +60,5 @@ class Pipeline:
             cache=FeatureCache(cache, settings.feature_cache_bytes) if cache else None,
             blocks=model.heads.needs.blocks,
         )
-        return cls(Deployment.of(model, shown, results=settings.results, version=__version__), chain)
+        registration = AlignmentSettings(kind=settings.registration, points=settings.registration_points)
+        return cls(Deployment.of(model, shown, results=settings.results, version=__version__), chain, registration)

@@ -14,19 +14,24 @@ from operators.dicom.selection.rules import SiteRules
 from operators.dicom.study.read_limits import ReadLimits
 from operators.documents import first_problem
 from operators.domain.features import EncoderInputSettings
+from operators.domain.registration import TransformKind
 from operators.errors import ModelError
 
 DEMO_MODEL = Path(__file__).parent / "demo_model"
 
 
 class Settings(BaseSettings):
-    """device : "auto", "cpu", "cuda", "cuda:N", or several for one study: "cuda:0,cuda:1" or "cuda:all"
+    """What a site may set.
+
+    device : "auto", "cpu", "cuda", "cuda:N", or several for one study: "cuda:0,cuda:1" or "cuda:all"
     log_level : of the project's own log
     batch_size : slices that go through the encoder together on each device; 0 chooses from its free memory
     precision : that the encoder runs in; None takes float32 on a CPU and bfloat16 on a GPU
     clip_mode, integer_cast, zscore_scope : see `EncoderInputSettings`; None takes the published behaviour
     feature_cache : folder that keeps features for later runs; None keeps none
     feature_cache_bytes : how large that folder may grow
+    registration : how far a prior is aligned
+    registration_points : of the lattice on which a deformation is looked for, about; fewer are faster and coarser
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
     results : which objects are written and how, see docs/conformance.md
@@ -41,6 +46,8 @@ class Settings(BaseSettings):
     clip_mode: Literal["inert", "effective"] | None = None
     integer_cast: Literal["published", "skip"] | None = None
     zscore_scope: Literal["slice", "volume"] | None = None
+    registration: TransformKind = "deformable"
+    registration_points: int = Field(128**3, ge=16**3, le=512**3)
     limits: ReadLimits = Field(default_factory=ReadLimits)
     feature_cache: Path | None = None
     feature_cache_bytes: int = Field(20_000_000_000, ge=0)

@@ -3,20 +3,29 @@
 from dataclasses import replace
 
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.reading import PriorReading, SeriesReading, SeriesRegistration, StudyReading
+from operators.domain.reading import SeriesReading, SeriesRegistration, StudyReading
+from operators.domain.registration import Registration
 from operators.registration.alignment import AlignmentSettings, RegistrationInput, align
 from operators.study_run.journal import RunJournal
 
-SETTINGS = AlignmentSettings()
-
 
 def register_priors(
-    reading: StudyReading[SourceSeries], *, demonstration: bool, device: str, journal: RunJournal
+    reading: StudyReading[SourceSeries],
+    settings: AlignmentSettings,
+    *,
+    demonstration: bool,
+    device: str,
+    journal: RunJournal,
 ) -> StudyReading[SourceSeries]:
     """The reading with its priors aligned; the journal has why one is doubtful, failed or left out.
 
     demonstration : the encoder is a demonstration, whose features count for less
     """
+
+    def registered(fixed: SeriesReading[SourceSeries], moving: SeriesReading[SourceSeries]) -> Registration:
+        sides = [RegistrationInput(one.source.volume, one.source.modality, one.encoded) for one in (fixed, moving)]
+        return align(sides[0], sides[1], settings=settings, demonstration=demonstration, device=device)
+
     registrations: list[SeriesRegistration[SourceSeries]] = []
     for prior in reading.prior:
         for series in reading.current:
@@ -27,7 +36,7 @@ def register_priors(
                 f"series {moving.source.series_instance_uid} of the prior on series {series.source.series_instance_uid}"
             )
             try:
-                one = _registered(series, moving, prior, demonstration=demonstration, device=device)
+                one = SeriesRegistration(series, moving, prior, registered(series, moving))
             except ValueError as error:
                 journal.warn("registration-left-out", f"{place}: {error}")
                 continue
@@ -35,18 +44,3 @@ def register_priors(
                 journal.warn(f"registration-{one.found.verdict}", f"{place}: {'; '.join(one.found.reasons)}")
             registrations.append(one)
     return replace(reading, registrations=tuple(registrations))
-
-
-def _registered(
-    fixed: SeriesReading[SourceSeries],
-    moving: SeriesReading[SourceSeries],
-    prior: PriorReading[SourceSeries],
-    *,
-    demonstration: bool,
-    device: str,
-) -> SeriesRegistration[SourceSeries]:
-    sides = [
-        RegistrationInput(series.source.volume, series.source.modality, series.encoded) for series in (fixed, moving)
-    ]
-    found = align(sides[0], sides[1], settings=SETTINGS, demonstration=demonstration, device=device)
-    return SeriesRegistration(fixed, moving, prior, found)

@@ -9,8 +9,8 @@ def test_limits_reach_the_reader_and_change_no_digest():
     limits = ReadLimits(max_slices=7)
     plain = Pipeline.load(DEMO_MODEL, Settings(device="cpu"))
     limited = Pipeline.load(DEMO_MODEL, Settings(device="cpu", limits=limits))
-    assert plain.limits == ReadLimits()
-    assert limited.limits == limits
-    assert limited.region_probe is not None
-    assert limited.region_probe.limits == limits
+    assert plain.chain.limits == ReadLimits()
+    assert limited.chain.limits == limits
+    assert limited.chain.region_probe is not None
+    assert limited.chain.region_probe.limits == limits
     assert limited.deployment.digest == plain.deployment.digest
