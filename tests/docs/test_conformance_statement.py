@@ -14,7 +14,7 @@ from companion_cases import results_of
 from concept_table import codes_of
 from conformance_matrix import ACCEPTED_WARNINGS, KINDS, case_of
 from operators.dicom.pixels import pixel_decoding
-from operators.dicom.results.output_file import SOP_CLASSES
+from operators.dicom.results.object_kinds import SOP_CLASSES
 from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.selection import volume_checks
 from operators.domain import concepts

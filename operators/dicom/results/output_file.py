@@ -7,35 +7,14 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    Comprehensive3DSRStorage,
-    DeformableSpatialRegistrationStorage,
-    EncapsulatedPDFStorage,
-    KeyObjectSelectionDocumentStorage,
-    ParametricMapStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-    SpatialRegistrationStorage,
-)
 
 from operators.dicom.results.encoding import encode_dataset
+from operators.dicom.results.object_kinds import SOP_CLASSES
 from operators.dicom.results.result_settings import ObjectKind
 from operators.dicom.study.character_sets import raw_bytes_of
 from operators.documents import whole_file
 from operators.errors import OutputError, ResourceError
 
-SOP_CLASSES: dict[str, ObjectKind] = {
-    # everything that we write; Modality does not tell (OT for Secondary Capture and Parametric Map)
-    Comprehensive3DSRStorage: "SR",
-    SegmentationStorage: "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",  # Label Map Segmentation Storage, which pydicom does not name yet
-    SpatialRegistrationStorage: "REG",
-    DeformableSpatialRegistrationStorage: "DREG",
-    KeyObjectSelectionDocumentStorage: "KO",
-    SecondaryCaptureImageStorage: "SC",
-    EncapsulatedPDFStorage: "PDF",
-    ParametricMapStorage: "PM",
-}
 _IDENTIFIERS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID")
 
 

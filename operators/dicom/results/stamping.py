@@ -4,6 +4,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from operators.dicom.results.encoding import encode_dataset
+from operators.dicom.results.object_kinds import SOP_CLASSES
 from operators.dicom.results.run_context import RunContext
 from operators.domain.concepts import PROCESSING_EQUIPMENT
 
@@ -14,21 +15,21 @@ _DATES = ("InstanceCreationDate", "SeriesDate", "ContentDate")
 _TIMES = ("InstanceCreationTime", "SeriesTime", "ContentTime")
 
 
-def stamp(dataset: Dataset, run: RunContext, *, kind: str) -> None:
+def stamp(dataset: Dataset, run: RunContext, *, series_key: str) -> None:
     """Give *dataset* its equipment, the site's names, its SOP Instance UID and its dates, in place.
 
-    kind : of the object's series: SR, SEG, ..., and after a colon what tells several series of a kind apart
+    series_key : what the UID of the object's series is made of
 
     The UID covers everything but dates, so a repeated run is the same object, and another result never hides
     behind the UID of one that is already in the archive.
     """
     run.provenance.stamp_equipment(dataset)
-    run.provenance.stamp_site(dataset, kind.partition(":")[0])
-    _set_dimension_organization(dataset, run.identity.uid(f"{kind}:dimensions"))
+    run.provenance.stamp_site(dataset, SOP_CLASSES[dataset.SOPClassUID])
+    _set_dimension_organization(dataset, run.identity.uid(f"{series_key}:dimensions"))
     _set_contribution_times(dataset, None)
     for keyword in (*_DATES, *_TIMES):
         dataset.pop(keyword, None)
-    dataset.SOPInstanceUID = run.identity.uid(kind, encode_dataset(dataset)[0])
+    dataset.SOPInstanceUID = run.identity.uid(series_key, encode_dataset(dataset)[0])
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     for keyword in _DATES:
         setattr(dataset, keyword, DA(run.now.date()))

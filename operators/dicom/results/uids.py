@@ -27,9 +27,12 @@ class RunIdentity:
     model_digest: str
     settings_digest: str
 
-    def uid(self, kind: str, content_digest: str = "") -> str:
-        """UID of an output of this kind: the series without, the instance with a digest of its content."""
-        return derive_uid(self.source_digest, self.model_digest, self.settings_digest, kind, content_digest)
+    def uid(self, series_key: str, content_digest: str = "") -> str:
+        """UID of an output: of its series without a digest of content, of the instance with one.
+
+        series_key : the object's kind, and what tells several series of a kind apart
+        """
+        return derive_uid(self.source_digest, self.model_digest, self.settings_digest, series_key, content_digest)
 
     def tracking_uid(self, series_instance_uid: str, head: str, label: str) -> str:
         """UID of one tracked thing, the same in the SEG, the SR and the result manifest."""

@@ -14,7 +14,7 @@ from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT
 
 SERIES_NUMBER = 9401
-_KIND = "PDF"
+_SERIES_KEY = "PDF"
 
 
 def build_encapsulated_pdf(
@@ -33,7 +33,7 @@ def build_encapsulated_pdf(
     title = run.provenance.series_description("AI report")
     dataset: Dataset = hd.SOPClass(
         study_instance_uid=header.StudyInstanceUID,
-        series_instance_uid=run.identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_SERIES_KEY),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         sop_class_uid=EncapsulatedPDFStorage,
@@ -58,7 +58,7 @@ def build_encapsulated_pdf(
     _set_document(dataset, pdf, title=title)
     sources = (*distinct_instances(headers), *results)
     dataset.SourceInstanceSequence = [instance_reference(source) for source in sources]
-    stamp(dataset, run, kind=_KIND)
+    stamp(dataset, run, series_key=_SERIES_KEY)
     return dataset
 
 

@@ -14,7 +14,7 @@ from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.domain.concepts import OF_INTEREST
 
 SERIES_NUMBER = 9201
-_KIND = "KO"
+_SERIES_KEY = "KO"
 
 
 def build_key_objects(
@@ -41,7 +41,7 @@ def build_key_objects(
     dataset: Dataset = hd.ko.KeyObjectSelectionDocument(
         evidence=[*headers, *results],
         content=selection,
-        series_instance_uid=run.identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_SERIES_KEY),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=1,
@@ -51,7 +51,7 @@ def build_key_objects(
         specific_character_set=None,
     )
     copy_character_set(headers[0], dataset)
-    stamp(dataset, run, kind=_KIND)
+    stamp(dataset, run, series_key=_SERIES_KEY)
     return dataset
 
 

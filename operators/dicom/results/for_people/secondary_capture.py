@@ -15,7 +15,7 @@ from operators.dicom.results.source_headers import copy_body_part, copy_characte
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 
 SERIES_NUMBER = 9301
-_KIND = "SC"
+_SERIES_KEY = "SC"
 
 
 def build_secondary_captures(key_images: Sequence[KeyImage], *, run: RunContext) -> tuple[Dataset, ...]:
@@ -32,7 +32,7 @@ def _capture(key_image: KeyImage, number: int, run: RunContext) -> Dataset:
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
         patient_orientation=sides(key_image.source.volume.geometry.directions),
-        series_instance_uid=run.identity.uid(_KIND),
+        series_instance_uid=run.identity.uid(_SERIES_KEY),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=number,
@@ -53,5 +53,5 @@ def _capture(key_image: KeyImage, number: int, run: RunContext) -> Dataset:
     frames = key_image.source.frame_numbers
     frame = frames[key_image.slice_index] if frames else None
     dataset.SourceImageSequence = [source_image_reference(header, frame)]
-    stamp(dataset, run, kind=_KIND)
+    stamp(dataset, run, series_key=_SERIES_KEY)
     return dataset

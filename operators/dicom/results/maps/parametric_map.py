@@ -36,12 +36,12 @@ def build_parametric_map(
     """
     headers, _ = padded_headers([source.multi_frame] if source.multi_frame else source.headers)
     set_slice_measures(headers[0], float(source.volume.geometry.spacing[0]))
-    kind = f"PM:{source.series_instance_uid}"
+    series_key = f"PM:{source.series_instance_uid}"
     description = run.provenance.series_description("AI evidence map")
     dataset: Dataset = hd.pm.ParametricMap(
         source_images=headers,
         pixel_array=np.ascontiguousarray(expit(evidence.volume.array), np.float32),
-        series_instance_uid=run.identity.uid(kind),
+        series_instance_uid=run.identity.uid(series_key),
         series_number=SERIES_NUMBER,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=number,
@@ -67,7 +67,7 @@ def build_parametric_map(
     _set_anatomy(dataset, evidence.finding)
     _set_derivation(dataset, headers)
     _reverse_frames(dataset)
-    stamp(dataset, run, kind=kind)
+    stamp(dataset, run, series_key=series_key)
     return dataset
 
 

@@ -14,7 +14,7 @@ from operators.dicom.results.stamping import stamp
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.transform import DisplacementField
 
-SERIES_NUMBER = 9502
+SERIES_NUMBER = 9602
 RIGHT_HANDED = 1e-6
 
 
@@ -31,13 +31,13 @@ def build_deformable_registration(
     ValueError
         The field's axes are not at right angles: the object has two direction cosines, the third is their product.
     """
-    kind = f"DREG:{moving.series_instance_uid}:{fixed.series_instance_uid}"
+    series_key = f"DREG:{moving.series_instance_uid}:{fixed.series_instance_uid}"
     dataset = registration_object(
         fixed,
         moving,
         run=run,
         sop_class_uid=DeformableSpatialRegistrationStorage,
-        kind=kind,
+        series_key=series_key,
         series_number=SERIES_NUMBER,
         title="AI deformation",
     )
@@ -47,7 +47,7 @@ def build_deformable_registration(
     item.RegistrationTypeCodeSequence = content_based()
     item.DeformableRegistrationGridSequence = [_grid(field)]
     dataset.DeformableRegistrationSequence = [item]
-    stamp(dataset, run, kind=kind)
+    stamp(dataset, run, series_key=series_key)
     return dataset
 
 

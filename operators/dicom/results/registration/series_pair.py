@@ -21,7 +21,7 @@ def registration_object(
     *,
     run: RunContext,
     sop_class_uid: str,
-    kind: str,
+    series_key: str,
     series_number: int,
     title: str,
 ) -> Dataset:
@@ -38,7 +38,7 @@ def registration_object(
     (header, *_), _ = padded_headers(fixed.headers[:1])
     dataset: Dataset = hd.SOPClass(
         study_instance_uid=header.StudyInstanceUID,
-        series_instance_uid=run.identity.uid(kind),
+        series_instance_uid=run.identity.uid(series_key),
         series_number=series_number,
         sop_instance_uid=UNSTAMPED_UID,
         sop_class_uid=sop_class_uid,

@@ -17,7 +17,7 @@ from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import FRAME_OF_REFERENCE_IDENTITY
 from operators.domain.transform import Affine, Rigid
 
-SERIES_NUMBER = 9501
+SERIES_NUMBER = 9601
 
 
 def build_spatial_registration(
@@ -29,13 +29,13 @@ def build_spatial_registration(
         item's frame into the registered one. Its frame is the fixed series'. Each item names its images, so that two
         series that share a frame of reference stay apart.
     """
-    kind = f"REG:{moving.series_instance_uid}:{fixed.series_instance_uid}"
+    series_key = f"REG:{moving.series_instance_uid}:{fixed.series_instance_uid}"
     dataset = registration_object(
         fixed,
         moving,
         run=run,
         sop_class_uid=SpatialRegistrationStorage,
-        kind=kind,
+        series_key=series_key,
         series_number=SERIES_NUMBER,
         title="AI registration",
     )
@@ -44,7 +44,7 @@ def build_spatial_registration(
         _item(fixed, np.eye(4), "RIGID", [coded_concept(FRAME_OF_REFERENCE_IDENTITY)], shared=_shares(fixed, moving)),
         _item(moving, transform.inverse().matrix, kind_of_matrix, content_based(), shared=_shares(fixed, moving)),
     ]
-    stamp(dataset, run, kind=kind)
+    stamp(dataset, run, series_key=series_key)
     return dataset
 
 

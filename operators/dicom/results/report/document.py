@@ -69,7 +69,7 @@ def build_document(
         *content,
     ]
     copy_character_set(headers[0], dataset)
-    stamp(dataset, run, kind=kind.name)
+    stamp(dataset, run, series_key=kind.name)
     return dataset
 
 

@@ -60,7 +60,7 @@ def build_segmentation(
     extents = [extent_of(segment.mask) for segment in segments.segments]
     _check_occupied(segments, extents)
     frames, losses = _frames(segments, extents, segmentation_type)
-    kind = f"SEG:{source.series_instance_uid}{':carried' if carried_from else ''}"
+    series_key = f"SEG:{source.series_instance_uid}{':carried' if carried_from else ''}"
     colors = segment_colors(extents, [segment.type.value for segment in segments.segments])
     origin = CARRIED if carried_from else ""
     descriptions = [
@@ -72,7 +72,7 @@ def build_segmentation(
         header,
         descriptions,
         segmentation_type,
-        series_instance_uid=run.identity.uid(kind),
+        series_instance_uid=run.identity.uid(series_key),
         provenance=run.provenance,
         title="AI prior segments" if carried_from else "AI segmentation",
     )
@@ -86,7 +86,7 @@ def build_segmentation(
         # General Reference (PS3.3 C.12.4)
         dataset.SourceInstanceSequence = [instance_reference(source) for source in distinct_instances(carried_from)]
         dataset.StudiesContainingOtherReferencedInstancesSequence = study_references(carried_from)
-    stamp(dataset, run, kind=kind)
+    stamp(dataset, run, series_key=series_key)
     for loss in filter(None, losses):
         warn(f"SEG of series {source.series_instance_uid}: {loss}")
     return dataset
