@@ -29,6 +29,11 @@ class Linear:
         """(..., features) to (..., outputs)."""
         return features @ self.weight.T + self.bias
 
+    @property
+    def tensors(self) -> Tensors:
+        """As they are called in a head's file."""
+        return {"weight": self.weight, "bias": self.bias}
+
     def on(self, device: str) -> "Linear":
         """The same map for torch tensors on *device*."""
         return Linear(torch.from_numpy(self.weight).to(device), torch.from_numpy(self.bias).to(device))

@@ -60,9 +60,9 @@ def model_folder(tmp_path: Path) -> Path:
         minimum_volume_ml=0.0,
         **common,
     )
-    write_head(region, REGIONS, linear(5, 2 * WIDTH), folder / "heads/region")
-    write_head(organs, ORGANS, linear(3 * 4, WIDTH), folder / "heads/organs")
-    write_head(mass, [MASS], linear(1, WIDTH), folder / "heads/mass")
+    write_head(region, REGIONS, linear(5, 2 * WIDTH).tensors, folder / "heads/region")
+    write_head(organs, ORGANS, linear(3 * 4, WIDTH).tensors, folder / "heads/organs")
+    write_head(mass, [MASS], linear(1, WIDTH).tensors, folder / "heads/mass")
     record = {"name": "tiny", "version": "1", "demonstration": True, "licence": "none", "intended_use": "tests"}
     write_model_file(record, folder)
     write_digests(folder)

@@ -177,7 +177,7 @@ class DemoModelBuilder:
             scans = [scan for scan in encoded.sarcomas if scan.scan.modality == modality]
             heads.append((mass, [MASS], fit_mass(scans, seed=SEED)))
         for record, labels, linear in heads:
-            write_head(record, labels, linear, self.out / "heads" / record.name)
+            write_head(record, labels, linear.tensors, self.out / "heads" / record.name)
             log.info(record.name, **record.measured)
         return {record.name: record.measured for record, _, _ in heads}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
@@ -18,7 +19,6 @@ from operators.encoder.key_names import to_legacy_names
 from operators.encoder.snapshot import WEIGHTS
 from operators.encoder.vision_transformer import EncoderConfig
 from operators.heads.labels import Label
-from operators.heads.linear import Linear
 from operators.model.digests import DIGEST_FILE, model_files
 from operators.model.model_folder import MODEL_FILE
 
@@ -45,13 +45,17 @@ def write_snapshot(
     return file_sha256(folder / WEIGHTS)
 
 
-def write_head(record: BaseModel, labels: Sequence[Label], linear: Linear, folder: Path) -> None:
+def write_head(
+    record: BaseModel, labels: Sequence[Label], tensors: Mapping[str, NDArray[np.floating]], folder: Path
+) -> None:
+    """A head of any kind: head.toml, labels.toml where its outputs have labels, and its weights, float32."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "head.toml").write_text(to_toml(record.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-    rows = [label.model_dump(mode="json", exclude_none=True) for label in labels]
-    (folder / "labels.toml").write_text(to_toml({"label": rows}), encoding="utf-8")
+    if labels:
+        rows = [label.model_dump(mode="json", exclude_none=True) for label in labels]
+        (folder / "labels.toml").write_text(to_toml({"label": rows}), encoding="utf-8")
     # safetensors writes memory as it lies; scikit-learn hands out Fortran order at times.
-    arrays = {"weight": np.ascontiguousarray(linear.weight), "bias": np.ascontiguousarray(linear.bias)}
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()}
     save_arrays(arrays, folder / "model.safetensors")
     shutil.copymode(folder / "head.toml", folder / "model.safetensors")
 

@@ -10,12 +10,29 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from encoder_cases import TINY, input_of
-from head_cases import SLICES, SNAPSHOT, SOURCE, WIDTH, answer_of, random_features, read_kind, series_of, write_kind
+from head_cases import (
+    SHA256,
+    SLICES,
+    SNAPSHOT,
+    SOURCE,
+    WIDTH,
+    answer_of,
+    random_features,
+    read_kind,
+    series_of,
+    write_kind,
+)
+from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
 from operators.encoder.snapshot import Snapshot
 from operators.errors import CheckpointError
+from operators.heads.calibration import Isotonic, Output
 from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.kinds import read_head
+from operators.heads.labels import Label
+from operators.heads.multi_label import MultiLabelRecord
+from operators.heads.survival import SurvivalRecord
+from trainer.export.model_folder import write_head
 
 RNG = np.random.default_rng(7)
 NAMES = ("nodule", "effusion", "fracture")
@@ -295,3 +312,36 @@ def test_a_gpu_answers_alike(tmp_path: Path) -> None:
         on_cpu, on_gpu = (answer_of(folder, series_of(features, device=device)) for device in ("cpu", "cuda:0"))
         assert values(on_gpu) == pytest.approx(values(on_cpu), abs=1e-5), number
     assert torch.cuda.is_available()
+
+
+def test_records_are_written_and_read_back(tmp_path: Path) -> None:
+    """Names with blanks, nested tables and tuples go through TOML as they are."""
+    common = {"name": "chest", "version": "1", "encoder_sha256": SHA256, "data": "none", "modality": ("CT",)}
+    outputs = {
+        "pleural effusion": Output(
+            calibration=Isotonic(method="isotonic", scores=(-1.0, 2.0), probabilities=(0.1, 0.9)),
+            threshold=0.25,
+            operating_point="Youden",
+        )
+    }
+    record = MultiLabelRecord(
+        task="classification",
+        kind="multi-label",
+        inputs=("cls",),
+        outputs=outputs,
+        contrast=("with",),
+        slices=(10, 600),
+        **common,
+    )
+    labels = [Label(name="pleural effusion", code=Code("60046008", "SCT", "Pleural effusion"))]
+    weights = {"weight": np.ones((1, WIDTH)), "bias": np.zeros(1)}
+    write_head(record, labels, weights, tmp_path / "chest")
+    read = read_kind(tmp_path / "chest")
+    assert read.record == record
+    cox = SurvivalRecord(
+        task="survival", kind="cox", inputs=("cls",), event="death", horizons_days=(365.0,), **common | {"name": "cox"}
+    )
+    tensors = {"weight": np.ones(WIDTH), "mean": np.zeros(WIDTH), "baseline_days": DAYS, "baseline_hazard": HAZARD}
+    write_head(cox, (), tensors, tmp_path / "cox")
+    assert read_kind(tmp_path / "cox").record == cox
+    assert not (tmp_path / "cox/labels.toml").exists()
