@@ -30,6 +30,7 @@ class ValueMarks:
     padding : pixels were NaN after `ValueTransform.apply`
     outside_bits : padding in bits that no value uses, as a signed number
     is_masked : the sign of negative values was not carried into the unused bits
+    no_sign : most of the values that would be negative are none of the modality's
     no_tissue : values that no tissue has, lifted to air
     beyond : the highest value, where it is none of the modality's
     """
@@ -37,6 +38,7 @@ class ValueMarks:
     padding: bool = False
     outside_bits: int | None = None
     is_masked: bool = False
+    no_sign: bool = False
     no_tissue: bool = False
     beyond: float | None = None
 
@@ -74,6 +76,9 @@ class ValueTransform:
             padding=any(has_padding),
             outside_bits=_signed(outside[0], stored.values) if outside else None,
             is_masked=stored.is_masked,
+            no_sign=stored.is_masked
+            and self.lowest is not None
+            and _mostly_below(target[stored.values < 0], self.lowest),
             no_tissue=self.lowest is not None and _lift(target, self.lowest),
             beyond=_highest_above(target, self.highest) if self.highest else None,
         )
@@ -84,6 +89,12 @@ def _padding_above(stored: NDArray[np.integer], target: NDArray[np.float32], hig
     above = np.unique(stored[target > highest])
     sign = 1 << (8 * stored.dtype.itemsize - 1)
     return (int(above[0]), int(above[0])) if len(above) == 1 and above[0] >= sign else None
+
+
+def _mostly_below(values: NDArray[np.float32], lowest: float) -> bool:
+    """Whether more than half of several different values lie below; one value alone is padding."""
+    distinct = np.unique(values)
+    return len(distinct) > 1 and bool((distinct < lowest).mean() > 0.5)
 
 
 def _signed(padding: int, stored: NDArray[np.integer]) -> int:
@@ -157,14 +168,18 @@ def check_marks(marks: Sequence[ValueMarks], name: str) -> None:
     Raises
     ------
     UnsupportedPixelDataError
-        When some slices carry the sign of their padding into the unused bits and others do not carry that of their
-        values, and for CT values that are no CT numbers.
+        When nothing tells whether the highest stored bit is a sign, and for CT values that are no CT numbers.
     """
     beyond = [one.beyond for one in marks if one.beyond is not None]
     if beyond:
         raise UnsupportedPixelDataError(
             f"{name}: expected CT values up to {HIGHEST_HU:g} HU, got {max(beyond):g}; check RescaleSlope and "
             "RescaleIntercept"
+        )
+    if any(one.no_sign for one in marks):
+        raise UnsupportedPixelDataError(
+            f"{name}: with the sign that PixelRepresentation tells of, most of its negative values lie below "
+            f"{LOWEST_HU:g} HU; PixelRepresentation or BitsStored is wrong, check what wrote the series"
         )
     if any(one.outside_bits is not None for one in marks) and any(one.is_masked for one in marks):
         raise UnsupportedPixelDataError(

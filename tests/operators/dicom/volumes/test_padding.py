@@ -147,3 +147,26 @@ def test_ct_values_beyond_every_scale_are_refused(tmp_path: Path):
         UnsupportedPixelDataError, match=r"expected CT values up to 32767 HU, got .*; check RescaleSlope"
     ):
         read(tmp_path, -1000, steep)
+
+
+def test_bone_is_not_taken_for_air_where_the_header_has_a_sign_too_many(tmp_path: Path):
+    """Up to 1,100 HU stored as 2,124 in 12 bits with a sign: as negative numbers they would lie below -1024 HU."""
+
+    def dense(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+        stored[18:22, 18:22] = np.arange(2109, 2125).reshape(4, 4)
+        return twelve_bits(signed=True)(stored, dataset)
+
+    with pytest.raises(UnsupportedPixelDataError, match="PixelRepresentation or BitsStored is wrong"):
+        read(tmp_path, -1000, dense)
+
+
+def test_a_sign_that_was_not_carried_is_carried_in_a_whole_series(tmp_path: Path):
+    """HU stored as they are in 12 bits, their sign only in the twelfth."""
+
+    def unextended(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+        hounsfield = stored.astype(int) - 1024
+        dataset.RescaleIntercept = 0
+        return twelve_bits(signed=True)(hounsfield & 0x0FFF, dataset)
+
+    as_it_is, masked = read(tmp_path / "a", -1000), read(tmp_path / "b", -1000, unextended)
+    np.testing.assert_array_equal(masked.volume.array, as_it_is.volume.array)
