@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from operators.errors import CuriaError
 from trainer.pretraining.commands import export_command, plot_command, pretrain_command
 from trainer.pretraining.run import DATA, SETTINGS, STOPPED
 
@@ -138,7 +139,7 @@ def bench(
 
                 pool = stack.enter_context(ray_pool(ray, workers=workers))
             outcome = measure(tracks, model, data, out, pool=pool, console=console, device=device)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CuriaError) as error:
         console.print(f"{error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(SETTINGS) from error
     typer.echo(out / "report.html")

@@ -32,23 +32,23 @@ SIMILARITY_TASKS = 4
 class Work(Protocol):
     """Something that is done once and leaves a file."""
 
-    def do(self) -> None: ...
+    def do(self) -> str | None:
+        """Why it could not be done; None where it was."""
 
 
 class Pool(Protocol):
     """Does work, here or elsewhere."""
 
-    def run(self, work: Sequence[Work], done: Callable[[int], None]) -> None:
-        """Do everything; *done* is told the place of each that has ended."""
+    def run(self, work: Sequence[Work], done: Callable[[int, str | None], None]) -> None:
+        """Do everything; *done* is told the place of each that has ended, and why where it could not be done."""
 
 
 class InProcess:
     """One after the other, here."""
 
-    def run(self, work: Sequence[Work], done: Callable[[int], None]) -> None:
+    def run(self, work: Sequence[Work], done: Callable[[int, str | None], None]) -> None:
         for place, item in enumerate(work):
-            item.do()
-            done(place)
+            done(place, item.do())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,18 @@ def bench(
     """
     specs = model_specs(list(models), device=device)
     questions, refused = pose_all(tracks, data)
-    for reason in refused:
-        console.print(f"refused: {reason}", style="red", markup=False, soft_wrap=True)
     if not questions and not refused:
         raise ValueError(f"--data {data}: expected data of the track {', '.join(tracks)}, found none")
     cache = out / "cache"
     chunks = chunk_work(questions, specs, cache)
-    _run(pool, chunks, [item.num_images for item in chunks], "images", console)
-    evaluations = evaluation_work(questions, specs, cache)
+    refused += _run(pool, chunks, [item.num_images for item in chunks], "images", console)
+    evaluations = [(spec, item) for spec, item in evaluation_work(questions, specs, cache) if item.has_features]
     missing = [item for _, item in evaluations if not item.path.exists()]
-    _run(pool, missing, [1] * len(missing), "probes", console)
+    refused += _run(pool, missing, [1] * len(missing), "probes", console)
+    evaluations = [(spec, item) for spec, item in evaluations if item.path.exists()]
+    refused = list(dict.fromkeys(refused))
+    for reason in refused:
+        console.print(f"refused: {reason}", style="red", markup=False, soft_wrap=True)
     measured = [
         (spec, item.question, evaluation) for spec, item in evaluations for evaluation in read_evaluations(item.path)
     ]
@@ -126,7 +128,7 @@ def pose_all(tracks: Sequence[Track], data: Path) -> tuple[list[Question], list[
 
 
 def _pose_pack(pack: DataSet, declared: Iterable[Task], questions: list[Question], refused: list[str]) -> None:
-    tasks = [task for task in declared if pack.name.startswith(task.dataset)]
+    tasks = [task for task in declared if task.dataset in pack.name]
     try:
         tasks = tasks or list(suggest_tasks(pack))
     except BenchmarkDataError as error:
@@ -169,7 +171,7 @@ def compare(
                     difference=difference.value,
                     low=difference.low,
                     high=difference.high,
-                    p_value=paired_p_value(ours, others),
+                    p_value=paired_p_value(ours, others, num_patients=mine.num_patients),
                     p_adjusted=1.0,
                 )
             )
@@ -206,8 +208,17 @@ def _row(spec: ModelSpec, question: Question, evaluation: Evaluation) -> ResultR
     )
 
 
-def _run(pool: Pool, work: Sequence[Work], sizes: Sequence[int], what: str, console: Console) -> None:
+def _run(pool: Pool, work: Sequence[Work], sizes: Sequence[int], what: str, console: Console) -> list[str]:
+    """Why some of it could not be done."""
+    reasons: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(what, total=sum(sizes))
-        pool.run(work, lambda place: progress.advance(bar, sizes[place]))
+
+        def done(place: int, reason: str | None) -> None:
+            progress.advance(bar, sizes[place])
+            if reason is not None:
+                reasons.append(reason)
+
+        pool.run(work, done)
+    return reasons

@@ -28,7 +28,7 @@ _TIME, _EVENT = (
     re.compile(r"(survival|follow_?up|os|time)[_.]?(time|days|months)?$"),
     re.compile(r"event|dead|death|status"),
 )
-_FEW, _MANY = 20, 10
+_FEW, _MANY, _SOME = 20, 10, 5
 _LOOKED_AT = 40
 _ASKED = {
     "classification": (("linear", "knn", "few-shot"), "balanced-accuracy"),
@@ -106,7 +106,7 @@ def suggest_tasks(dataset: DataSet) -> Iterator[Task]:
     known = {
         "track": "packs",
         "dataset": dataset.name,
-        "modality": next((word.upper() for word in ("ct", "mr") if dataset.name.lower().startswith(word)), ""),
+        "modality": _modality_of(dataset),
         "body_region": "",
         "values": _values_of(dataset, images[0]),
         "patient": patient,
@@ -150,8 +150,8 @@ def suggest_tasks(dataset: DataSet) -> Iterator[Task]:
 def _kind_of(dataset: DataSet, column: str, patient: str) -> str | None:
     cells = {row[column] for row in dataset.rows if row[column]}
     numbers = _numbers(dataset, column)
-    if numbers is not None and len(numbers) > _MANY:
-        return "regression"
+    if numbers is not None and (len(numbers) > _MANY or any(number % 1 for number in numbers)):
+        return "regression" if len(numbers) >= _SOME else None
     patients: dict[str, set[str]] = {}
     for row in dataset.rows:
         patients.setdefault(row[column], set()).add(row[patient])
@@ -185,7 +185,13 @@ def _values_of(dataset: DataSet, image: str) -> Values:
     name = next(row[image] for row in dataset.rows if row[image]).lower()
     if name.endswith((".jpg", ".jpeg", ".png")):
         return "8-bit"
-    return "hu" if dataset.name.lower().startswith("ct") else "scanner"
+    return "hu" if _modality_of(dataset) == "CT" else "scanner"
+
+
+def _modality_of(dataset: DataSet) -> str:
+    """As the folder's name tells it; "" where it does not."""
+    words = re.split(r"[^a-z0-9]+", dataset.name.lower())
+    return "CT" if "ct" in words else "MR" if {"mr", "mri"} & set(words) else ""
 
 
 def _classes_of(dataset: DataSet, mask: str) -> dict[str, object]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.benchmark.dataset import DataSet
+from operators.errors import CuriaError
+from trainer.benchmark.dataset import BenchmarkDataError, DataSet
 from trainer.benchmark.evaluation import evaluate, evaluation_file
 from trainer.benchmark.features import FeatureRequest, FeatureTable, compute_chunk, missing_chunks, table_folder
 from trainer.benchmark.models import ModelSpec, open_spec
@@ -29,8 +30,13 @@ class ChunkWork:
     def num_images(self) -> int:
         return len(self.request.chunks[self.number])
 
-    def do(self) -> None:
-        compute_chunk(open_spec(self.spec), self.dataset, self.request, self.folder, self.number)
+    def do(self) -> str | None:
+        """Why it could not be done; None where it was."""
+        try:
+            compute_chunk(open_spec(self.spec), self.dataset, self.request, self.folder, self.number)
+        except (BenchmarkDataError, CuriaError) as error:
+            return str(error)
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +48,18 @@ class EvaluationWork:
     protocol: str
     path: Path
 
-    def do(self) -> None:
-        evaluate(self.question, self.tables, self.protocol, self.path)
+    def do(self) -> str | None:
+        """Why it could not be done; None where it was."""
+        try:
+            evaluate(self.question, self.tables, self.protocol, self.path)
+        except (ValueError, CuriaError) as error:
+            return f"{self.question.task.name}: {error}"
+        return None
+
+    @property
+    def has_features(self) -> bool:
+        """Whether every image could be read."""
+        return not any(next(missing_chunks(table.folder, table.request), None) is not None for table in self.tables)
 
 
 def feature_requests(questions: Sequence[Question]) -> dict[str, tuple[FeatureRequest, ...]]:

@@ -12,15 +12,14 @@ from trainer.benchmark.command import Work
 class RayPool:
     """Does work wherever Ray has a free core; each item leaves a file, so the cluster's machines share the folders."""
 
-    def run(self, work: Sequence[Work], done: Callable[[int], None]) -> None:
+    def run(self, work: Sequence[Work], done: Callable[[int, str | None], None]) -> None:
         places = {_do.remote(item): place for place, item in enumerate(work)}
         waiting = list(places)
         while waiting:
             ended, waiting = ray.wait(waiting)
             for reference in ended:
                 # Raises here what the work raised there.
-                ray.get(reference)
-                done(places[reference])
+                done(places[reference], ray.get(reference))
 
 
 @contextmanager
@@ -40,5 +39,5 @@ def ray_pool(address: str | None, *, workers: int) -> Iterator[RayPool]:
 
 
 @ray.remote(num_cpus=1, max_retries=2)  # type: ignore[untyped-decorator]
-def _do(item: Work) -> None:
-    item.do()
+def _do(item: Work) -> str | None:
+    return item.do()

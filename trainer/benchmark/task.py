@@ -53,7 +53,7 @@ class Exclusion(BaseModel):
 class Task(BaseModel):
     """One question to a data set.
 
-    dataset : name of the data set's folder, or what it begins with
+    dataset : name of the data set's folder; of a pack a part of it
     values : what a voxel's value means: HU, 8 bits after somebody's windowing, or a scanner's own units
     input : "slice" takes features of the whole image, "roi" those under the mask, "volume" the mean over slices
     image, mask, target, patient : columns; for registration *image* is fixed and *moving* is moved onto it

@@ -6,18 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def paired_p_value(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def paired_p_value(first: NDArray[np.float64], second: NDArray[np.float64], *, num_patients: int) -> float:
     """Two-sided bootstrap p-value of a difference of 0: twice the smaller tail of the resampled differences.
 
     The smallest that B resamples can tell is 2 / (B + 1) (Davison and Hinkley 1997, 4.2).
-    The figure itself counts as one of them.
+    The figure itself counts as one of them. Of n patients it is never below 2 ** (1 - n), the smallest p-value that
+    exchanging the two models patient by patient could give.
 
     first, second : (1 + B,) of `predictions.measure`, resampled alike
     """
     differences = (first - second)[1:]
     differences = differences[np.isfinite(differences)]
     tails = [1 + np.count_nonzero(differences <= 0), 1 + np.count_nonzero(differences >= 0)]
-    return float(min(1.0, 2 * min(tails) / (len(differences) + 1)))
+    return float(min(1.0, max(2 * min(tails) / (len(differences) + 1), 2.0 ** (1 - num_patients))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -60,12 +60,11 @@ def test_a_pack_gives_figures_with_intervals_and_a_page(pack: Path, tmp_path: Pa
 class KillsItself(InProcess):
     """Ends its process, as the kernel does when memory runs out, once so many chunks are done."""
 
-    def run(self, work: Sequence[Work], done: Callable[[int], None]) -> None:
+    def run(self, work: Sequence[Work], done: Callable[[int, str | None], None]) -> None:
         for place, item in enumerate(work):
             if place == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            item.do()
-            done(place)
+            done(place, item.do())
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_figures(tmp_path: Path) -> None:
@@ -105,8 +104,17 @@ def test_a_pack_with_leakage_is_left_out_and_the_others_are_measured(pack: Path,
 
 def test_a_mask_of_another_shape_is_told(pack: Path, tmp_path: Path) -> None:
     write_picture(pack / "p01" / "0_mask.png", np.full((16, 32), 255))
-    with pytest.raises(ValueError, match=r"made: row 4: mask: expected a mask of the image's shape \(1, 32, 32\), got"):
-        run(pack.parent, tmp_path / "out")
+    (reason,) = run(pack.parent, tmp_path / "out")
+    assert "made: row 4: mask: expected a mask of the image's shape (1, 32, 32), got (1, 16, 32)" in reason
+    assert {row["task"] for row in figures(tmp_path / "out")} == {"made-label", "made-age"}
+
+
+def test_an_image_that_cannot_be_read_leaves_its_pack_out(pack: Path, tmp_path: Path) -> None:
+    made_pack(tmp_path / "data" / "whole", patients=6)
+    (pack / "p01" / "1.png").write_bytes(b"cut short")
+    (reason,) = run(pack.parent, tmp_path / "out")
+    assert "made: row 5 of index.csv, image: " in reason
+    assert {str(row["task"]).partition("-")[0] for row in figures(tmp_path / "out")} == {"whole"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,7 @@ def test_a_mask_of_another_shape_is_told(pack: Path, tmp_path: Path) -> None:
     [
         (["--track", "4d", "--model", "pixels"], "--track: expected one of"),
         (["--track", "packs", "--model", "nowhere"], "--model nowhere: expected a model folder"),
+        (["--track", "packs", "--model", "."], "config.json"),
         (["--track", "packs", "--model", "pixels"], "expected data of the track packs, found none"),
     ],
 )

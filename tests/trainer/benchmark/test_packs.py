@@ -28,8 +28,15 @@ def test_columns_suggest_tasks(pack: Path) -> None:
 
 def test_families_and_survival_are_seen(tmp_path: Path) -> None:
     rows = made_pack(tmp_path / "ct_thing")
-    extra = [
-        {**row, "patient_family": "f", "survival_days": 30 + 11 * k, "event": k % 2, "pixel_spacing_mm": 0.5 + k / 9}
+    extra: list[dict[str, object]] = [
+        {
+            **row,
+            "grade": 1 + k % 9 / 2,
+            "patient_family": "f",
+            "survival_days": 30 + 11 * k,
+            "event": k % 2,
+            "pixel_spacing_mm": 0.5 + k / 9,
+        }
         for k, row in enumerate(rows)
     ]
     write_index(tmp_path / "ct_thing", extra)
@@ -37,6 +44,8 @@ def test_families_and_survival_are_seen(tmp_path: Path) -> None:
     survival = tasks["ct-thing-survival"]
     assert (survival.target, survival.event, survival.patient) == ("survival_days", "event", "patient_family")
     assert not any("spacing" in name for name in tasks)
+    assert tasks["ct-thing-grade"].kind == "regression"
+    assert {task.modality for task in tasks.values()} == {"CT"}
 
 
 def test_a_table_without_patients_or_images_is_refused(tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ def test_holm_of_known_p_values() -> None:
 
 def test_equal_figures_do_not_differ_and_far_ones_do() -> None:
     figures = np.random.default_rng(0).normal(size=1001)
-    assert paired_p_value(figures, figures) == 1.0
-    assert paired_p_value(figures + 1, figures) == pytest.approx(2 / 1001)
+    assert paired_p_value(figures, figures, num_patients=30) == 1.0
+    assert paired_p_value(figures + 1, figures, num_patients=30) == pytest.approx(2 / 1001)
+
+
+def test_four_patients_cannot_tell_much() -> None:
+    """All four for the one model: exchanging the models gives 2 of 16 cases that are as clear."""
+    assert paired_p_value(np.ones(1001), np.zeros(1001), num_patients=4) == 2 / 16
 
 
 def test_noise_around_no_difference_is_seldom_called_one() -> None:
@@ -23,5 +28,5 @@ def test_noise_around_no_difference_is_seldom_called_one() -> None:
     for _ in range(400):
         patients = rng.normal(size=30)
         draws = patients[rng.integers(0, 30, (400, 30))].mean(axis=1)
-        below += paired_p_value(np.array([patients.mean(), *draws]), np.zeros(401)) < 0.05
+        below += paired_p_value(np.array([patients.mean(), *draws]), np.zeros(401), num_patients=30) < 0.05
     assert 0.03 < below / 400 < 0.10
