@@ -80,9 +80,10 @@ class SourceSeries:
 
     def on_nearest_slice(self, position: NDArray[np.float64]) -> tuple[int, float, float]:
         """(3,) LPS mm to the source slice that lies nearest, and the row and column there."""
-        k = int(self.nearest_slices(position[None])[0])
         if not self.is_resampled:
-            _, row, column = self.volume.geometry.indices(position)
-        else:
-            _, row, column = self.slice_planes[k].indices(position)
+            depth, row, column = self.volume.geometry.indices(position)
+            return min(max(round(float(depth)), 0), len(self.headers) - 1), float(row), float(column)
+        k = int(self.nearest_slices(position[None])[0])
+        plane = slice_plane(self.headers[k], self.volume.geometry.frame_of_reference_uid)
+        _, row, column = plane.indices(position)
         return k, float(row), float(column)

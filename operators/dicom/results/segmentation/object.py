@@ -101,7 +101,8 @@ def _check(source: SourceSeries, segments: SeriesSegments, segmentation_type: Se
     numbers = [segment.number for segment in segments.segments]
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
         raise ValueError(f"segments: expected the numbers 1, 2, ... in order, got {numbers}")
-    expected = (len(source.headers), *source.slice_planes[0].shape[1:])
+    first = source.headers[0]
+    expected = (len(source.headers), int(first.Rows), int(first.Columns))
     for segment in segments.segments:
         if segment.mask.shape != expected:
             raise ValueError(f"mask of {segment.label}: expected shape {expected}, got {segment.mask.shape}")

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from operators.domain.volume import Volume
 from phantoms import OBLIQUE, SeriesSpec, build_source_series
+from stack_cases import STACKS, read_stack
 
 SPEC = SeriesSpec(shape=(6, 8, 10), row_cosine=OBLIQUE[0], column_cosine=OBLIQUE[1])
 
@@ -26,3 +28,13 @@ def test_every_plane_of_a_finer_volume_names_the_slice_nearest_to_it():
     source = replace(source, volume=Volume(np.zeros(fine.shape, np.float32), fine))
     uids = source.sop_instance_uids
     assert source.nearest_instance_uids == tuple(uid for uid in uids for _ in range(2))
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_place_is_found_again_on_the_slice_that_it_was_taken_from(name):
+    source = read_stack(name)
+    for k in (0, 9, len(source.headers) - 1):
+        position = source.slice_planes[k].positions(np.array([0, 20, 31]))
+        found, row, column = source.on_nearest_slice(position)
+        assert found == k
+        np.testing.assert_allclose((row, column), (20, 31), atol=1e-6)
