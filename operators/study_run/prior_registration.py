@@ -38,9 +38,12 @@ def register_priors(
             try:
                 one = SeriesRegistration(series, moving, prior, registered(series, moving))
             except ValueError as error:
-                journal.warn("registration-left-out", f"{place}: {error}")
+                journal.warn("prior-not-used", f"{place}: {error}")
                 continue
-            if one.found.verdict != "good":
-                journal.warn(f"registration-{one.found.verdict}", f"{place}: {'; '.join(one.found.reasons)}")
+            why = f"{place}: {'; '.join(one.found.reasons)}"
+            if one.found.verdict == "doubtful":
+                journal.warn("registration-doubtful", why)
+            elif one.found.verdict == "failed":
+                journal.warn("registration-failed", why)
             registrations.append(one)
     return replace(reading, registrations=tuple(registrations))
