@@ -30,7 +30,7 @@ class ClassRecord(HeadRecord):
     temperature: float = Field(1.0, gt=0)
     outputs: dict[str, Output] = Field(default_factory=dict)
     region_share: float = Field(0.5, gt=0, le=1)
-    minimum_volume_ml: float = Field(0.0, ge=0)
+    minimum_volume_ml: float = Field(0.5, ge=0)
 
 
 def check_outputs(record: ClassRecord, labels: Sequence[Label]) -> None:

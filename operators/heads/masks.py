@@ -15,7 +15,7 @@ from operators.heads.labels import Label
 from operators.imaging.components import components_by_weight, without_small_components
 from operators.imaging.resampling import resample
 
-MOST_REGIONS = 10
+MOST_REGIONS = 5
 """Of one finding, that are drawn and measured each by its own."""
 
 

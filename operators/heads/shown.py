@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from operators.domain.concepts import ABNORMAL_STRUCTURE
 from operators.domain.finding import Finding
 from operators.heads.classes import ClassRecord
@@ -27,11 +29,19 @@ def shown(
     for number, (label, finding) in enumerate(zip(labels, findings, strict=True)):
         if finding.present:
             found = contributions(number)
+            points[finding.name] = _strongest(found, series)
             if (found.tokens.array > 0).any():
                 masks.append(_masks(record, label, finding, found))
-            else:
-                points[finding.name] = series.centre_of(int(found.cls.argmax()))
     return HeadAnswer(findings=findings, masks=tuple(masks), points=points)
+
+
+def _strongest(found: Contributions, series: SeriesFeatures) -> Point:
+    """Where the strongest token lies, for regions that are all too small to be drawn; else the middle of its slice."""
+    values = found.tokens.array
+    if not (values > 0).any():
+        return series.centre_of(int(found.cls.argmax()))
+    x, y, z = found.tokens.geometry.positions(np.array(np.unravel_index(int(values.argmax()), values.shape)))
+    return float(x), float(y), float(z)
 
 
 def _masks(record: ClassRecord, label: Label, finding: Finding, found: Contributions) -> ContributionMasks:

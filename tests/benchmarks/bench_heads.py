@@ -34,7 +34,7 @@ from operators.heads.kinds import read_head  # noqa: E402
 
 FINDINGS = 200
 SHARE = 0.05
-CPU_SLICES, GPU_SLICES = 4, 256
+CPU_SLICES, GPU_SLICES = 2, 256
 LONG_SERIES = 2000
 REPEATS = 3
 
@@ -126,7 +126,7 @@ def many_findings(snapshot: Snapshot, folder: Path) -> Head:
 def _bag(snapshot: Snapshot, folder: Path) -> Head:
     rng, width = np.random.default_rng(1), snapshot.config.hidden_size
     record = {"task": "classification", "kind": "instance-attention", "instances": ["cls", "tokens"], "name": "bag"}
-    shapes = {"classifier": (2, width), "tanh": (128, width), "sigmoid": (128, width), "score": (1, 128)}
+    shapes = {"classifier": (2, width), "tanh": (16, width), "sigmoid": (16, width), "score": (1, 16)}
     tensors = {f"{name}.weight": rng.normal(size=shape) / shape[1] for name, shape in shapes.items()}
     tensors |= {f"{name}.bias": np.zeros(shape[0]) for name, shape in shapes.items()}
     return _written(snapshot, folder / "bag", record, ["a", "b"], tensors)

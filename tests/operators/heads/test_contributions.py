@@ -193,7 +193,7 @@ def tracking_uid(head: str, label: str) -> str:
 
 def test_each_region_of_a_present_finding_is_a_segment_the_strongest_first(tmp_path: Path) -> None:
     head = hot_head(tmp_path)
-    head = replace(head, record=head.record.model_copy(update={"region_share": 1.0}))
+    head = replace(head, record=head.record.model_copy(update={"region_share": 1.0, "minimum_volume_ml": 0.0}))
     (answer,) = ask([head], series_of(hot_features()))
     segments = predict_segments(answer.masks, source=SOURCE, series_instance_uid="1.5", tracking_uid=tracking_uid)
     assert [(segment.number, segment.label, segment.finding) for segment in segments.segments] == [
@@ -221,6 +221,22 @@ def test_each_region_of_a_present_finding_is_a_segment_the_strongest_first(tmp_p
     # against it least is its place.
     assert second.localisation is not None
     assert second.localisation.segment_number is None
+
+
+def test_where_every_region_is_too_small_the_strongest_token_is_the_place(tmp_path: Path) -> None:
+    head = hot_head(tmp_path)
+    head = replace(head, record=head.record.model_copy(update={"minimum_volume_ml": 1000.0}))
+    features = hot_features()
+    features.tokens[15, 3, 0] = 2.0
+    (answer,) = ask([head], series_of(features))
+    segments = predict_segments(answer.masks, source=SOURCE, series_instance_uid="1.5", tracking_uid=tracking_uid)
+    assert segments.segments == ()
+    uids = tuple(f"1.9.{k}" for k in range(SLICES))
+    nodule, _ = localise(answer.findings, segments, uids, points=answer.points, tracking_uid=tracking_uid)
+    assert nodule.localisation is not None
+    assert nodule.localisation.sop_instance_uid == "1.9.15"
+    assert nodule.localisation.point_lps_mm == pytest.approx(GRID.positions(np.array([15, 0, 3])))
+    assert (nodule.localisation.segment_number, nodule.localisation.volume_ml) == (None, None)
 
 
 def test_half_of_what_speaks_for_a_finding_makes_its_region() -> None:
