@@ -51,8 +51,9 @@ class ReadRequest(_Message):
 
 
 class Reply(_Message):
-    """id : of the request, None where it was not understood
+    """The answer to a request.
 
+    id : of the request, None where it was not understood
     exit_code : as of the command; the output folder's result.json tells the rest
     device_bytes : most GPU memory reserved for it, None without a GPU
     """

@@ -41,7 +41,9 @@ class PixelValues:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceStatistics:
-    """mean, deviation : (B,) float64, the deviation unbiased; of slices after their resize"""
+    """What normalises each slice.
+
+    mean, deviation : (B,) float64, the deviation unbiased; of slices after their resize"""
 
     mean: Any
     deviation: Any

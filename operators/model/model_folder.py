@@ -21,7 +21,10 @@ _ORDER = {BODY_REGION: 0, "segmentation": 1}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """digest : hex SHA-256 over the digests of all files of the folder"""
+    """A model as it was read and checked.
+
+    digest : hex SHA-256 over the digests of all files of the folder
+    """
 
     name: str
     version: str

@@ -56,7 +56,9 @@ class ModelEntry(_Entry):
 
 
 class FindingEntry(_Entry):
-    """reason : why *present* is null, in plain words"""
+    """What was looked for and what was found.
+
+    reason : why *present* is null, in plain words"""
 
     name: str
     code: Code

@@ -19,7 +19,9 @@ from operators.domain.concepts import ANY_IMAGING_PROCEDURE, ENGLISH, IMAGING_PR
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """name : what its UIDs are derived from
+    """What tells one kind of report from another.
+
+    name : what its UIDs are derived from
     title : of the document (CID 7021)
     """
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extent:
-    """slices : ascending indices of the slices that hold something; box : bounding box, empty for an empty mask"""
+    """Where a mask lies.
+
+    slices : ascending indices of the slices that hold something; box : bounding box, empty for an empty mask"""
 
     slices: NDArray[np.intp]
     box: tuple[slice, slice, slice]
