@@ -91,7 +91,8 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
     _register_metrics(base, alarms)
     web = build_application(
         token=None if settings.token is None else settings.token.get_secret_value(),
-        studies=base.ledger.studies,
+        roles=settings.roles,
+        ledger=base.ledger,
         intake=intake,
         workers=base.workers,
         alarms=alarms,

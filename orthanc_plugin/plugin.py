@@ -11,6 +11,7 @@ is imported keeps Orthanc from starting. There is no stored-instance callback an
 Orthanc up together, and a callback does no more than put an event into a queue.
 """
 
+import base64
 import contextlib
 import functools
 import http.client
@@ -28,7 +29,7 @@ import orthanc
 
 JSON, STUDY = "application/json", "/curia/studies/([0-9a-f-]+)"
 PASSED_ON = {"content-security-policy", "cache-control", "referrer-policy", "x-content-type-options", "x-frame-options"}
-ROUTES = ("/curia/worklist", "/curia/health", "/curia/static/([a-z_/]+[.][a-z]+)")
+ROUTES = ("/curia/worklist", "/curia/health", "/curia/audit", "/curia/static/([a-z_/]+[.][a-z]+)")
 NO_ANSWER = b'{"detail": "the Curia service does not answer; the logs of both say why"}\n'
 
 
@@ -57,6 +58,14 @@ def way_to(url, authorities):
     return address, functools.partial(http.client.HTTPSConnection, address, timeout=5, context=context)
 
 
+def logged_in(authorization):
+    """The user of a basic log-in, which Orthanc has checked; empty where it wants none or another kind."""
+    try:
+        return base64.b64decode(authorization.partition(" ")[2], validate=True).decode().partition(":")[0]
+    except ValueError:
+        return ""
+
+
 class Service:
     """The service as Orthanc sees it: an address and, if Orthanc is to run it, a process.
 
@@ -72,8 +81,8 @@ class Service:
         self.environment = {"CURIA_ORTHANC_URL": f"http://127.0.0.1:{port}", "CURIA_LISTEN": self.address}
         self.environment |= {"CURIA_TOKEN": self.token, "CURIA_SETTINGS": Settings, "CURIA_STOP_WITH_STDIN": "true"}
 
-    def call(self, method, path, body=None, accept="*/*"):
-        headers = {"Accept": accept, "Authorization": f"Bearer {self.token}", "Content-Type": JSON}
+    def call(self, method, path, body=None, **headers):
+        headers |= {"Authorization": f"Bearer {self.token}", "Content-Type": JSON}
         try:
             with contextlib.closing(self.connect()) as connection:
                 connection.request(method, path, body, headers)
@@ -85,9 +94,11 @@ class Service:
             return 503, JSON, NO_ANSWER, {}
 
     def pass_on(self, output, uri, **request):
-        accept = {name.lower(): value for name, value in request["headers"].items()}.get("accept", "*/*")
+        given = {name.lower(): value for name, value in request["headers"].items()}
+        asked = {name.title(): given[name] for name in ("accept", "sec-fetch-site") if name in given}
+        asked["X-Curia-User"] = urllib.parse.quote(logged_in(given.get("authorization", "")))
         path = uri + "?" + urllib.parse.urlencode(request.get("get") or {})
-        status, kind, body, headers = self.call(request["method"], path, request.get("body"), accept)
+        status, kind, body, headers = self.call(request["method"], path, request.get("body"), **asked)
         for name, value in headers.items():
             output.SetHttpHeader(name, value)
         if status == 200:
@@ -141,7 +152,7 @@ class Service:
 def start():
     settings = json.loads(orthanc.GetConfiguration())
     service = Service(settings.get("HttpPort", 8042), **settings.get("Curia", {}))
-    for route in (*ROUTES, STUDY, STUDY + "/run", STUDY + "/fhir"):
+    for route in (*ROUTES, STUDY, *(STUDY + part for part in ("/run", "/fhir", "/judgements"))):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)
     with open(__file__.replace("plugin.py", "button.js"), encoding="utf-8") as script:

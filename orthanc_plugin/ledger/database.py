@@ -15,6 +15,7 @@ PENDING, SENT = "pending", "sent"
 """States of a delivery."""
 SQLITE_CACHE_KIB = 256
 CODE_LENGTH, REASON_LENGTH, MESSAGE_LENGTH = 64, 200, 1000
+NAME_LENGTH, COMMENT_LENGTH = 128, 2000
 
 studies = sa.Table(
     "curia_studies",
@@ -87,6 +88,32 @@ deliveries = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", sa.Float, nullable=False, index=True),
     sa.Column("trouble", sa.String(MESSAGE_LENGTH)),
+)
+
+judgements = sa.Table(
+    "curia_judgements",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("orthanc_id", sa.String(64), nullable=False, index=True),
+    sa.Column("work_id", sa.String(64), nullable=False),
+    sa.Column("finding", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("head", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("tracking_uid", sa.String(64)),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("comment", sa.String(COMMENT_LENGTH), nullable=False),
+    sa.Column("person", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+audit = sa.Table(
+    "curia_audit",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("person", sa.String(NAME_LENGTH), nullable=False),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("orthanc_id", sa.String(64)),
+    sa.Column("allowed", sa.Boolean, nullable=False),
 )
 
 

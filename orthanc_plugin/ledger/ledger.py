@@ -9,10 +9,12 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from orthanc_plugin.ledger.audit import Audit
 from orthanc_plugin.ledger.cursors import Cursors
 from orthanc_plugin.ledger.database import open_database
 from orthanc_plugin.ledger.figures import Figures
 from orthanc_plugin.ledger.jobs import Jobs
+from orthanc_plugin.ledger.judgements import Judgements
 from orthanc_plugin.ledger.studies import Studies
 
 
@@ -25,13 +27,23 @@ class Ledger:
     studies: Studies
     cursors: Cursors
     figures: Figures
+    judgements: Judgements
+    audit: Audit
 
     @classmethod
     def open(cls, url: str) -> Self:
         """``SettingsError`` where there is no database that can be used."""
         database = open_database(url)
         jobs = Jobs(database)
-        return cls(database, jobs, Studies(database, jobs), Cursors(database), Figures(database))
+        return cls(
+            database,
+            jobs,
+            Studies(database, jobs),
+            Cursors(database),
+            Figures(database),
+            Judgements(database),
+            Audit(database),
+        )
 
     def close(self) -> None:
         self.database.dispose()

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from orthanc_plugin.domain.errors import SettingsError
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.site.orthanc_access import OrthancAccess
+from orthanc_plugin.site.roles import Roles
 from orthanc_plugin.site.rules import SiteRule
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -36,6 +37,7 @@ class ServiceSettings(BaseSettings):
     data_folder : where the database, cached source files and results live
     database_url : SQLAlchemy URL, SQLite in the data folder by default, PostgreSQL for many hosts
     executor_id : name of this host among those that share a database; none takes the machine's host name
+    roles : who of Orthanc's users may view, judge, run and read the audit trail
     rules : which studies run, how urgently and when; tried from the first to the last
     destinations : other archives that get a copy of the results
     worker_command : starts the pipeline's worker; only the model and the device are added
@@ -91,6 +93,7 @@ class ServiceSettings(BaseSettings):
     keep_results_days: Days = 30.0
     keep_results_gib: Annotated[float, Field(ge=0)] = 50.0
     archive_patience_seconds: Seconds = 3600.0
+    roles: Roles = Field(default_factory=Roles)
     stop_with_stdin: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_study_uids: bool = False

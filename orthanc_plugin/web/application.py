@@ -1,11 +1,9 @@
 """The routes of the service."""
 
-import secrets
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
-from fastapi import Path as PathParameter
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,19 +12,20 @@ from pydantic import BaseModel, Field
 
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.intake import Intake
+from orthanc_plugin.ledger.judgements import Verdict
+from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import DATABASE_ERRORS
 from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
+from orthanc_plugin.site.roles import Roles
 from orthanc_plugin.upkeep.alarms import Alarms
 from orthanc_plugin.web.fhir import fhir_bundle
-from orthanc_plugin.web.guard import add_page_headers
+from orthanc_plugin.web.guard import Guard, add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
+from orthanc_plugin.web.judgements import add_audit_route, add_judgement_routes
 from orthanc_plugin.web.static_files import add_static_routes
+from orthanc_plugin.web.study_id import ORTHANC_ID, StudyId
 from orthanc_plugin.web.work_list import WorkList, study_view, work_list
-
-ORTHANC_ID = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
-"""Orthanc's ids: five groups of eight hex digits."""
-StudyId = Annotated[str, PathParameter(pattern=ORTHANC_ID)]
 
 
 class Nudge(BaseModel):
@@ -45,7 +44,8 @@ class Accepted(BaseModel):
 def build_application(
     *,
     token: str | None,
-    studies: Studies,
+    roles: Roles,
+    ledger: Ledger,
     intake: Intake,
     workers: WorkerPool,
     alarms: Alarms,
@@ -53,7 +53,7 @@ def build_application(
 ) -> FastAPI:
     """token : shared secret that callers must send, none lets everybody in. registry : figures for ``/metrics``"""
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
-    guarded: Any = [Depends(_token_guard(token))]
+    guard = Guard(token, roles, ledger.audit)
     for error in DATABASE_ERRORS:
         application.add_exception_handler(error, _database_is_away)
 
@@ -61,26 +61,18 @@ def build_application(
         return health_report(alarms, workers)
 
     _add_health_routes(application, report, registry)
-    application.get("/curia/health", dependencies=guarded)(report)
-    _add_work_list_routes(application, guarded, studies=studies, workers=workers, alarms=alarms)
-    add_static_routes(application, guarded)
+    application.get("/curia/health", dependencies=[Depends(guard.check_token)])(report)
+    _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms)
+    add_judgement_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements)
+    add_audit_route(application, guard, ledger.audit)
+    add_static_routes(application, guard)
     add_page_headers(application)
-    _add_intake_routes(application, guarded, studies=studies, intake=intake)
+    _add_intake_routes(application, guard, studies=ledger.studies, intake=intake)
     return application
 
 
 def _database_is_away(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"detail": "the service's database is out of reach; try again"}, status_code=503)
-
-
-def _token_guard(token: str | None) -> Callable[..., None]:
-    expected = None if token is None else f"Bearer {token}"
-
-    def guard(authorization: Annotated[str, Header()] = "") -> None:
-        if expected is not None and not secrets.compare_digest(authorization.encode(), expected.encode()):
-            raise HTTPException(401, "the service token is missing or wrong")
-
-    return guard
 
 
 def _add_health_routes(application: FastAPI, report: Callable[[], HealthReport], registry: CollectorRegistry) -> None:
@@ -100,8 +92,9 @@ def _add_health_routes(application: FastAPI, report: Callable[[], HealthReport],
 
 
 def _add_work_list_routes(
-    application: FastAPI, guarded: Any, *, studies: Studies, workers: WorkerPool, alarms: Alarms
+    application: FastAPI, guard: Guard, *, ledger: Ledger, workers: WorkerPool, alarms: Alarms
 ) -> None:
+    studies, judgements = ledger.studies, ledger.judgements
     pages = Environment(
         loader=PackageLoader("orthanc_plugin.web"),
         autoescape=True,
@@ -118,7 +111,7 @@ def _add_work_list_routes(
         html = pages.get_template(name).render(pipeline=pipeline_view(workers), up=up, **content)
         return HTMLResponse(html, status)
 
-    @application.get("/curia/worklist", dependencies=guarded)
+    @application.get("/curia/worklist", dependencies=[Depends(guard.may("view"))])
     def whole_list(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
         view = listed(studies.work_list(limit))
         if not _wants_page(request):
@@ -126,7 +119,7 @@ def _add_work_list_routes(
         on = sorted(name for name, is_on in alarms.states().items() if is_on)
         return page("work_list.html", up="../", studies=view.studies, alarms=on)
 
-    @application.get("/curia/studies/{orthanc_id}", dependencies=guarded)
+    @application.get("/curia/studies/{orthanc_id}", dependencies=[Depends(guard.may("view", "see"))])
     def one_study(request: Request, orthanc_id: StudyId) -> Response:
         row = studies.row(orthanc_id)
         if row is None:
@@ -134,9 +127,11 @@ def _add_work_list_routes(
                 return page("unknown_study.html", up="../../", status=404)
             raise HTTPException(404, "this study was not seen yet")
         view = study_view(row, overdue_seconds=alarms.overdue_seconds)
-        return page("study.html", up="../../", study=view) if _wants_page(request) else _json(view)
+        if not _wants_page(request):
+            return _json(view)
+        return page("study.html", up="../../", study=view, judgements=judgements.of(orthanc_id), verdicts=Verdict)
 
-    @application.get("/curia/studies/{orthanc_id}/fhir", dependencies=guarded)
+    @application.get("/curia/studies/{orthanc_id}/fhir", dependencies=[Depends(guard.may("view", "export"))])
     def fhir(orthanc_id: StudyId) -> Response:
         row = studies.row(orthanc_id)
         if row is None or row.job is None or row.job.result is None:
@@ -144,13 +139,17 @@ def _add_work_list_routes(
         return Response(fhir_bundle(row.study_instance_uid, row.job.result), media_type="application/fhir+json")
 
 
-def _add_intake_routes(application: FastAPI, guarded: Any, *, studies: Studies, intake: Intake) -> None:
-    @application.post("/nudge", dependencies=guarded, status_code=202, response_model_exclude_none=True)
+def _add_intake_routes(application: FastAPI, guard: Guard, *, studies: Studies, intake: Intake) -> None:
+    @application.post(
+        "/nudge", dependencies=[Depends(guard.check_token)], status_code=202, response_model_exclude_none=True
+    )
     def nudge(event: Nudge) -> Accepted:
         intake.nudge(event.study)
         return Accepted()
 
-    @application.post("/curia/studies/{orthanc_id}/run", dependencies=guarded, status_code=202)
+    @application.post(
+        "/curia/studies/{orthanc_id}/run", dependencies=[Depends(guard.may("run", "run"))], status_code=202
+    )
     def run(orthanc_id: StudyId) -> Accepted:
         row = studies.row(orthanc_id)
         intake.force(orthanc_id)

@@ -3,15 +3,16 @@
 import mimetypes
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import Depends, FastAPI, HTTPException, Response
+
+from orthanc_plugin.web.guard import Guard
 
 
-def add_static_routes(application: FastAPI, guarded: Any) -> None:
+def add_static_routes(application: FastAPI, guard: Guard) -> None:
     files = dict(_files(resources.files("orthanc_plugin.web") / "static"))
 
-    @application.get("/curia/static/{path:path}", dependencies=guarded)
+    @application.get("/curia/static/{path:path}", dependencies=[Depends(guard.check_token)])
     def static_file(path: str) -> Response:
         if path not in files:
             raise HTTPException(404, "no such file")

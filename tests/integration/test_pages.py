@@ -101,6 +101,12 @@ def test_keys_wheel_and_buttons_do_what_they_say(study: dict[str, Any], seen: di
     assert seen["wheel"]["status"].startswith(f"axial {count} of {count}")
 
 
+def test_a_judgement_names_who_is_logged_in_at_orthanc(site: Site, study: dict[str, Any], seen: dict[str, Any]) -> None:
+    (said,) = site.get(f"/curia/studies/{study['orthanc_id']}/judgements")
+    assert (said["person"], said["verdict"], said["comment"]) == (USER, "rejected", "<i>not there</i>")
+    assert seen["judged"] == f"{said['finding']} rejected by {USER}: <i>not there</i>"
+
+
 def test_a_phone_scrolls_down_only_and_an_unknown_study_says_so(seen: dict[str, Any]) -> None:
     assert seen["overflow"] == 0
     assert "This study is not known here" in seen["unknown"]

@@ -68,6 +68,11 @@ try {
     const started = Date.now();
     for (let k = 0; k < 20; k++) { await page.mouse.wheel({ deltaY: 100 }); await frame(); }
     seen.wheel = { status: await status(), millisecondsForEachSlice: (Date.now() - started) / 20 };
+    await page.select("#judge select[name=verdict]", "rejected");
+    await page.type("#judge input[name=comment]", "<i>not there</i>");
+    await page.click("#judge button");
+    await page.waitForSelector(".judgements li");
+    seen.judged = await page.$eval(".judgements", (list) => list.innerText);
     const jump = await page.$("[data-jump]");
     if (jump) { await jump.click(); await frame(); seen.jumped = await status(); await picture("finding"); }
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
