@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from trainer.benchmark.dataset import BenchmarkDataError, DataSet
+from trainer.benchmark.dataset import BenchmarkDataError
 from trainer.benchmark.evaluation import Evaluation, read_evaluations
 from trainer.benchmark.models import ModelSpec, model_specs, open_spec
-from trainer.benchmark.packs import find_packs, suggest_tasks
+from trainer.benchmark.packs import find_packs, read_pack, suggest_tasks
 from trainer.benchmark.plan import EvaluationWork, chunk_work, evaluation_work
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.report.page import write_report
@@ -114,8 +114,8 @@ def pose_all(tracks: Sequence[Track], data: Path) -> tuple[list[Question], list[
     refused: list[str] = []
     if "packs" in tracks:
         declared = [task for task in read_tasks() if task.track == "packs"]
-        for pack in find_packs(data):
-            _pose_pack(pack, declared, questions, refused)
+        for folder in find_packs(data):
+            _pose_pack(folder, declared, questions, refused)
     for task in read_tasks():
         if task.track in tracks and task.track != "packs":
             try:
@@ -127,10 +127,11 @@ def pose_all(tracks: Sequence[Track], data: Path) -> tuple[list[Question], list[
     return questions, refused
 
 
-def _pose_pack(pack: DataSet, declared: Iterable[Task], questions: list[Question], refused: list[str]) -> None:
-    tasks = [task for task in declared if task.dataset in pack.name]
+def _pose_pack(folder: Path, declared: Iterable[Task], questions: list[Question], refused: list[str]) -> None:
+    """Add the pack's questions to *questions*, and why it or a task of it is left out to *refused*."""
     try:
-        tasks = tasks or list(suggest_tasks(pack))
+        pack = read_pack(folder)
+        tasks = [task for task in declared if task.dataset in pack.name] or list(suggest_tasks(pack))
     except BenchmarkDataError as error:
         refused.append(str(error))
         return

@@ -76,14 +76,11 @@ def read_evaluations(path: Path) -> list[Evaluation]:
 
 
 def _measured(question: Question, protocol: str, predictions: Predictions, seconds: float) -> list[Evaluation]:
-    return [
-        Evaluation(
-            protocol,
-            metric,
-            measure(METRICS[metric], predictions, seed=SEED).tolist(),
-            predictions.num_patients,
-            len(predictions.patients),
-            round(seconds, 3),
-        )
-        for metric in _METRICS[question.task.kind]
-    ]
+    """Every metric that these predictions define; an AUC, say, needs two classes among those who are asked about."""
+    found = []
+    for metric in _METRICS[question.task.kind]:
+        resampled = measure(METRICS[metric], predictions, seed=SEED)
+        if np.isfinite(resampled[0]):
+            counts = (predictions.num_patients, len(predictions.patients))
+            found.append(Evaluation(protocol, metric, resampled.tolist(), *counts, round(seconds, 3)))
+    return found

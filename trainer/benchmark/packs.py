@@ -51,11 +51,11 @@ class _Folder:
             raise BenchmarkDataError(f"{self.name}: row {row + 2} of {INDEX}, {column}: {error}") from error
 
 
-def find_packs(data: Path) -> Iterator[DataSet]:
+def find_packs(data: Path) -> Iterator[Path]:
     """Every folder in or below *data* that has an index.csv, in the order of their paths."""
     for depth in range(DEPTH + 1):
         for path in sorted(data.glob("/".join(["*"] * depth + [INDEX]))):
-            yield read_pack(path.parent)
+            yield path.parent
 
 
 def read_pack(folder: Path) -> DataSet:

@@ -111,8 +111,11 @@ def test_a_mask_of_another_shape_is_told(pack: Path, tmp_path: Path) -> None:
 
 def test_an_image_that_cannot_be_read_leaves_its_pack_out(pack: Path, tmp_path: Path) -> None:
     made_pack(tmp_path / "data" / "whole", patients=6)
+    (tmp_path / "data" / "empty").mkdir()
+    (tmp_path / "data" / "empty" / "index.csv").write_text("image,label,patient_id\n")
     (pack / "p01" / "1.png").write_bytes(b"cut short")
-    (reason,) = run(pack.parent, tmp_path / "out")
+    no_rows, reason = run(pack.parent, tmp_path / "out")
+    assert "expected a header and rows, found none" in no_rows
     assert "made: row 5 of index.csv, image: " in reason
     assert {str(row["task"]).partition("-")[0] for row in figures(tmp_path / "out")} == {"whole"}
 

@@ -11,8 +11,8 @@ def test_packs_are_found_by_their_index(tmp_path: Path) -> None:
     made_pack(tmp_path / "one", patients=2)
     made_pack(tmp_path / "deep" / "two", patients=2)
     (tmp_path / "none").mkdir()
-    assert [pack.name for pack in find_packs(tmp_path)] == ["one", "two"]
-    assert [pack.name for pack in find_packs(tmp_path / "one")] == ["one"]
+    assert [folder.name for folder in find_packs(tmp_path)] == ["one", "two"]
+    assert [folder.name for folder in find_packs(tmp_path / "one")] == ["one"]
 
 
 def test_columns_suggest_tasks(pack: Path) -> None:
