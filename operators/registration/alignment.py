@@ -25,9 +25,10 @@ from operators.registration.feature_space import (
     token_components,
 )
 from operators.registration.image_lattice import ImageLattice, Matrix, patient_pose, places_under, seen_from
-from operators.registration.inverse_consistency import inconsistency, made_inverse
+from operators.registration.inverse_consistency import inconsistency
 from operators.registration.lattice import box_mean, identity_places, inside, pooled, refined, sample
 from operators.registration.motions import nearest_rotation
+from operators.registration.new_features import improve
 from operators.registration.quality import (
     VerdictThresholds,
     edge_agreement,
@@ -189,7 +190,7 @@ def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, pose: Matrix
     step, spacing = settings.steps[-1], float(here.geometry.spacing[-1])
     error = inconsistency(forward, backward)[pooled(here.body, step)[0] > 0.5]
     error_mm = float(error.mean()) * step * spacing if len(error) else 0.0
-    forward, _ = made_inverse(forward, backward)
+    forward, _ = improve(here, seen, pair.describe, (forward, backward), (weights[0], weights[1]), settings)
     field_ = _field(forward, step, here.geometry, pose)
     at_each = refined(forward, step, here.geometry.shape)
     return _judged(pair, here, there, Affine(pose), at_each, error_mm, field_)

@@ -18,13 +18,17 @@ class ConvexAdamSettings:
     steps : of the lattices that Adam works on, coarse to fine
     iterations : on each of them
     smoothness : weight of the diffusion regularisation, on each of them
+    rounds, round_iterations, round_step : with features made again, and Adam's iterations and step in each
     """
 
     cell: int = 6
     reach: int = 4
     steps: tuple[int, ...] = (4, 2)
-    iterations: tuple[int, ...] = (50, 30)
+    iterations: tuple[int, ...] = (40, 15)
     smoothness: tuple[float, ...] = (1.0, 1.0)
+    rounds: int = 2
+    round_iterations: int = 20
+    round_step: float = 0.2
 
 
 def register(

@@ -17,14 +17,14 @@ class VerdictThresholds:
     flat_edge_agreement : for single slices; chance gives 1/2
     """
 
-    failed_edge_agreement: float = 0.45
-    doubtful_edge_agreement: float = 0.52
+    failed_edge_agreement: float = 0.5
+    doubtful_edge_agreement: float = 0.6
     failed_flat_edge_agreement: float = 0.58
     doubtful_flat_edge_agreement: float = 0.64
     failed_overlap: float = 0.15
     doubtful_overlap: float = 0.4
-    failed_inconsistency_mm: float = 12.0
-    doubtful_inconsistency_mm: float = 4.0
+    failed_inconsistency_mm: float = 6.0
+    doubtful_inconsistency_mm: float = 2.5
     failed_folded_share: float = 0.02
     doubtful_folded_share: float = 0.001
     doubtful_log_jacobian_sd: float = 0.35
