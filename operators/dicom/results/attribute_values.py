@@ -31,7 +31,7 @@ _AGE = re.compile(r"\d{3}[DWMY]", re.ASCII)
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]*", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,11}", re.ASCII)
 _DIGITS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_MAX_DECIMAL = 16
+_LONGEST_DECIMAL = 16
 _PERMITTED: Mapping[str, frozenset[str]] = {
     # enumerated values (PS3.3 C.7.1.1, C.7.2.2)
     "PatientSex": frozenset("MFO"),
@@ -89,7 +89,7 @@ def _mended(value: str, vr: str) -> str:
         return _OLD_DATE.sub(r"\1\2\3", value) if _OLD_DATE.fullmatch(value) else value
     if vr == "TM":
         return _OLD_TIME.sub(r"\1\2\3", value) if _OLD_TIME.fullmatch(value) else value
-    if vr == "DS" and len(value) > _MAX_DECIMAL and _DIGITS.fullmatch(value):
+    if vr == "DS" and len(value) > _LONGEST_DECIMAL and _DIGITS.fullmatch(value):
         return decimal(float(value)) if math.isfinite(float(value)) else value
     return value
 
@@ -129,7 +129,7 @@ def _is_name(value: str) -> bool:
 
 
 def _is_decimal(value: str) -> bool:
-    return len(value) <= _MAX_DECIMAL and bool(_DIGITS.fullmatch(value)) and math.isfinite(float(value))
+    return len(value) <= _LONGEST_DECIMAL and bool(_DIGITS.fullmatch(value)) and math.isfinite(float(value))
 
 
 def _is_integer(value: str) -> bool:

@@ -14,7 +14,7 @@ from pydicom.dataelem import DataElement
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.tag import BaseTag, Tag
 
-from operators.dicom.results.attribute_values import STRING_VRS, checked_value, decimal
+from operators.dicom.results.attribute_values import STRING_VRS, checked_value
 from operators.dicom.results.codes import CODE_ATTRIBUTES, code_of, is_coded, mend_code
 from operators.dicom.results.copied_modules import (
     PATIENT_AND_STUDY,
@@ -26,17 +26,10 @@ from operators.dicom.results.copied_modules import (
     root_types,
 )
 from operators.dicom.study.character_sets import Terms, character_set_of, is_defined, raw_bytes_of
-from operators.dicom.study.header_values import UNREADABLE, numbers_of, text_of
+from operators.dicom.study.header_values import UNREADABLE, text_of
 from operators.domain.concepts import Code
 
 _IDENTITY = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID")
-_GEOMETRY = (
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-)
 _NEEDS = (
     # an attribute, and those of which one must stand beside it (type 1C)
     ("PatientBirthDateInAlternativeCalendar", ("PatientAlternativeCalendar",)),
@@ -76,7 +69,6 @@ def padded_headers(headers: Sequence[Dataset]) -> tuple[tuple[Dataset, ...], tup
     ]
     for keyword in type_2:
         first.setdefault(keyword, "")
-    _shorten_decimals(first)
     return (first, *headers[1:]), tuple(changes)
 
 
@@ -220,10 +212,3 @@ def _complete_trial(header: Dataset) -> Iterator[str]:
     for keyword in keywords:
         del header[keyword]
     yield "The clinical trial is named incompletely in the source and left out of the results"
-
-
-def _shorten_decimals(header: Dataset) -> None:
-    """Where pixels lie was read as numbers; digits beyond the 16 of a decimal string say nothing."""
-    for keyword in _GEOMETRY:
-        if keyword in header and not header[keyword].is_empty:
-            setattr(header, keyword, [decimal(number) for number in numbers_of(header, keyword)])
