@@ -35,7 +35,7 @@ test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	$(BIN)/pytest
 
 build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests
-	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1
+	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1 axe-core@4.14.1
 	@touch $@
 
 # Debian with nothing but Python, in which the tests run the MAP; only root can make it, and the tests skip without it.

@@ -50,6 +50,10 @@ def test_nothing_is_left_uncaught_and_no_other_host_is_asked(seen: dict[str, Any
     assert (seen["uncaught"], seen["elsewhere"]) == ([], [])
 
 
+def test_axe_finds_nothing_serious_in_light_or_dark(seen: dict[str, Any]) -> None:
+    assert seen["accused"] == {"list": [], "dark": [], "light": []}
+
+
 def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_the_service(
     site: Site, study: dict[str, Any], seen: dict[str, Any]
 ) -> None:

@@ -1,9 +1,12 @@
 // What a browser shows of the work list and of a study's page, as JSON:
 // node view_pages.mjs PATH_TO_PUPPETEER BROWSER ORTHANC_URL USER PASSWORD ORTHANC_STUDY_ID PICTURES
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const [library, executablePath, url, username, password, study, pictures] = process.argv.slice(2);
-const puppeteer = createRequire(import.meta.url)(library);
+const require = createRequire(import.meta.url);
+const puppeteer = require(library);
+const axe = readFileSync(`${library}/../axe-core/axe.min.js`, "utf8");
 const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox"], defaultViewport: { width: 1300, height: 1100 } });
 const page = await browser.newPage();
 page.setDefaultTimeout(60_000);
@@ -33,6 +36,13 @@ const status = () => page.$eval("#status", (element) => element.textContent);
 const press = async (...keys) => { await page.focus("#picture"); for (const key of keys) await page.keyboard.press(key); await frame(); };
 const click = async (selector) => { await page.click(selector); await frame(); };
 
+// What axe holds against a page, as [rule, element] of its serious and critical rules.
+async function accused() {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    return violations.filter(({ impact }) => impact === "serious" || impact === "critical").flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html.slice(0, 120)]));
+}
+
 const seen = {};
 try {
     await page.goto(`${url}/curia/worklist`);
@@ -42,6 +52,7 @@ try {
     seen.filtered = await rows();
     await page.$eval("#search", (input) => { input.value = ""; input.dispatchEvent(new Event("input")); });
     await picture("work list");
+    seen.accused = { list: await accused() };
 
     await page.goto(`${url}/curia/studies/${study}`);
     await page.waitForSelector('#picture[data-loaded="all"]');
@@ -77,6 +88,9 @@ try {
     if (jump) { await jump.click(); await frame(); seen.jumped = await status(); await picture("finding"); }
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
     await picture("study dark");
+    seen.accused.dark = await accused();
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
+    seen.accused.light = await accused();
     await page.setViewport({ width: 390, height: 844 });
     await frame();
     seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
