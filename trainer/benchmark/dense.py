@@ -15,7 +15,7 @@ from trainer.benchmark.dataset import BenchmarkDataError, mask_on
 from trainer.benchmark.features import FeatureTable, slice_places, thinned
 from trainer.benchmark.question import Fold, Question
 from trainer.evaluation.folds import patient_folds
-from trainer.evaluation.overlap import best_threshold, dice
+from trainer.evaluation.overlap import best_threshold, dice, hd95
 from trainer.evaluation.predictions import Predictions
 from trainer.features.token_labels import cell_labels
 from trainer.heads.linear import fit_cells
@@ -34,23 +34,23 @@ THRESHOLDS = tuple(np.arange(-0.2, 0.8, 0.04).tolist())
 
 
 def answer_dense(question: Question, table: FeatureTable) -> Predictions:
-    """The mean over classes of each image's Dice; a class that neither shows in an image is left out of its mean."""
+    """Dice and HD95 of each image, means over classes; a class that neither shows in an image is left out of them."""
     masks = [true_classes(question, row) for row in question.rows]
     num_classes = len(question.task.mask_values) or max(1, len(question.classes))
-    found: dict[int, float] = {}
+    found: dict[int, tuple[float, float]] = {}
     for number, fold in enumerate(question.folds):
         linear = _fit(question, table, fold, masks, num_classes, seed=number)
         for place in fold.asked.tolist():
-            evidence = cell_evidence(
-                features_at(table, question.rows[place], masks[place].geometry), linear, SUBDIVISION
-            )
+            features = features_at(table, question.rows[place], masks[place].geometry)
+            evidence = cell_evidence(features, linear, SUBDIVISION)
             predicted = strongest_class(evidence, masks[place].geometry)
-            values = _overlaps(predicted, masks[place].array, num_classes)
-            if values:
-                found[place] = float(np.mean(values))
+            if overlaps := _overlaps(predicted, masks[place], num_classes):
+                dices, distances = zip(*overlaps, strict=True)
+                known = [distance for distance in distances if np.isfinite(distance)]
+                found[place] = float(np.mean(dices)), float(np.mean(known)) if known else float("nan")
     places = sorted(found)
-    scores = np.array([found[place] for place in places])
-    return Predictions(question.patients[places], np.zeros(len(places)), scores[None, :, None])
+    scores = np.array([found[place] for place in places]).reshape(-1, 2)
+    return Predictions(question.patients[places], np.zeros(len(places)), scores[None])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +146,8 @@ def true_classes(question: Question, row: int) -> Volume:
     return Volume(classes, mask.geometry)
 
 
-def _overlaps(predicted: NDArray[np.uint8], true: NDArray[np.uint8], num_classes: int) -> list[float]:
-    return [
-        dice(predicted == number, true == number)
-        for number in range(1, num_classes + 1)
-        if (predicted == number).any() or (true == number).any()
-    ]
+def _overlaps(predicted: NDArray[np.uint8], true: Volume, num_classes: int) -> list[tuple[float, float]]:
+    """Dice and HD95 of every class that is there in one of them."""
+    pairs = [(predicted == number, true.array == number) for number in range(1, num_classes + 1)]
+    spacing = true.geometry.spacing
+    return [(dice(ours, theirs), hd95(ours, theirs, spacing)) for ours, theirs in pairs if ours.any() or theirs.any()]

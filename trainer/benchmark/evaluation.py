@@ -18,13 +18,13 @@ from trainer.evaluation.figures import Figure
 from trainer.evaluation.predictions import METRICS, Predictions, figure_of, measure
 
 SEED = 0
-VERSION = 2
+VERSION = 3
 """Counts up when protocols or metrics change, so that what an older program measured is measured again."""
 
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("balanced-accuracy", "accuracy", "macro-auc"),
     "regression": ("mae", "rmse", "r2"),
-    "segmentation": ("dice",),
+    "segmentation": ("dice", "hd95"),
     "survival": ("c-index",),
     "multi-label": ("mean-auc",),
     "registration": ("dice",),

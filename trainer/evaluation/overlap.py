@@ -4,12 +4,29 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 
 def dice(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     """Overlap of two masks, 1 for equal ones; two empty masks agree."""
     total = np.count_nonzero(predicted) + np.count_nonzero(true)
     return 2.0 * np.count_nonzero(predicted & true) / total if total else 1.0
+
+
+def hd95(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
+    """The larger of the two directed 95th percentiles of distances between the masks' borders, in *spacing*'s unit.
+
+    nan where one of them is empty: nothing is at a distance from nothing.
+    """
+    if not predicted.any() or not true.any():
+        return float("nan")
+    # A single slice has borders within the slice alone.
+    several = [axis for axis, size in enumerate(true.shape) if size > 1]
+    spacing = spacing[several]
+    predicted, true = np.squeeze(predicted), np.squeeze(true)
+    borders = [mask & ~ndimage.binary_erosion(mask, border_value=0) for mask in (predicted, true)]
+    distances = [ndimage.distance_transform_edt(~border, sampling=spacing) for border in borders]
+    return float(max(np.percentile(distances[1 - side][borders[side]], 95) for side in (0, 1)))
 
 
 def best_threshold(scores: NDArray[np.float32], true: NDArray[np.bool_], thresholds: Sequence[float]) -> float:

@@ -25,8 +25,8 @@ class Predictions:
 
     patients : (n,) whose each example is
     true : (n,) class number, value, or time of survival; (n, L) 0, 1 or nan for many labels
-    scores : (R, n, C) probabilities of classes or labels, or (R, n, 1) values or risks; R repeated draws of what was
-        fitted on
+    scores : (R, n, C) probabilities of classes or labels, (R, n, 1) values or risks, R repeated draws of what was
+        fitted on; (1, n, 2) Dice and HD95 of images
     events : (n,) for survival whether the time ended with the event
     """
 
@@ -126,13 +126,14 @@ def r2(predictions: Predictions, weights: Floats) -> Floats:
     return np.asarray(1.0 - _ratio(errors, variance))
 
 
-def mean_value(predictions: Predictions, weights: Floats) -> Floats:
-    """Mean of figures that each example brings itself, such as a Dice: the mean over patients of their means."""
-    names, places = np.unique(predictions.patients, return_inverse=True)
-    counts = np.bincount(places)
-    means = np.bincount(places, _values(predictions)) / counts
-    first = np.array([np.flatnonzero(places == number)[0] for number in range(len(names))])
-    return _weighted(means, weights[:, first])
+def mean_dice(predictions: Predictions, weights: Floats) -> Floats:
+    """Of the overlaps that each image brings itself: the mean over patients of their means."""
+    return _mean_over_patients(predictions.scores[0, :, 0], predictions.patients, weights)
+
+
+def mean_hd95(predictions: Predictions, weights: Floats) -> Floats:
+    """The same of the distances of borders, in mm of the image's grid; images with an empty mask are left out."""
+    return _mean_over_patients(predictions.scores[0, :, 1], predictions.patients, weights)
 
 
 def c_index(predictions: Predictions, weights: Floats) -> Floats:
@@ -166,7 +167,8 @@ METRICS: Mapping[str, Metric] = {
     "mae": mae,
     "rmse": rmse,
     "r2": r2,
-    "dice": mean_value,
+    "dice": mean_dice,
+    "hd95": mean_hd95,
     "c-index": c_index,
 }
 
@@ -185,6 +187,16 @@ def _values(predictions: Predictions) -> Floats:
 
 def _weighted(values: Floats, weights: Floats) -> Floats:
     return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def _mean_over_patients(values: Floats, patients: NDArray[np.str_], weights: Floats) -> Floats:
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(weights), np.nan)
+    _, first, places = np.unique(patients[known], return_index=True, return_inverse=True)
+    means = np.bincount(places, values[known]) / np.bincount(places)
+    drawn = weights[:, known][:, first]
+    return _ratio(drawn @ means, drawn.sum(axis=1))
 
 
 def _mean_of_known(rows: Floats) -> Floats:
