@@ -13,6 +13,8 @@ from operators.errors import CuriaError
 from trainer.pretraining.commands import export_command, plot_command, pretrain_command
 from trainer.pretraining.run import DATA, SETTINGS, STOPPED
 
+ABLATION = Path(__file__).parent / "pretraining/configs/ablation.toml"
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fits and measures models for curia-pacs.")
 
 
@@ -89,9 +91,7 @@ def ablate(
     out: Annotated[Path, typer.Option(help="Folder for the cells; those that have a result are not trained again.")],
     budget: Annotated[int, typer.Option(help="Steps of a cell that stays at the low resolution.", min=1)] = 120,
     seeds: Annotated[int, typer.Option(help="Trainings of each setting.", min=1)] = 3,
-    config: Annotated[Path, typer.Option(help="Settings that all cells share.", dir_okay=False)] = Path(
-        "trainer/pretraining/configs/ablation.toml"
-    ),
+    config: Annotated[Path, typer.Option(help="Settings that all cells share.", dir_okay=False)] = ABLATION,
     docs: Annotated[Path, typer.Option(help="Where ablation.md and images/ablation.png go.")] = Path("docs"),
 ) -> None:
     """Train DINOv2's settings, then with each of Curia-2's changes added in turn; probe them on held-out patients."""

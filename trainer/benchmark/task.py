@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from operators.documents import first_problem
+
 Track = Literal["2d", "3d", "findings", "registration", "survival", "fomo", "unicorn", "vqa", "packs"]
 Kind = Literal["classification", "multi-label", "regression", "segmentation", "survival", "registration"]
 Values = Literal["hu", "8-bit", "scanner"]
@@ -151,5 +153,4 @@ def read_task(path: Path) -> Task:
     try:
         return Task.model_validate(table)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise ValueError(f"{path}: {'; '.join(wrong)}") from error
+        raise ValueError(f"{path}: {first_problem(error)}") from error
