@@ -59,6 +59,7 @@ PIXELMED_ACCEPTED = {
     # Debian's PixelMed is of 2022: what its templates do not have yet, or do not have there.
     '(276214006,SCT,"Finding category"): Content Item not in template': "TID 1411 and 1501 have the row",
     '(122405,DCM,"Algorithm Manufacturer"): Content Item not in template': "TID 4019 has the row",
+    ",99SITE,": "the source's own code for its procedure, where CID 100 is a baseline (TID 1500 row 4)",
     '(121052,DCM,"Presence of property"): Content Item not in template': "TID 1501 takes evaluations of any name",
     **{
         f'(11100{number},DCM,"Algorithm {word}"): Content Item not in template': "stands once in a TID 1411 group, "
@@ -194,7 +195,7 @@ def judge(dataset: Dataset, kind: str, folder: Path) -> list[str]:
 def pixelmed(paths: Sequence[Path]) -> list[list[str]]:
     """What PixelMed's DicomSRValidator has against each report; it takes seconds for one."""
     return [
-        errors + [line for line in warnings if not any(known in line for known in PIXELMED_ACCEPTED)]
+        [line for line in (*errors, *warnings) if not any(known in line for known in PIXELMED_ACCEPTED)]
         for errors, warnings in sr_validator(paths)
     ]
 
