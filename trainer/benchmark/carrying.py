@@ -32,23 +32,33 @@ def _overlap(question: Question, row: int, fixed: FeatureTable, moving: FeatureT
     task = question.task
     still, true = _tokens_and_cells(question, row, fixed, task.image, task.mask)
     shown, labels = _tokens_and_cells(question, row, moving, task.moving, task.moving_mask)
-    carried = labels[_most_similar(still, shown)]
-    numbers = sorted((set(np.unique(true).tolist()) | set(np.unique(labels).tolist())) - {0})
+    return mean_overlap(labels[_most_similar(still, shown)], true)
+
+
+def mean_overlap(carried: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
+    """Mean Dice over the labels that one of them shows; 1 where neither shows any."""
+    numbers = sorted((set(np.unique(true).tolist()) | set(np.unique(carried).tolist())) - {0})
     return float(np.mean([dice(carried == number, true == number) for number in numbers])) if numbers else 1.0
+
+
+def labelled(question: Question, row: int, image: str, mask: str) -> tuple[Volume, Volume]:
+    """The slices of an image that were encoded, and their labels."""
+    dataset = question.dataset
+    volume = dataset.read_image(row, image)
+    labels = mask_on(volume, dataset.read_mask(row, mask), name=f"{dataset.name}: row {row + 2}: {mask}")
+    if labels.max() > np.iinfo(np.uint8).max:
+        raise BenchmarkDataError(f"{dataset.name}: row {row + 2}: {mask}: expected labels up to 255")
+    places = slice_places(len(labels), question.task.slices)
+    return thinned(volume, places), thinned(Volume(labels.astype(np.uint8), volume.geometry), places)
 
 
 def _tokens_and_cells(
     question: Question, row: int, table: FeatureTable, image: str, mask: str
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """(S * N, D) and (S * N, cells)"""
-    dataset = question.dataset
-    volume = dataset.read_image(row, image)
-    labels = mask_on(volume, dataset.read_mask(row, mask), name=f"{dataset.name}: row {row + 2}: {mask}")
-    if labels.max() > np.iinfo(np.uint8).max:
-        raise BenchmarkDataError(f"{dataset.name}: row {row + 2}: {mask}: expected labels up to 255")
-    kept = thinned(Volume(labels.astype(np.uint8), volume.geometry), slice_places(len(labels), question.task.slices))
-    features: FeatureVolume = features_at(table, row, kept.geometry)
-    cells = cell_labels(kept, features.geometry, SUBDIVISION)
+    _, labels = labelled(question, row, image, mask)
+    features: FeatureVolume = features_at(table, row, labels.geometry)
+    cells = cell_labels(labels, features.geometry, SUBDIVISION)
     return features.tokens.reshape(-1, features.tokens.shape[-1]), cells.reshape(-1, SUBDIVISION**2)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trainer.benchmark.aligning import answer_alignment
 from trainer.benchmark.carrying import answer_nearest_tokens
 from trainer.benchmark.dense import answer_dense
 from trainer.benchmark.features import FeatureTable
@@ -44,6 +45,9 @@ def answers(question: Question, tables: Sequence[FeatureTable], protocol: str) -
         return
     if protocol == "nearest-tokens":
         yield protocol, answer_nearest_tokens(question, table, tables[1])
+        return
+    if protocol == "alignment":
+        yield protocol, answer_alignment(question, table, tables[1])
         return
     if protocol == "attention":
         yield protocol, _attention(question, table)

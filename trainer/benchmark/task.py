@@ -13,7 +13,7 @@ Track = Literal["2d", "3d", "findings", "registration", "survival", "fomo", "uni
 Kind = Literal["classification", "multi-label", "regression", "segmentation", "survival", "registration"]
 Values = Literal["hu", "8-bit", "scanner"]
 Protocol = Literal[
-    "linear", "knn", "few-shot", "data-efficiency", "attention", "ridge", "cox", "dense", "nearest-tokens"
+    "linear", "knn", "few-shot", "data-efficiency", "attention", "ridge", "cox", "dense", "alignment", "nearest-tokens"
 ]
 
 TRACKS: tuple[Track, ...] = (
