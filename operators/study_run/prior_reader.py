@@ -10,7 +10,7 @@ from operators.dicom.selection.series_selection import SeriesDecision, select_se
 from operators.dicom.study.study_index import check_one_study, index_study
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import PriorReading, SeriesReading, StudyReading
-from operators.errors import InputError
+from operators.errors import InputError, ResourceError
 from operators.study_run.deployment import Deployment
 from operators.study_run.journal import RunJournal
 from operators.study_run.reading_chain import ReadingChain
@@ -41,8 +41,10 @@ class PriorReader:
     def _readable(self, folder: Path, reading: StudyReading[SourceSeries]) -> Iterator[PriorReading[SourceSeries]]:
         try:
             yield self._prior(folder, reading)
-        except InputError as error:
+        except (InputError, ResourceError) as error:
             self.journal.warn("prior-not-read", f"{error.code}: {error}")
+        except MemoryError:
+            self.journal.warn("prior-not-read", f"{ResourceError.code}: memory ran out while a prior was read")
 
     def _prior(self, folder: Path, reading: StudyReading[SourceSeries]) -> PriorReading[SourceSeries]:
         scratch = Path(tempfile.mkdtemp(prefix="prior-", dir=self.scratch))

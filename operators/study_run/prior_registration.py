@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import SeriesReading, SeriesRegistration, StudyReading
 from operators.domain.registration import Registration
@@ -39,6 +41,9 @@ def register_priors(
                 one = SeriesRegistration(series, moving, prior, registered(series, moving))
             except ValueError as error:
                 journal.warn("prior-not-used", f"{place}: {error}")
+                continue
+            except (MemoryError, torch.OutOfMemoryError):
+                journal.warn("prior-not-used", f"{place}: memory ran out; a smaller registration_points needs less")
                 continue
             why = f"{place}: {'; '.join(one.found.reasons)}"
             if one.found.verdict == "doubtful":
