@@ -29,6 +29,7 @@ from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.attempts import Attempts
 from orthanc_plugin.work.engine import DurableEngine
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
+from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.workflow import StudyWorkflow
 
 WARM_UP_SECONDS = 1.0
@@ -190,6 +191,7 @@ def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
     closing.callback(client.close)
     return StudyWorkflow(
         client=client,
+        priors=Priors(base.client, count=settings.priors, seconds=settings.prior_seconds),
         jobs=base.ledger.jobs,
         workers=base.workers,
         data_folder=settings.data_folder,

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from orthanc_plugin.domain.errors import ArchiveNotUnderstoodError
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
+from orthanc_plugin.domain.prior import Person
 from orthanc_plugin.domain.text import bounded
 
 UID_LENGTH = 64
@@ -119,6 +120,23 @@ class Study(_Answer):
             demographics=hashlib.sha256(json.dumps(demographics).encode()).hexdigest(),
             defect=None if UID.fullmatch(uid) else _defect_of_uid(uid),
         )
+
+
+class Patient(_Answer):
+    patient_id: Id = Field(validation_alias="ID")
+
+
+class Header(_Answer):
+    """Of an instance, by keyword; an empty value, or one of several, says nothing."""
+
+    patient_id: Any = Field("", validation_alias="PatientID")
+    issuer: Any = Field("", validation_alias="IssuerOfPatientID")
+    birth_date: Any = Field("", validation_alias="PatientBirthDate")
+    sex: Any = Field("", validation_alias="PatientSex")
+
+    def person(self) -> Person:
+        said = (self.patient_id, self.issuer, self.birth_date, self.sex)
+        return Person(*(value.strip() if isinstance(value, str) else "" for value in said))
 
 
 class Series(_Answer):

@@ -31,6 +31,7 @@ from orthanc_plugin.domain.errors import (
     ServiceStopping,
 )
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
+from orthanc_plugin.domain.prior import Person
 from orthanc_plugin.site.orthanc_access import OrthancAccess
 
 PAGE = 500
@@ -44,6 +45,8 @@ TITLE: TypeAdapter[str] = TypeAdapter(answers.Title)
 STUDY = TypeAdapter(answers.Study)
 STUDIES = TypeAdapter(tuple[answers.Study, ...])
 SERIES = TypeAdapter(tuple[answers.Series, ...])
+PATIENT = TypeAdapter(answers.Patient)
+HEADER = TypeAdapter(answers.Header)
 RESOURCES = TypeAdapter(tuple[answers.Resource, ...])
 CHANGES = TypeAdapter(answers.Changes)
 UPLOAD = TypeAdapter(answers.StoredInstance)
@@ -102,6 +105,15 @@ class OrthancClient:
 
     def series(self, study_id: str) -> tuple[SeriesFacts, ...]:
         return tuple(one.facts() for one in self._ask(SERIES, "GET", f"/studies/{study_id}/series"))
+
+    def studies_of_same_patient(self, study_id: str) -> tuple[StudyFacts, ...]:
+        """All studies under the Patient ID of this one, itself among them."""
+        patient = self._ask(PATIENT, "GET", f"/studies/{study_id}/patient").patient_id
+        return tuple(study.facts() for study in self._ask(STUDIES, "GET", f"/patients/{patient}/studies"))
+
+    def person(self, instance_id: str) -> Person:
+        """Whom an image says that it shows; kept nowhere."""
+        return self._ask(HEADER, "GET", f"/instances/{instance_id}/simplified-tags").person()
 
     def studies_named(self, study_instance_uid: str) -> tuple[str, ...]:
         """Orthanc ids of the studies with this UID: more than one when it lies under several patients."""

@@ -208,6 +208,11 @@ class Jobs:
                     digests.append(sha256)
             _write(connection, job, planned=planned)
 
+    def warn(self, job: Job, warnings: Iterable[Notice]) -> None:
+        """Have the service say this of the study."""
+        with self._database.begin() as connection:
+            _write(connection, job, warnings=[asdict(warning) for warning in warnings])
+
     def count_crash(self, job: Job) -> int:
         with self._database.begin() as connection:
             _write(connection, job, crashes=db.jobs.c.crashes + 1)

@@ -79,12 +79,12 @@ class Worker:
         finally:
             self._turn.release()
 
-    def run(self, request_id: str, *, source: Path, output: Path) -> Reply:
+    def run(self, request_id: str, *, source: Path, output: Path, priors: Sequence[Path] = ()) -> Reply:
         """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
         self._take_turn()
         try:
             child = self._ready_child()
-            child.send(ReadRequest(id=request_id, input=source, output=output))
+            child.send(ReadRequest(id=request_id, input=source, output=output, prior=tuple(priors)))
             reply = child.receive_reply(self._deadline_seconds, self._stop)
             if reply.id != request_id:
                 raise _NoAnswerError("the worker answered another request than it was asked")

@@ -42,12 +42,12 @@ class WorkerPool:
                 raise ServiceStopping
         return identity
 
-    def run(self, request_id: str, *, source: Path, output: Path) -> Reply:
+    def run(self, request_id: str, *, source: Path, output: Path, priors: Sequence[Path] = ()) -> Reply:
         """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
         while True:
             with self._free_worker() as worker:
                 try:
-                    return worker.run(request_id, source=source, output=output)
+                    return worker.run(request_id, source=source, output=output, priors=priors)
                 except WorkerStartError:
                     # It died while it was idle and does not come back: no study is to blame.
                     continue

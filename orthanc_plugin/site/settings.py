@@ -56,6 +56,8 @@ class ServiceSettings(BaseSettings):
     worker_memory_gib : a worker that holds more after a study is replaced by a fresh one
     min_free_gib : with less room left in the data folder, studies wait
     keep_results_days, keep_results_gib : the data folder's copies of results go when they are older, or more
+    priors : how many earlier studies of the patient the pipeline is given to compare with; 0 for none
+    prior_seconds : time to fetch them in, and then the study runs without
     archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
     stop_with_stdin : end when standard input closes, as the plugin wants it
     log_study_uids : write Study Instance UIDs into the log instead of a keyed hash of them
@@ -92,6 +94,8 @@ class ServiceSettings(BaseSettings):
     min_free_gib: Annotated[float, Field(ge=0)] = 1.0
     keep_results_days: Days = 30.0
     keep_results_gib: Annotated[float, Field(ge=0)] = 50.0
+    priors: Annotated[int, Field(ge=0, le=10)] = 1
+    prior_seconds: Seconds = 300.0
     archive_patience_seconds: Seconds = 3600.0
     roles: Roles = Field(default_factory=Roles)
     stop_with_stdin: bool = False

@@ -41,6 +41,7 @@ from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.work.attempts import refuse_deadly
 from orthanc_plugin.work.engine import Step
 from orthanc_plugin.work.leftovers import Leftovers
+from orthanc_plugin.work.priors import PRIOR, Priors
 from orthanc_plugin.work.source_files import SourceFiles
 from orthanc_plugin.work.whole_folder import whole_folder
 
@@ -73,6 +74,7 @@ class StudyWorkflow:
         self,
         *,
         client: OrthancClient,
+        priors: Priors,
         jobs: Jobs,
         workers: WorkerPool,
         data_folder: Path,
@@ -82,6 +84,7 @@ class StudyWorkflow:
         stop: threading.Event,
     ) -> None:
         self._client = client
+        self._priors = priors
         self._destinations = destinations
         self._look_again = look_again
         self._jobs = jobs
@@ -222,8 +225,13 @@ class StudyWorkflow:
             job.work_id,
             source.instance_ids,
             earlier_reports=earlier,
-            before_they_count=lambda: self._jobs.leased(job.work_id, job.lease),
+            before_they_count=lambda folder: self._add_priors(job, source, folder),
         )
+
+    def _add_priors(self, job: Job, source: Source, folder: Path) -> None:
+        said = self._priors.fetch(job.orthanc_id, source, folder)
+        kept = [notice for notice in job.warnings if not notice.code.startswith(PRIOR)]
+        self._jobs.warn(job, [*kept, *said])
 
     def _current_source(self, job: Job) -> Source:
         """The study's images, if they and the patient are still those that the work is named after."""
@@ -272,7 +280,12 @@ class StudyWorkflow:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
         with whole_folder(self._results(job)) as folder:
-            reply = self._workers.run(job.work_id, source=self._source.of(job.work_id), output=folder)
+            reply = self._workers.run(
+                job.work_id,
+                source=self._source.study(job.work_id),
+                output=folder,
+                priors=self._source.priors(job.work_id),
+            )
             manifest = _manifest_of(reply, folder)
             self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:

@@ -83,9 +83,11 @@ def main() -> None:
             os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(arguments.seconds)
         earlier = [{"code": "earlier-report", "message": one.SOPInstanceUID} for one in read if one.Modality == "SR"]
+        priors = [f"{len(list(Path(prior).glob('*.dcm')))} files" for prior in request["prior"]]
+        said = [*earlier, *({"code": "prior", "message": files_of_one} for files_of_one in priors)]
         output, count = Path(request["output"]), f"{len(images)}{arguments.host}"
         outputs = [write_output(kind, images[0], count, output) for kind in ("SEG", "SR")]
-        manifest = {"schema": "curia-pacs/result/1", "status": "completed", "outputs": outputs, "warnings": earlier}
+        manifest = {"schema": "curia-pacs/result/1", "status": "completed", "outputs": outputs, "warnings": said}
         (output / "result.json").write_text(json.dumps(manifest))
         say({"id": request["id"], "exit_code": 0, "seconds": arguments.seconds})
 

@@ -20,6 +20,7 @@ from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.workflow import StudyWorkflow
 
 Host = dict[str, Callable[[str, int], str]]
@@ -51,6 +52,8 @@ class StepBench:
         *destinations: Destination,
         client: OrthancClient | None = None,
         pool: WorkerPool | None = None,
+        priors: int = 0,
+        prior_seconds: float = 60.0,
     ) -> Host:
         """A host with a data folder of its own; by default with the stand-in pipeline and the way straight to Orthanc.
 
@@ -63,7 +66,8 @@ class StepBench:
             pool = warm_pool(self._stop)
             self._closing.callback(pool.close)
         workflow = StudyWorkflow(
-            client=client or self.client, jobs=self.ledger.jobs, workers=pool, data_folder=folder,
+            client=client or self.client, priors=Priors(client or self.client, count=priors, seconds=prior_seconds),
+            jobs=self.ledger.jobs, workers=pool, data_folder=folder,
             names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
             look_again=self.looked_again.append, stop=self._stop,
         )  # fmt: skip

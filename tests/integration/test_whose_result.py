@@ -154,7 +154,7 @@ def test_a_run_is_on_all_images_though_the_downloaded_files_were_lost(
     """A power cut leaves files that the disk had not yet written; the next life of the service takes the work up."""
     job = bench.arrive(build_small_study(f"power-{what}", tmp_path)[1])
     bench.attempt(bench.host("power"), job, "fetch")
-    files = sorted((bench.folder / "power" / "source" / job.work_id).glob("*.dcm"))
+    files = sorted((bench.folder / "power" / "source" / job.work_id / "study").glob("*.dcm"))
     for path in files[:2]:
         spoil(path, what)
     done = bench.attempt(bench.host("power"), job, "run", "check", "store", "finish")

@@ -1,0 +1,55 @@
+"""Which earlier study of a patient today's is compared with: pure functions.
+
+Whether the images lie over one another at all, the pipeline sees.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
+from orthanc_plugin.domain.source import is_own, why_not_read
+
+MASKS = frozenset({"SEG", "RTSTRUCT"})
+"""Whose outlines can be carried from an earlier study to today's, whoever drew them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom an image shows, by what it says of it; empty where it does not say."""
+
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
+    sex: str = ""
+
+    def may_be(self, other: "Person") -> bool:
+        """Whether they are one as far as one can tell: the same ID of the same issuer, nothing against it in the rest.
+
+        Nobody is found again by an empty ID.
+        """
+        if not self.patient_id or (self.patient_id, self.issuer) != (other.patient_id, other.issuer):
+            return False
+        said = ((self.birth_date, other.birth_date), (self.sex, other.sex))
+        return all(one == another for one, another in said if one and another)
+
+
+def earlier_studies(current: StudyFacts, of_patient: Iterable[StudyFacts]) -> tuple[StudyFacts, ...]:
+    """The patient's studies of an earlier day or hour, the latest first; none where today's has no date."""
+    now = _moment(current)
+    others = [study for study in of_patient if study.orthanc_id != current.orthanc_id and study.defect is None]
+    return tuple(sorted((one for one in others if "" < _moment(one) < now), key=_moment, reverse=True))
+
+
+def prior_instances(series: Iterable[SeriesFacts], *, modalities: Collection[str]) -> tuple[str, ...]:
+    """The images of these modalities and the masks on them; nothing where there are no images."""
+    read = tuple(series)
+    others = [one for one in read if why_not_read(one.modality, is_own=is_own(one, ())) is None]
+    images = [one for one in others if one.modality in modalities]
+    masks = [one for one in read if one.modality in MASKS]
+    return tuple(sorted(instance for one in (*images, *masks) for instance in one.instance_ids)) if images else ()
+
+
+def _moment(study: StudyFacts) -> str:
+    """Date and time of the study as one sortable text, empty without a date."""
+    date, time = study.tags.get("StudyDate", ""), study.tags.get("StudyTime", "")
+    return date + time if len(date) == 8 and date.isdecimal() else ""
