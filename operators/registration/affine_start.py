@@ -73,6 +73,7 @@ def refine(
     device = fixed.image.device
     points = _points(fixed, 6 * POINTS)  # (N, 3) indices
     fixed_features = sample(describe(fixed.image, fixed.maps), points.T)
+    known = sample(fixed.valid, points.T)[0] > 0.5
     centre, radius = _extent(fixed)
     motions = generators(fixed.geometry.directions, radius, flat=shape[0] == 1, affine=affine)
     positions = fixed.geometry.positions(points.cpu().numpy())
@@ -83,14 +84,14 @@ def refine(
     moves = moves.to(device)
     best = (np.inf, pose)
     for _ in range(rounds + 1):
-        seen, shown = seen_from(fixed, moving, pose)
+        seen = seen_from(fixed, moving, pose)
         features = describe(seen.image, seen.maps)
         slopes = _slopes(features)
         local = np.eye(4)
         for step in range(steps):
             places = _places(points, local, fixed.geometry)
             found = sample(features, places)
-            weight = inside(places, shape).float() * (sample(shown, places)[0] > 0.5)
+            weight = inside(places, shape).float() * (sample(seen.valid, places)[0] > 0.5) * known
             difference = found - fixed_features
             squared = difference.square().mean(dim=0)
             cost = float((squared * weight).sum() / weight.sum().clamp(min=1.0))

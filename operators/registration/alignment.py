@@ -37,7 +37,7 @@ from operators.registration.quality import (
     log_jacobian_sd,
     verdict,
 )
-from operators.registration.working_grid import Survey, drawn, lattice_geometry, survey, tensor
+from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
 """Of the lattices on which the start is looked for."""
@@ -143,7 +143,8 @@ class _Pair:
         components = self.components[which]
         maps = on_lattice(components, geometry) if components else np.zeros((0, *geometry.shape), np.float32)
         drawn_image, drawn_body = (tensor(array[None], self.device) for array in (image, body))
-        return ImageLattice(drawn_image, tensor(maps, self.device), drawn_body, geometry)
+        valid = known_points(about.source.geometry, geometry, self.device)
+        return ImageLattice(drawn_image, tensor(maps, self.device), drawn_body, valid, geometry)
 
     def token_poses(self) -> list[Matrix]:
         """The motion that the encoder's tokens agree on, if they do."""
@@ -183,9 +184,9 @@ def _inverse(pose: Matrix) -> Matrix:
 
 def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, pose: Matrix) -> Registration:
     settings = pair.settings.convex_adam
-    seen, shown = seen_from(here, there, pose)
+    seen = seen_from(here, there, pose)
     features = [pair.describe(image.image, image.maps) for image in (here, seen)]
-    weights = [_weight(image.body) * shown[0] for image in (here, seen)]
+    weights = [_weight(image.body) * (here.valid * seen.valid)[0] for image in (here, seen)]
     forward, backward = register(features[0], features[1], weights[0], weights[1], settings)
     step, spacing = settings.steps[-1], float(here.geometry.spacing[-1])
     error = inconsistency(forward, backward)[pooled(here.body, step)[0] > 0.5]

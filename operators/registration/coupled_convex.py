@@ -26,7 +26,8 @@ def correlation_volume(fixed: Tensor, moving: Tensor, reach: int) -> Tensor:
     shape = fixed.shape[1:]
     around = [reach if size > 1 else 0 for size in shape]
     padding = [width for size in reversed(around) for width in (size, size)]
-    padded = functional.pad(moving[None], padding, mode="replicate")[0]
+    # Beyond the border there is nothing that anything looks like.
+    padded = functional.pad(moving, padding)
     costs = []
     for shift in itertools.product(*[range(2 * size + 1) for size in around]):
         there = padded

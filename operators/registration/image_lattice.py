@@ -23,12 +23,14 @@ class ImageLattice:
     image : (1, D, H, W) in 0..1
     maps : (C, D, H, W) features that turn with the image, C may be 0
     body : (1, D, H, W) in 0..1
+    valid : (1, D, H, W) in 0..1, where the image and all that its features look at are known
     geometry : isotropic
     """
 
     image: Tensor
     maps: Tensor
     body: Tensor
+    valid: Tensor
     geometry: Geometry
 
 
@@ -42,13 +44,13 @@ def places_under(pose: Matrix, fixed: Geometry, moving: Geometry, places: Tensor
     return moved + matrix[:3, 3].reshape(3, *[1] * (places.dim() - 1))
 
 
-def seen_from(fixed: ImageLattice, moving: ImageLattice, pose: Matrix) -> tuple[ImageLattice, Tensor]:
-    """The moving image on the fixed lattice under a pose, and (1, D, H, W) in 0..1 where it shows anything."""
+def seen_from(fixed: ImageLattice, moving: ImageLattice, pose: Matrix) -> ImageLattice:
+    """The moving image on the fixed lattice under a pose."""
     here = identity_places(fixed.geometry.shape, fixed.image.device)
     places = places_under(pose, fixed.geometry, moving.geometry, here)
     maps = sample(moving.maps, places) if len(moving.maps) else moving.maps.new_zeros(0, *fixed.geometry.shape)
-    seen = ImageLattice(sample(moving.image, places), maps, sample(moving.body, places), fixed.geometry)
-    return seen, inside(places, moving.geometry.shape).float()[None]
+    valid = sample(moving.valid, places) * inside(places, moving.geometry.shape)
+    return ImageLattice(sample(moving.image, places), maps, sample(moving.body, places), valid, fixed.geometry)
 
 
 def patient_pose(fixed: Geometry, moving: Geometry) -> Matrix:

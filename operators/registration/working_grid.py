@@ -14,6 +14,8 @@ from operators.registration.body import body_mask, normalised
 SURVEY_POINTS = 400_000
 """Of the lattice on which the body is looked for."""
 MARGIN_MM = 15.0
+FEATURE_REACH = 2
+"""Voxels of the lattice around a point that decide on its features, for the most part."""
 MULTIPLE = 4
 """Sizes of a lattice are multiples of this, so that coarser ones fit on it edge to edge."""
 
@@ -67,6 +69,14 @@ def drawn(volume: Volume, lattice: Geometry) -> NDArray[np.float32]:
         max(1, int(step / own + 1e-3)) for step, own in zip(lattice.spacing, volume.geometry.spacing, strict=True)
     ]
     return np.asarray(resample(_block_means(volume, factors), lattice, order=1).array, np.float32)
+
+
+def known_points(source: Geometry, lattice: Geometry, device: torch.device) -> torch.Tensor:
+    """(1, D, H, W) 1 where the lattice's points and their neighbours, which features look at, lie within the source."""
+    indices = source.indices(lattice.positions(np.moveaxis(np.indices(lattice.shape), 0, -1)))
+    reach = FEATURE_REACH * lattice.spacing / source.spacing * (np.array(source.shape) > 1)
+    within = np.all((indices >= reach - 0.5) & (indices <= np.array(source.shape) - 0.5 - reach), axis=-1)
+    return torch.from_numpy(np.asarray(within, np.float32)[None]).to(device)
 
 
 def tensor(array: NDArray[np.float32], device: torch.device) -> torch.Tensor:
