@@ -142,7 +142,7 @@ def test_a_host_that_was_paused_and_taken_for_dead_adds_nothing(hosts: Hosts, up
             with hosts.host("living"):
                 before = hosts.check_one_result(uid)
                 os.kill(paused.pid, signal.SIGCONT)
-                hosts.site.wait(lambda: "taken away by another go" in hosts.log(), "the end of the go")
+                hosts.site.wait(lambda: "taken away by another attempt" in hosts.log(), "the end of the go")
                 assert proxy.stored > upload
                 hosts.site.wait(lambda: hosts.at_work() == set(), "the end of all work")
                 after = hosts.check_one_result(uid)
