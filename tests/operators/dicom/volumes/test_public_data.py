@@ -16,7 +16,7 @@ from operators.dicom.selection.series_selection import SeriesDecision, select_se
 from operators.dicom.selection.series_splitting import split_series
 from operators.dicom.study.study_index import StudyIndex, check_one_study, index_study
 from operators.dicom.volumes.volume_reader import read_volume
-from operators.domain.volume import Volume
+from operators.domain.volume import AIR_HU, Volume
 from operators.errors import InputError, PatientMismatchError, SeriesGeometryError, UnsupportedPixelDataError
 from phantoms import SeriesSpec, build_datasets, save_series
 
@@ -170,7 +170,7 @@ def simple_itk_volume(paths: Sequence[Path]) -> tuple[NDArray[np.float32], NDArr
 def assert_same(volume: Volume, paths: Sequence[Path]) -> None:
     array, affine = simple_itk_volume(paths)
     # The padding around a CT's field of view is air to us; SimpleITK rescales its mark like a measured value.
-    array[array < LOWEST_HU] = -1000
+    array[array < LOWEST_HU] = AIR_HU
     np.testing.assert_allclose(volume.geometry.affine, affine, atol=2e-3)
     np.testing.assert_allclose(volume.array, array, atol=1e-3)
 
@@ -207,6 +207,7 @@ def test_a_single_slice_is_a_volume_where_a_role_accepts_one(name: str):
     assert decision.role == "one slice"
     volume = read_volume(decision.volume, role="one slice").volume
     array, affine = simple_itk_volume([DATA / "ct_abdomen_slices_dtu" / name])
+    array[array < LOWEST_HU] = AIR_HU
     np.testing.assert_allclose(volume.array, array.reshape(volume.array.shape), atol=1e-3)
     np.testing.assert_allclose(volume.geometry.affine[:3, 1:], affine[:3, 1:], atol=2e-3)
     assert volume.geometry.affine[2, 0] == pytest.approx(3)
