@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup demo test check docs map conformance bench fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup demo test check docs map conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -72,8 +72,16 @@ build/rivals/monai: $(INSTALLED)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/rivals monai==1.6.1 \
 	    || echo "MONAI cannot be installed here; its row is left out"
 
-bench: $(INSTALLED) build/rivals/monai ## Measure against the rivals, side by side, into build/bench.json
+build/rivals/convexAdam: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/rivals convexAdam==0.2.0 \
+	    || echo "convexAdam cannot be installed here; its rows are left out"
+
+bench: $(INSTALLED) build/rivals/monai build/rivals/convexAdam ## Measure against the rivals, side by side, into build/bench.json
 	@for part in tests/benchmarks/bench_*.py; do $(BIN)/python -W ignore $$part --out build/bench.json || exit 1; done
+
+bench-registration: $(INSTALLED) build/rivals/convexAdam ## How accurately scans are aligned, beside rivals: DATA=<folder with the public data sets>
+	$(BIN)/python -W ignore tests/benchmarks/registration_accuracy.py $(DATA) --encoders
+	$(BIN)/python tests/benchmarks/registration_report.py build/registration.json docs
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
 	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)
