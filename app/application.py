@@ -10,6 +10,7 @@ from app.pipeline import Pipeline
 from operators.companion_writer_operator import CompanionWriterOperator
 from operators.encoder_input_operator import EncoderInputOperator
 from operators.encoder_operator import EncoderOperator
+from operators.features_keeper_operator import FeaturesKeeperOperator
 from operators.features_writer_operator import FeaturesWriterOperator
 from operators.findings_operator import FindingsOperator
 from operators.framework import Application, Step, connect, silence_framework
@@ -34,12 +35,14 @@ class StudyRequest:
 
     prior : earlier studies of the same patient, in any order
     features : asks for the encoder's output as well
+    kept_features : an empty folder to keep the features in that similarity is asked of later
     """
 
     input: Path
     output: Path
     prior: tuple[Path, ...] = ()
     features: Literal["cls", "tokens"] | None = None
+    kept_features: Path | None = None
 
 
 class CuriaApplication(Application):
@@ -88,6 +91,8 @@ class CuriaApplication(Application):
         if request.prior:
             reader = PriorReader(chain, deployment, self._scratch, journal)
             yield PriorReaderOperator(self, request.prior, reader=reader, journal=journal)
+        if request.kept_features:
+            yield FeaturesKeeperOperator(self, folder=request.kept_features, journal=journal)
         yield FindingsOperator(self, deployment=deployment, device=chain.encoder.devices[0], journal=journal)
         yield SegmentationOperator(self, deployment=deployment, journal=journal)
         if request.prior:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from app.logs import configure_logs
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
-from app.worker.protocol import Greeting, ReadRequest, Refusal, Reply, RunningModel
+from app.worker.prompting import cut_region, map_similarity
+from app.worker.protocol import REQUEST, Greeting, ReadRequest, Refusal, Reply, Request, RunningModel, SimilarityRequest
 from app.worker.reading import read_study
 from operators.errors import CuriaError
 
@@ -63,12 +64,22 @@ def _greeting(pipeline: Pipeline) -> Greeting:
 def _answer(pipeline: Pipeline, line: str) -> Reply:
     start = time.perf_counter()
     try:
-        request = ReadRequest.model_validate_json(line)
+        request = REQUEST.validate_json(line)
     except ValidationError:
         return Reply(id=None, exit_code=NOT_UNDERSTOOD, seconds=0.0)
-    exit_code = read_study(pipeline, request)
+    answer = _do(pipeline, request)
     seconds = round(time.perf_counter() - start, 3)
-    return Reply(id=request.id, exit_code=exit_code, seconds=seconds, device_bytes=_peak_device_bytes())
+    return answer.model_copy(update={"seconds": seconds, "device_bytes": _peak_device_bytes()})
+
+
+def _do(pipeline: Pipeline, request: Request) -> Reply:
+    match request:
+        case ReadRequest():
+            return read_study(pipeline, request)
+        case SimilarityRequest():
+            return map_similarity(request)
+        case _:
+            return cut_region(request)
 
 
 def _peak_device_bytes() -> int | None:

@@ -5,7 +5,7 @@ import structlog
 from app.application import StudyRequest
 from app.pipeline import Pipeline
 from app.run import run_study
-from app.worker.protocol import ReadRequest
+from app.worker.protocol import ReadRequest, Reply
 from operators.errors import CuriaError
 from operators.study_run.journal import RunJournal
 
@@ -13,9 +13,13 @@ INTERNAL_ERROR = 1
 """Exit code in a reply for a defect of ours: no result.json was written."""
 
 
-def read_study(pipeline: Pipeline, request: ReadRequest) -> int:
-    """Exit code, as of the command."""
-    study = StudyRequest(request.input, request.output, request.prior)
+def read_study(pipeline: Pipeline, request: ReadRequest) -> Reply:
+    """The output folder's result.json tells more than the reply."""
+    study = StudyRequest(request.input, request.output, request.prior, kept_features=request.features)
+    return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
+
+
+def _exit_code(pipeline: Pipeline, study: StudyRequest) -> int:
     try:
         run_study(pipeline, study, RunJournal())
     except CuriaError as error:

@@ -1,7 +1,7 @@
 """safetensors files that are written and read a block at a time, so that tokens of a long series need no memory.
 
 The format: eight bytes little endian with the header's length, the header in JSON (a table of dtype, shape and place of
-each tensor, and ``__metadata__``), then the tensors one after the other. Here all of them are float32.
+each tensor, and ``__metadata__``), then the tensors one after the other. Here all are float32 or float16.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,26 @@ DIGEST = "sha256"
 """The metadata's entry for the digest of all that follows the header."""
 
 _LENGTH_BYTES = 8
-_ITEM_BYTES = 4
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+"""By their names in the format."""
 _LONGEST_HEADER = 100_000_000
 """What the safetensors library accepts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """A tensor that is still being made: *blocks* are parts of it along its first axis, in order."""
+    """A tensor that is still being made: *blocks* are parts of it along its first axis, in order.
+
+    dtype : that they are written in
+    """
 
     shape: tuple[int, ...]
     blocks: Iterable[NDArray[Any]]
+    dtype: Literal["F32", "F16"] = "F32"
+
+    @property
+    def num_bytes(self) -> int:
+        return int(np.prod(self.shape)) * _DTYPES[self.dtype].itemsize
 
 
 class _OpenFile:
@@ -44,7 +53,7 @@ class _OpenFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileTensor:
-    """A float32 tensor in a file; ranges along its first axis are read when they are taken: ``tensor[start:stop]``.
+    """A tensor in a file; ranges along its first axis are read when they are taken: ``tensor[start:stop]``.
 
     The open file keeps the tensor there after the file's name is gone.
     """
@@ -52,14 +61,15 @@ class FileTensor:
     file: _OpenFile
     offset: int
     shape: tuple[int, ...]
+    dtype: np.dtype[Any] = _DTYPES["F32"]
 
-    def __getitem__(self, place: slice) -> NDArray[np.float32]:
+    def __getitem__(self, place: slice) -> NDArray[Any]:
         start, stop, step = place.indices(self.shape[0])
         if step != 1:
             raise ValueError(f"tensor in a file: expected a range without a step, got {place}")
         shape = (max(stop - start, 0), *self.shape[1:])
-        row_bytes = int(np.prod(self.shape[1:])) * _ITEM_BYTES
-        array = np.empty(shape, np.float32)
+        row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        array = np.empty(shape, self.dtype)
         _read_into(self.file, array.reshape(-1).data.cast("B"), self.offset + start * row_bytes)
         return array
 
@@ -77,7 +87,7 @@ class TensorPart:
         first, rows, columns = self.tensor.shape
         return first, len(range(*self.rows.indices(rows))), len(range(*self.columns.indices(columns)))
 
-    def __getitem__(self, place: slice) -> NDArray[np.float32]:
+    def __getitem__(self, place: slice) -> NDArray[Any]:
         return self.tensor[place][:, self.rows, self.columns]
 
 
@@ -95,7 +105,7 @@ def write_tensors(tensors: Mapping[str, Blocks], path: Path) -> None:
         for name, tensor in tensors.items():
             rows = 0
             for block in tensor.blocks:
-                content = np.ascontiguousarray(block, "<f4").reshape(-1).data.cast("B")
+                content = np.ascontiguousarray(block, _DTYPES[tensor.dtype]).reshape(-1).data.cast("B")
                 digest.update(content)
                 file.write(content)
                 rows += len(block)
@@ -122,12 +132,12 @@ def read_tensors(path: Path) -> dict[str, FileTensor]:
         size = os.fstat(opened.descriptor).st_size
         for name, entry in header.items():
             first, last = entry["data_offsets"]
-            shape = tuple(entry["shape"])
-            if entry["dtype"] != "F32" or last - first != int(np.prod(shape)) * _ITEM_BYTES or start + last > size:
+            shape, dtype = tuple(entry["shape"]), _DTYPES[entry["dtype"]]
+            if last - first != int(np.prod(shape)) * dtype.itemsize or start + last > size:
                 raise ValueError(f"tensor {name!r}: its place in {path.name} does not fit its shape {shape}")
-            tensors[name] = FileTensor(opened, start + first, shape)
+            tensors[name] = FileTensor(opened, start + first, shape, dtype)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name}: not a file of float32 tensors ({error})") from error
+        raise ValueError(f"{path.name}: not a file of float32 or float16 tensors ({error})") from error
     return tensors
 
 
@@ -147,8 +157,8 @@ def _header(tensors: Mapping[str, Blocks], digest: str) -> bytes:
     record: dict[str, Any] = {"__metadata__": {DIGEST: digest}}
     place = 0
     for name, tensor in tensors.items():
-        end = place + int(np.prod(tensor.shape)) * _ITEM_BYTES
-        record[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [place, end]}
+        end = place + tensor.num_bytes
+        record[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [place, end]}
         place = end
     text = json.dumps(record).encode()
     text += b" " * (-len(text) % _LENGTH_BYTES)

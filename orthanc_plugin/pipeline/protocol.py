@@ -43,6 +43,7 @@ class ReadRequest(_Message):
     """Read the study in the folder *input* and write its results to the folder *output*.
 
     prior : folders of earlier studies of the same patient
+    features : an empty folder to keep the features in that similarity is asked of later; none keeps none
     """
 
     verb: Literal["read"] = "read"
@@ -50,15 +51,84 @@ class ReadRequest(_Message):
     input: Path
     output: Path
     prior: tuple[Path, ...] = ()
+    features: Path | None = None
+
+
+class Point(_Message):
+    """A place that somebody points at. label : 1 for "this, and what looks like it", -1 for "not this"."""
+
+    series: str
+    point_lps_mm: tuple[float, float, float]
+    label: Literal[1, -1]
+
+
+class SimilarityRequest(_Message):
+    """What looks like these places, by the features in the folder *features*?"""
+
+    verb: Literal["similarity"] = "similarity"
+    id: str
+    features: Path
+    points: tuple[Point, ...]
+
+
+class RegionRequest(_Message):
+    """What hangs together with the positive points at a similarity above *threshold*?"""
+
+    verb: Literal["region"] = "region"
+    id: str
+    features: Path
+    points: tuple[Point, ...]
+    threshold: float
+
+
+class SimilarityMap(_Message):
+    """A series' similarity to the points, on the grid of the encoder's tokens.
+
+    affine : row by row, takes homogeneous (slice, row, column) indices to LPS mm
+    values : base64 of one byte for each token, slice by slice; 255 times the cosine, 0 for all below 0
+    """
+
+    series: str
+    is_prior: bool
+    affine: tuple[tuple[float, float, float, float], ...]
+    shape: tuple[int, int, int]
+    values: str
+
+
+class Region(_Message):
+    """A region in the smallest box of the series' voxels that holds it.
+
+    affine : of the box, as in `SimilarityMap`
+    bits : base64 of one bit for each voxel of the box, the lowest bit of a byte first
+    """
+
+    series: str
+    affine: tuple[tuple[float, float, float, float], ...]
+    shape: tuple[int, int, int]
+    bits: str
+    volume_ml: float
+    long_axis_mm: float
+    short_axis_mm: float
+    longest_diameter_mm: float
 
 
 class Reply(_Message):
-    """exit_code : as of the command. device_bytes : most GPU memory reserved for it, None without a GPU."""
+    """The answer to a request.
+
+    exit_code : as of the command
+    device_bytes : most GPU memory reserved for it, None without a GPU
+    message : why a question of similarity has no answer
+    maps, region : what was asked for; region None where nothing at the points is as similar as that
+    """
 
     id: str | None
     exit_code: int
     seconds: float
     device_bytes: int | None = None
+    message: str | None = None
+    maps: tuple[SimilarityMap, ...] = ()
+    region: Region | None = None
 
 
+Request = ReadRequest | SimilarityRequest | RegionRequest
 FIRST_MESSAGE: TypeAdapter[Greeting | Refusal] = TypeAdapter(Greeting | Refusal)

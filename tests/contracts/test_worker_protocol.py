@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from app.worker import protocol as worker
 from orthanc_plugin.pipeline import protocol as service
 
-MESSAGES = ("RunningModel", "Greeting", "Refusal", "ReadRequest", "Reply")
+MESSAGES = (
+    "RunningModel", "Greeting", "Refusal", "ReadRequest", "SimilarityRequest", "RegionRequest", "Point",
+    "SimilarityMap", "Region", "Reply",
+)  # fmt: skip
 
 
 def schema(model: type[BaseModel]) -> dict[str, object]:
@@ -28,7 +31,7 @@ def test_both_ends_mean_the_same_message(name: str) -> None:
 def test_the_worker_understands_the_services_request() -> None:
     priors = (Path("/before"), Path("/long before"))
     asked = service.ReadRequest(id="w1", input=Path("/in"), output=Path("/out"), prior=priors)
-    understood = worker.ReadRequest.model_validate_json(asked.model_dump_json())
+    understood = worker.REQUEST.validate_json(asked.model_dump_json())
     assert understood.model_dump() == asked.model_dump()
 
 

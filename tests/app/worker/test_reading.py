@@ -19,7 +19,7 @@ def pipeline() -> Pipeline:
 
 
 def read(pipeline: Pipeline, folder: Path, source: str) -> int:
-    return read_study(pipeline, ReadRequest(id="r", input=folder / source, output=folder / "output"))
+    return read_study(pipeline, ReadRequest(id="r", input=folder / source, output=folder / "output")).exit_code
 
 
 def applications_alive() -> int:

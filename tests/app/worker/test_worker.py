@@ -15,9 +15,9 @@ def test_studies_one_after_the_other(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     requests = [
-        {"id": "0", "input": str(tmp_path / "good"), "output": str(tmp_path / "file" / "out")},
-        {"id": "1", "input": str(tmp_path / "empty"), "output": str(tmp_path / "out1")},
-        {"id": "2", "input": str(tmp_path / "good"), "output": str(tmp_path / "out2"), "prior": []},
+        {"verb": "read", "id": "0", "input": str(tmp_path / "good"), "output": str(tmp_path / "file" / "out")},
+        {"verb": "read", "id": "1", "input": str(tmp_path / "empty"), "output": str(tmp_path / "out1")},
+        {"verb": "read", "id": "2", "input": str(tmp_path / "good"), "output": str(tmp_path / "out2"), "prior": []},
     ]
     lines = "".join(json.dumps(request) + "\n" for request in requests) + "nonsense\n"
     process = subprocess.run(

@@ -63,14 +63,14 @@ def test_a_flipped_bit_shows(path: Path, position: int) -> None:
 def test_a_file_cut_short_is_refused(path: Path, length: int) -> None:
     path.write_bytes(path.read_bytes()[:length])
     assert not is_intact(path)
-    with pytest.raises(ValueError, match="not a file of float32 tensors"):
+    with pytest.raises(ValueError, match="not a file of float32 or float16 tensors"):
         read_tensors(path)
 
 
 def test_another_kind_of_file_is_refused(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04" * 100)
     assert not is_intact(path)
-    with pytest.raises(ValueError, match="not a file of float32 tensors"):
+    with pytest.raises(ValueError, match="not a file of float32 or float16 tensors"):
         read_tensors(path)
 
 
