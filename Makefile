@@ -12,18 +12,27 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup demo test check docs map conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup lock demo test check docs map conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: $(INSTALLED) ## Make .venv with pinned packages
+setup: $(INSTALLED) ## Make .venv with the locked packages, each held against its digest
 
-$(INSTALLED): requirements.lock pyproject.toml
+LOCKS := requirements.lock requirements-torch.lock requirements-cuda.lock
+
+$(INSTALLED): $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || docker/debian-packages.sh python3-venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@docker/install-locked.sh $(BIN)/python .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+lock: build/uv/bin/uv ## Write the lock files anew: UPGRADE="numpy scipy" for newer versions of some
+	python3 docker/lock_packages.py --uv $< $(UPGRADE:%=--upgrade %)
+
+build/uv/bin/uv:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 
 demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES)

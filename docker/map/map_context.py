@@ -25,8 +25,8 @@ from sbom import bill_of_materials
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 API_VERSION = "1.0.0"
-IN_EVERY_ENVIRONMENT = {"pip", "setuptools"}
-"""That venv puts there and a lock leaves out."""
+CUDA_LOCK = "requirements-cuda.lock"
+LOCKS = ("requirements.lock", "requirements-torch.lock", CUDA_LOCK)
 
 COMMAND = "/opt/curia/bin/python3 -m app"
 ENVIRONMENT = {
@@ -60,7 +60,7 @@ def build_context(out: Path, *, model: Path, gpu: bool) -> None:
     _write_json(out / "map/app.json", app_manifest(application, project["version"]))
     _write_json(out / "map/pkg.json", package_manifest(application, project["version"], _model_name(model), gpu=gpu))
     packages = shipped_packages(project["name"], extras=("gpu",) if gpu else ())
-    (out / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in packages.items()))
+    write_locks(out, packages)
     _write_documents(out / "docs", packages)
     bill = bill_of_materials(project["name"], project["version"], packages, licence)
     (out / "docs/sbom.cdx.json").write_text(bill + "\n")
@@ -100,8 +100,8 @@ def package_manifest(application: dict[str, Any], version: str, model: str, *, g
 
 
 def shipped_packages(name: str, *, extras: tuple[str, ...]) -> dict[str, str]:
-    """What the installed distribution *name* needs, and what that needs, with the versions of the lock."""
-    locked = {canonicalize_name(key): value for key, value in _lock().items()}
+    """What the installed distribution *name* needs, and what that needs, with the versions of the locks."""
+    locked = {name: text for lock in LOCKS for name, text in locked_entries(lock).items()}
     found: dict[str, str] = {}
     waiting = [(name, extras)]
     seen = set()
@@ -116,13 +116,20 @@ def shipped_packages(name: str, *, extras: tuple[str, ...]) -> dict[str, str]:
                 requirement.marker.evaluate({"extra": extra}) for extra in ("", *wanted)
             ):
                 needed = canonicalize_name(requirement.name)
-                if needed in IN_EVERY_ENVIRONMENT:
-                    continue
                 if needed not in locked:
-                    raise SystemExit(f"{needed}: {current} needs it and requirements.lock does not have it")
-                found[needed] = locked[needed]
+                    raise SystemExit(f"{needed}: {current} needs it and no lock has it; make lock")
+                found[needed] = locked[needed].split("==", 1)[1].split()[0]
                 waiting.append((needed, tuple(sorted(requirement.extras))))
     return dict(sorted(found.items()))
+
+
+def write_locks(out: Path, packages: dict[str, str]) -> None:
+    """The locks with nothing but *packages*; whole that of torch's CUDA libraries, since the index decides of them."""
+    shutil.copy(HERE.parent / "install-locked.sh", out / "install-locked.sh")
+    for lock in LOCKS:
+        entries = locked_entries(lock)
+        wanted = entries if lock == CUDA_LOCK else {name: text for name, text in entries.items() if name in packages}
+        (out / lock).write_text("".join(wanted.values()))
 
 
 def build_wheel(out: Path) -> Path:
@@ -159,9 +166,10 @@ def licence(name: str) -> str:
     return (about.get("License") or "not stated").strip().splitlines()[0]
 
 
-def _lock() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return dict(line.split("==", 1) for line in lines if line and not line.startswith("#"))
+def locked_entries(lock: str) -> dict[str, str]:
+    """A lock's lines on each package, version and digests, by the package's name."""
+    entries = re.split(r"^(?=[a-z0-9])", (ROOT / lock).read_text(), flags=re.MULTILINE)
+    return {entry.split("==", 1)[0]: entry for entry in entries if not entry.startswith("#")}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import jsonschema
 import map_context
 import pytest
 from cyclonedx import schema as cyclonedx_schema
-from packaging.utils import canonicalize_name
 from referencing import Registry, Resource
 
 from operators.study_run.manifest import FILE_NAME, ResultManifest
@@ -24,6 +24,12 @@ SCHEMAS = Path(cyclonedx_schema.__file__).parent / "_res"
 STUDY = ROOT / "tests/data/ct_chest_lidc0314"
 TRANSFER = {"HOLOSCAN_INPUT_PATH": "/tmp/data", "HOLOSCAN_OUTPUT_PATH": "/tmp/output"}
 """What mercure sets for a module."""
+
+
+def entries(lock: Path) -> dict[str, str]:
+    """A lock's lines for each package, by its name."""
+    texts = re.findall(r"^[a-z0-9].*\n(?: .*\n)*", lock.read_text(), flags=re.MULTILINE)
+    return {text.split("==")[0]: text for text in texts}
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +54,10 @@ def test_a_gpu_is_asked_for_only_where_one_is_meant(context: Path) -> None:
 
 
 def test_only_what_the_application_needs_is_installed_in_the_locked_version(context: Path) -> None:
-    wanted = set((context / "requirements.txt").read_text().split())
-    lock = [line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line]
-    assert wanted < {f"{canonicalize_name(name)}=={version}" for name, version in lock}
-    names = {line.split("==")[0] for line in wanted}
-    assert {"torch", "holoscan-cu13", "monai-deploy-app-sdk", "highdicom"} <= names
-    assert not {"pytest", "ruff", "simpleitk", "submitit"} & names
+    wanted = {name: text for lock in map_context.LOCKS[:2] for name, text in entries(context / lock).items()}
+    assert wanted.items() < {**entries(ROOT / "requirements.lock"), **entries(ROOT / "requirements-torch.lock")}.items()
+    assert {"torch", "holoscan-cu13", "monai-deploy-app-sdk", "highdicom"} <= wanted.keys()
+    assert not {"pytest", "ruff", "simpleitk", "submitit"} & wanted.keys()
 
 
 def test_every_file_that_the_dockerfile_copies_is_in_the_context(context: Path) -> None:
@@ -87,8 +91,12 @@ def test_the_bill_of_materials_names_every_package_and_is_valid(context: Path) -
         (urljoin(schema["$id"], name), Resource.from_contents(one)) for name, one in schemas.items()
     )
     jsonschema.Draft7Validator(schema, registry=known).validate(bill)
-    named = {f"{part['name']}=={part['version']}" for part in bill["components"]}
-    assert named == set((context / "requirements.txt").read_text().split())
+    named = {part["name"]: part["version"] for part in bill["components"]}
+    assert named == {
+        name: text.split()[0].split("==")[1]
+        for lock in map_context.LOCKS[:2]
+        for name, text in entries(context / lock).items()
+    }
 
 
 @pytest.fixture(scope="module")
