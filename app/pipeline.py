@@ -35,7 +35,7 @@ class Pipeline:
             When the model folder or the device is not as it should be.
         """
         array_modules = [select_array_module(name) for name in device_names(settings.device)]
-        model = read_model(model_folder)
+        model = read_model(model_folder, public_key=settings.model_public_key)
         encoder_input = settings.encoder_input(model.snapshot.input_settings)
         rules = settings.selection.applied()
         encoder = Encoder(

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     feature_cache_bytes : how large that folder may grow
     registration : how far a prior is aligned
     registration_points : of the lattice on which a deformation is looked for, about; fewer are faster and coarser
+    model_public_key : PEM file of the Ed25519 key that has to have signed the model folder; None asks for no signature
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
     results : which objects are written and how, see docs/conformance.md
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     zscore_scope: Literal["slice", "volume"] | None = None
     registration: TransformKind = "deformable"
     registration_points: int = Field(128**3, ge=16**3, le=512**3)
+    model_public_key: Path | None = None
     limits: ReadLimits = Field(default_factory=ReadLimits)
     feature_cache: Path | None = None
     feature_cache_bytes: int = Field(20_000_000_000, ge=0)

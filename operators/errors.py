@@ -12,7 +12,8 @@ and tells the service whether the same study may succeed later.
     │   └── UnsupportedPixelDataError   pixels that cannot be decoded or are implausible
     ├── ModelError                      this deployment is wrong                          exit 5
     │   ├── CheckpointError             a snapshot or head that cannot be loaded
-    │   └── ModelDigestError            files that differ from their SHA256SUMS
+    │   ├── ModelDigestError            files that differ from their SHA256SUMS
+    │   └── ModelSignatureError         a folder that the site's key did not sign
     ├── ResourceError                   memory or disk ran out; try again later           exit 6
     └── OutputError                     a result failed its own check                     exit 7
 
@@ -85,6 +86,12 @@ class ModelDigestError(ModelError):
     """A file of the model folder differs from SHA256SUMS, or a head belongs to another encoder."""
 
     code = "model-digest-mismatch"
+
+
+class ModelSignatureError(ModelError):
+    """The site asks for signed model folders, and this one has no signature of its key."""
+
+    code = "model-signature"
 
 
 class ResourceError(CuriaError):

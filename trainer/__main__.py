@@ -147,6 +147,26 @@ def bench(
         raise typer.Exit(DATA)
 
 
+@app.command("sign")
+def sign(
+    model: Annotated[Path, typer.Argument(help="Model folder, or a bare snapshot.", exists=True, file_okay=False)],
+    key: Annotated[
+        Path, typer.Option(help="Private Ed25519 key, PEM, as openssl genpkey writes it.", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Sign a model folder for sites that set model_public_key."""
+    # GPU machines that only train have no cryptography library.
+    from trainer.export.signature import sign_model_folder
+
+    is_encrypted = "ENCRYPTED" in key.read_text(encoding="ascii", errors="replace").split("\n", 1)[0]
+    passphrase = typer.prompt("Passphrase of the key", hide_input=True, err=True) if is_encrypted else None
+    try:
+        typer.echo(sign_model_folder(model, key, passphrase=passphrase))
+    except (ValueError, OSError, CuriaError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(SETTINGS) from error
+
+
 @app.command("masks")
 def masks(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),

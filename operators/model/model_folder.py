@@ -48,15 +48,20 @@ class ModelRecord(BaseModel):
     intended_use: str
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path, *, public_key: Path | None = None) -> Model:
     """Read a model folder, or a bare Hugging Face snapshot as an encoder without heads.
 
     A folder with one model in a folder of its own, as a MONAI Application Package has it, stands for that model.
+
+    public_key : PEM file of the Ed25519 key that has to have signed the folder; a bare snapshot then needs SHA256SUMS
+        and its signature like any other folder
 
     Raises
     ------
     ModelDigestError
         A file differs from SHA256SUMS, is missing or is not listed; or a head belongs to another encoder.
+    ModelSignatureError
+        The folder is not signed by *public_key*.
     CheckpointError
         A file is malformed or incomplete.
     """
@@ -64,8 +69,10 @@ def read_model(folder: Path) -> Model:
         raise CheckpointError(f"model: expected a folder, {folder} is none")
     folder = _only_model(folder)
     if not (folder / MODEL_FILE).is_file():
+        if public_key:
+            check_digests(folder, public_key)
         return _read_bare_snapshot(folder)
-    digest = check_digests(folder)
+    digest = check_digests(folder, public_key)
     record = read_toml(folder / MODEL_FILE, TypeAdapter(ModelRecord))
     snapshot = read_snapshot(folder / "encoder")
     return Model(

@@ -110,6 +110,17 @@ def test_a_wrong_model_is_exit_code_5(tmp_path: Path):
     assert result_of(tmp_path)["reason"]["code"] == "checkpoint-invalid"
 
 
+def test_a_model_that_the_sites_key_did_not_sign_is_exit_code_5(tmp_path: Path):
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", tmp_path / "key.pub"], check=True)
+    (tmp_path / "site.toml").write_text(f'model_public_key = "{tmp_path}/key.pub"\n')
+    ended = run_app("-i", CHEST_CT, "-o", tmp_path / "out", "--config", tmp_path / "site.toml")
+    assert ended.returncode == 5
+    assert result_of(tmp_path / "out")["reason"]["code"] == "model-signature"
+    assert "SHA256SUMS.sig not found" in ended.stderr
+
+
 def test_wrong_usage_is_exit_code_2(tmp_path: Path):
     assert run_app("-i", CHEST_CT).returncode == 2
     assert run_app("-i", tmp_path / "nowhere", "-o", tmp_path).returncode == 2
