@@ -1,5 +1,6 @@
 """Putting the service together: every part made once, from the settings, and handed to those that need it."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -27,8 +28,10 @@ from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 from orthanc_plugin.upkeep.retention import Retention
 from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.attempts import Attempts
+from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.engine import DurableEngine
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
+from orthanc_plugin.work.kept_features import KeptFeatures
 from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.workflow import StudyWorkflow
 
@@ -64,6 +67,8 @@ class _Base:
     client: OrthancClient
     archive_faults: RecentFaults
     space: FreeSpace
+    priors: Priors
+    features: KeptFeatures
     registry: CollectorRegistry
     wishes: Wishes
 
@@ -90,16 +95,31 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
         overdue_seconds=settings.overdue_seconds,
     )
     _register_metrics(base, alarms)
+    encoding = Encoding(
+        base.features,
+        client=base.client,
+        priors=base.priors,
+        jobs=base.ledger.jobs,
+        workers=base.workers,
+        folder=settings.data_folder / "encoding",
+        stop=stop,
+    )
     web = build_application(
         token=None if settings.token is None else settings.token.get_secret_value(),
         roles=settings.roles,
         ledger=base.ledger,
         intake=intake,
         workers=base.workers,
+        encoding=encoding,
         alarms=alarms,
         registry=base.registry,
     )
-    last = (("alarms", partial(alarms.run, stop)), ("watchdog", watchdog.run), ("intake", intake.run))
+    last = (
+        ("encoding", encoding.run),
+        ("alarms", partial(alarms.run, stop)),
+        ("watchdog", watchdog.run),
+        ("intake", intake.run),
+    )
     return Parts(engine, watchdog, intake, web, (*_side_threads(base), *last))
 
 
@@ -146,7 +166,11 @@ def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitS
     client = OrthancClient(settings.orthanc_access, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop, faults=faults)
     closing.callback(client.close)
     space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
-    return _Base(settings, stop, ledger, workers, client, faults, space, CollectorRegistry(), Wishes())
+    priors = Priors(client, count=settings.priors, seconds=settings.prior_seconds)
+    features = KeptFeatures(settings.data_folder / "features", limit_bytes=settings.keep_features_gib * GIB)
+    return _Base(
+        settings, stop, ledger, workers, client, faults, space, priors, features, CollectorRegistry(), Wishes()
+    )
 
 
 def _build_workers(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:
@@ -191,10 +215,11 @@ def _build_workflow(base: _Base, closing: ExitStack) -> StudyWorkflow:
     closing.callback(client.close)
     return StudyWorkflow(
         client=client,
-        priors=Priors(base.client, count=settings.priors, seconds=settings.prior_seconds),
+        priors=base.priors,
         jobs=base.ledger.jobs,
         workers=base.workers,
         data_folder=settings.data_folder,
+        features=base.features,
         names=StudyNames(settings.data_folder / "log.key", plain=settings.log_study_uids),
         destinations=settings.destinations,
         look_again=lambda study_id: base.wishes.put(Wish(study_id)),
@@ -207,17 +232,17 @@ def _side_threads(base: _Base) -> Iterator[tuple[str, Callable[[], object]]]:
     for number, worker in enumerate(base.workers.workers):
         yield f"warm-up-{number}", partial(_keep_warm, worker, base.stop)
     yield from _dispatchers(base)
-    settings, is_ended = base.settings, base.ledger.jobs.is_ended
-    results = Retention(
-        settings.data_folder / "results",
-        max_age_seconds=settings.keep_results_days * 86400,
-        max_bytes=settings.keep_results_gib * GIB,
-        is_ended=is_ended,
-    )
-    strays = Retention(
-        settings.data_folder / "source", max_age_seconds=STRAY_SOURCE_SECONDS, max_bytes=float("inf"), is_ended=is_ended
-    )
-    for name, retention in (("results", results), ("source", strays)):
+    settings = base.settings
+    kept = {
+        # seconds and bytes
+        "results": (settings.keep_results_days * 86400, settings.keep_results_gib * GIB),
+        "features": (settings.keep_features_days * 86400, settings.keep_features_gib * GIB),
+        "source": (STRAY_SOURCE_SECONDS, math.inf),
+    }
+    for name, (seconds, size) in kept.items():
+        retention = Retention(
+            settings.data_folder / name, max_age_seconds=seconds, max_bytes=size, is_ended=base.ledger.jobs.is_ended
+        )
         yield f"retention-{name}", partial(retention.run, base.stop, settings.sweep_seconds)
 
 

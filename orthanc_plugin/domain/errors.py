@@ -12,6 +12,7 @@ ServiceError                    a stable word and a sentence without patient dat
 ├── WorkerError
 │   ├── WorkerStartError        the pipeline does not come up; no study is to blame
 │   ├── WorkerCrashError        the worker died or overran its deadline on a study
+│   ├── WorkersBusyError        every worker is at a study; a question is to be asked again
 │   └── HostCrashError          the whole service died in a study, again and again
 ├── TornResultError             a result on disk is not what the pipeline wrote; it is made again
 ├── WorkOutdatedError           the study or the pipeline is no longer what the work is named after
@@ -71,6 +72,10 @@ class WorkerStartError(WorkerError):
 
 class WorkerCrashError(WorkerError):
     code = "worker-crash"
+
+
+class WorkersBusyError(WorkerError):
+    code = "workers-busy"
 
 
 class HostCrashError(WorkerError):

@@ -11,7 +11,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import IO, TypeVar
 
 import structlog
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerCrashError, WorkerStartError
 from orthanc_plugin.pipeline.process_memory import resident_bytes
-from orthanc_plugin.pipeline.protocol import EXIT_RESOURCE, FIRST_MESSAGE, Greeting, ReadRequest, Reply
+from orthanc_plugin.pipeline.protocol import EXIT_RESOURCE, FIRST_MESSAGE, Greeting, Reply, Request
 
 _log = structlog.get_logger("curia.worker")
 
@@ -33,7 +32,7 @@ M = TypeVar("M")
 class Worker:
     """One child process and the right to talk to it; a second caller waits for its turn.
 
-    ready_seconds, deadline_seconds : bounds on loading the model and on one study
+    ready_seconds, deadline_seconds : bounds on loading the model and on one request
     max_resident_bytes : a process that holds more after a study is replaced
     stop : set when the service goes down; every wait then ends in ``ServiceStopping``
     """
@@ -79,14 +78,14 @@ class Worker:
         finally:
             self._turn.release()
 
-    def run(self, request_id: str, *, source: Path, output: Path, priors: Sequence[Path] = ()) -> Reply:
-        """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
+    def ask(self, request: Request) -> Reply:
+        """The answer; ``WorkerCrashError`` when the process dies or overruns on it."""
         self._take_turn()
         try:
             child = self._ready_child()
-            child.send(ReadRequest(id=request_id, input=source, output=output, prior=tuple(priors)))
+            child.send(request)
             reply = child.receive_reply(self._deadline_seconds, self._stop)
-            if reply.id != request_id:
+            if reply.id != request.id:
                 raise _NoAnswerError("the worker answered another request than it was asked")
             self._note_memory(reply)
         except _NoAnswerError as error:
@@ -181,7 +180,7 @@ class _Child:
             raise WorkerStartError(f"the pipeline did not come up: {message.message}")
         self._identity = message
 
-    def send(self, request: ReadRequest) -> None:
+    def send(self, request: Request) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(request.model_dump_json() + "\n")

@@ -1,12 +1,13 @@
 """The warm pipeline processes of this host, one for each device: a study takes whichever is free."""
 
+import math
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
-from orthanc_plugin.pipeline.protocol import Greeting, Reply
+from orthanc_plugin.domain.errors import ServiceStopping, WorkersBusyError, WorkerStartError
+from orthanc_plugin.pipeline.protocol import Greeting, Reply, Request
 from orthanc_plugin.pipeline.worker import Worker
 
 _TICK_SECONDS = 0.1
@@ -42,12 +43,21 @@ class WorkerPool:
                 raise ServiceStopping
         return identity
 
-    def run(self, request_id: str, *, source: Path, output: Path, priors: Sequence[Path] = ()) -> Reply:
-        """Run the pipeline on one folder; ``WorkerCrashError`` when the process dies or overruns on it."""
+    def ask(self, request: Request, *, patience_seconds: float = math.inf) -> Reply:
+        """The answer of whichever worker is free.
+
+        Raises
+        ------
+        WorkerCrashError
+            The process died or overran on it.
+        WorkersBusyError
+            None was free within *patience_seconds*.
+        """
+        until = time.monotonic() + patience_seconds
         while True:
-            with self._free_worker() as worker:
+            with self._free_worker(until) as worker:
                 try:
-                    return worker.run(request_id, source=source, output=output, priors=priors)
+                    return worker.ask(request)
                 except WorkerStartError:
                     # It died while it was idle and does not come back: no study is to blame.
                     continue
@@ -57,8 +67,8 @@ class WorkerPool:
             worker.close()
 
     @contextmanager
-    def _free_worker(self) -> Iterator[Worker]:
-        worker = self._take()
+    def _free_worker(self, until: float) -> Iterator[Worker]:
+        worker = self._take(until)
         try:
             yield worker
         finally:
@@ -66,11 +76,13 @@ class WorkerPool:
                 self._free.append(worker)
                 self._changed.notify()
 
-    def _take(self) -> Worker:
+    def _take(self, until: float) -> Worker:
         with self._changed:
             while not (ready := [worker for worker in self._free if worker.identity is not None]):
                 if self._stop.is_set():
                     raise ServiceStopping
+                if time.monotonic() > until:
+                    raise WorkersBusyError("every worker is reading a study; ask again in a moment")
                 self._changed.wait(_TICK_SECONDS)
             self._free.remove(ready[0])
             return ready[0]

@@ -24,6 +24,8 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:all|cuda:\d+(,cuda:
 """What the application's own "device" takes: several GPUs together make one worker."""
 DATABASES = ("sqlite", "postgresql+psycopg")
 GIB = 2**30
+FOLDERS = ("source", "results", "features", "encoding")
+"""In the data folder: files of studies under way, results, features, and files of studies that are encoded again."""
 
 
 class ServiceSettings(BaseSettings):
@@ -56,6 +58,8 @@ class ServiceSettings(BaseSettings):
     worker_memory_gib : a worker that holds more after a study is replaced by a fresh one
     min_free_gib : with less room left in the data folder, studies wait
     keep_results_days, keep_results_gib : the data folder's copies of results go when they are older, or more
+    keep_features_days, keep_features_gib : the same for the encoder's features, of which the study page asks what looks
+        like a place; with 0 GiB none are kept, and a study is encoded again for who asks
     priors : how many earlier studies of the patient the pipeline is given to compare with; 0 for none
     prior_seconds : time to fetch them in, and then the study runs without
     archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
@@ -94,6 +98,8 @@ class ServiceSettings(BaseSettings):
     min_free_gib: Annotated[float, Field(ge=0)] = 1.0
     keep_results_days: Days = 30.0
     keep_results_gib: Annotated[float, Field(ge=0)] = 50.0
+    keep_features_days: Days = 7.0
+    keep_features_gib: Annotated[float, Field(ge=0)] = 20.0
     priors: Annotated[int, Field(ge=0, le=10)] = 1
     prior_seconds: Seconds = 300.0
     archive_patience_seconds: Seconds = 3600.0
@@ -213,7 +219,7 @@ def _describe(problem: object) -> str:
 def prepare_data_folder(settings: ServiceSettings) -> None:
     """Make the folders that the service writes to, readable by its own user only."""
     try:
-        for folder in (settings.data_folder, settings.data_folder / "source", settings.data_folder / "results"):
+        for folder in (settings.data_folder, *(settings.data_folder / name for name in FOLDERS)):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = settings.data_folder / ".write-test"
         probe.touch()

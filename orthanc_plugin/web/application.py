@@ -23,9 +23,11 @@ from orthanc_plugin.web.fhir import fhir_bundle
 from orthanc_plugin.web.guard import Guard, add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
 from orthanc_plugin.web.judgements import add_audit_route, add_judgement_routes
+from orthanc_plugin.web.similarity import add_similarity_routes
 from orthanc_plugin.web.static_files import add_static_routes
 from orthanc_plugin.web.study_id import ORTHANC_ID, StudyId
 from orthanc_plugin.web.work_list import WorkList, study_view, work_list
+from orthanc_plugin.work.encoding import Encoding
 
 
 class Nudge(BaseModel):
@@ -48,6 +50,7 @@ def build_application(
     ledger: Ledger,
     intake: Intake,
     workers: WorkerPool,
+    encoding: Encoding,
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
@@ -64,6 +67,7 @@ def build_application(
     application.get("/curia/health", dependencies=[Depends(guard.check_token)])(report)
     _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms)
     add_judgement_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements)
+    add_similarity_routes(application, guard, studies=ledger.studies, workers=workers, encoding=encoding)
     add_audit_route(application, guard, ledger.audit)
     add_static_routes(application, guard)
     add_page_headers(application)

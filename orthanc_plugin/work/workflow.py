@@ -34,12 +34,20 @@ from orthanc_plugin.domain.states import State
 from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.ledger.jobs import Job, Jobs
 from orthanc_plugin.pipeline.manifest import Manifest, Output, read_manifest, read_result
-from orthanc_plugin.pipeline.protocol import EXIT_DONE, EXIT_NOT_APPLICABLE, EXIT_OUTPUT, EXIT_RESOURCE, Reply
+from orthanc_plugin.pipeline.protocol import (
+    EXIT_DONE,
+    EXIT_NOT_APPLICABLE,
+    EXIT_OUTPUT,
+    EXIT_RESOURCE,
+    ReadRequest,
+    Reply,
+)
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.work.attempts import refuse_deadly
 from orthanc_plugin.work.engine import Step
+from orthanc_plugin.work.kept_features import KeptFeatures
 from orthanc_plugin.work.leftovers import Leftovers
 from orthanc_plugin.work.priors import PRIOR, Priors
 from orthanc_plugin.work.source_files import SourceFiles
@@ -78,6 +86,7 @@ class StudyWorkflow:
         jobs: Jobs,
         workers: WorkerPool,
         data_folder: Path,
+        features: KeptFeatures,
         names: StudyNames,
         destinations: Sequence[Destination],
         look_again: Callable[[str], object],
@@ -92,6 +101,7 @@ class StudyWorkflow:
         self._source = SourceFiles(data_folder / "source", client)
         self._leftovers = Leftovers(client, jobs)
         self._result_folder = data_folder / "results"
+        self._features = features
         self._names = names
         self._stop = stop
 
@@ -109,6 +119,7 @@ class StudyWorkflow:
     def remove_leftovers(self) -> None:
         """Drop what cut-off runs and downloads left; only while nothing runs."""
         self._source.remove_leftovers()
+        self._features.remove_leftovers()
         for folder in self._result_folder.glob("*.part-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -279,19 +290,22 @@ class StudyWorkflow:
     def _run_once(self, job: Job) -> tuple[int, Manifest | None]:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
-        with whole_folder(self._results(job)) as folder:
-            reply = self._workers.run(
-                job.work_id,
-                source=self._source.study(job.work_id),
+        with whole_folder(self._results(job)) as folder, whole_folder(self._features.of(job.work_id)) as features:
+            request = ReadRequest(
+                id=job.work_id,
+                input=self._source.study(job.work_id),
                 output=folder,
-                priors=self._source.priors(job.work_id),
+                prior=self._source.priors(job.work_id),
+                features=features if self._features.is_wanted else None,
             )
+            reply = self._workers.ask(request)
             manifest = _manifest_of(reply, folder)
             self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:
                 return EXIT_DONE, manifest
             # What did not succeed leaves its words in the ledger and no folder.
             shutil.rmtree(folder)
+            shutil.rmtree(features)
         return reply.exit_code or EXIT_OUTPUT, manifest
 
     def _await_pipeline(self, job: Job) -> None:

@@ -1,5 +1,6 @@
 """The workflow's steps on a real Orthanc, one by one as a test calls them, on as many hosts as it wants."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,8 @@ from orthanc_plugin.pipeline.manifest import sha256_of
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
-from orthanc_plugin.site.settings import ServiceSettings
+from orthanc_plugin.site.settings import FOLDERS, ServiceSettings
+from orthanc_plugin.work.kept_features import KeptFeatures
 from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.workflow import StudyWorkflow
 
@@ -60,7 +62,7 @@ class StepBench:
         The same name again is the next life of the host.
         """
         folder = self.folder / name
-        for part in ("source", "results"):
+        for part in FOLDERS:
             (folder / part).mkdir(parents=True, exist_ok=True)
         if pool is None:
             pool = warm_pool(self._stop)
@@ -68,6 +70,7 @@ class StepBench:
         workflow = StudyWorkflow(
             client=client or self.client, priors=Priors(client or self.client, count=priors, seconds=prior_seconds),
             jobs=self.ledger.jobs, workers=pool, data_folder=folder,
+            features=KeptFeatures(folder / "features", limit_bytes=math.inf),
             names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
             look_again=self.looked_again.append, stop=self._stop,
         )  # fmt: skip

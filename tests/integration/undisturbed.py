@@ -12,10 +12,9 @@ from pydicom import dcmread
 
 from integration.running_site import Site
 from orthanc_plugin.archive.delivery import undated
+from orthanc_plugin.pipeline.protocol import EXIT_DONE, ReadRequest
 from orthanc_plugin.pipeline.worker import Worker
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
-
-EXIT_DONE = 0
 
 
 class Undisturbed:
@@ -45,7 +44,7 @@ class Undisturbed:
             output.mkdir()
             for number, path in enumerate(paths):
                 (source / f"{number}.dcm").symlink_to(path)
-            reply = self._worker.run("reference", source=source, output=output)
+            reply = self._worker.ask(ReadRequest(id="reference", input=source, output=output))
             assert reply.exit_code == EXIT_DONE
             return dict(_by_uid(path.read_bytes()) for path in output.glob("*.dcm"))
 

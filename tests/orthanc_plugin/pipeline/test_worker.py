@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerCrashError, WorkerStartError
+from orthanc_plugin.pipeline.protocol import ReadRequest
 from orthanc_plugin.pipeline.worker import Worker
 from service_cases import MODEL
 
@@ -64,7 +65,7 @@ def make_worker(stop: threading.Event) -> Iterator[MakeWorker]:
 
 def run(worker: Worker) -> int:
     """Process id of the child that answered."""
-    return int(worker.run("r1", source=Path("in"), output=Path("out")).seconds)
+    return int(worker.ask(ReadRequest(id="r1", input=Path("in"), output=Path("out"))).seconds)
 
 
 def test_one_process_serves_request_after_request(make_worker: MakeWorker) -> None:

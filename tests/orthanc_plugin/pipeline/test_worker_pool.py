@@ -2,13 +2,15 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from orthanc_plugin.domain.errors import ServiceStopping
+from orthanc_plugin.domain.errors import ServiceStopping, WorkersBusyError
+from orthanc_plugin.pipeline.protocol import ReadRequest
 from orthanc_plugin.pipeline.worker import Worker
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from service_cases import MODEL
@@ -59,7 +61,7 @@ def make_pool() -> Iterator[MakePool]:
 
 def run(pool: WorkerPool, source: Path) -> int:
     """Process id of the child that answered."""
-    return int(pool.run("r", source=source, output=Path("out")).seconds)
+    return int(pool.ask(ReadRequest(id="r", input=source, output=Path("out"))).seconds)
 
 
 def test_two_studies_run_side_by_side_in_two_processes(make_pool: MakePool, tmp_path: Path) -> None:
@@ -98,3 +100,17 @@ def test_the_end_of_the_service_ends_the_wait_for_a_worker(make_pool: MakePool, 
         pool.wait_ready()
     with pytest.raises(ServiceStopping):
         run(pool, tmp_path)
+
+
+def test_a_question_does_not_wait_for_a_study_to_end(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool(PATIENT)
+    pool.workers[0].start()
+    with ThreadPoolExecutor() as threads:
+        study = threads.submit(run, pool, tmp_path)
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        with pytest.raises(WorkersBusyError, match="ask again"):
+            pool.ask(ReadRequest(id="q", input=tmp_path, output=Path("out")), patience_seconds=0.2)
+        (tmp_path / "signed").touch()
+        study.result()
+    assert pool.ask(ReadRequest(id="q", input=tmp_path, output=Path("out")), patience_seconds=0.2).exit_code == 0

@@ -1,6 +1,5 @@
 """The routes on a real ledger; no Orthanc is up, and of the pipeline a greeting."""
 
-import json
 import queue
 import sys
 import threading
@@ -25,8 +24,31 @@ from orthanc_plugin.site.roles import Roles
 from orthanc_plugin.upkeep.alarms import Alarms
 from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 from orthanc_plugin.web.application import build_application
+from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
+from orthanc_plugin.work.kept_features import KeptFeatures
+from orthanc_plugin.work.priors import Priors
 from service_cases import MODEL
+
+ANSWERING = f"""
+import json, pathlib, sys
+print(json.dumps({{"ready": True, "pipeline_digest": "p", "model": {MODEL}}}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    reply = {{"id": asked["id"], "exit_code": 0, "seconds": 0.5}}
+    grid = {{"series": "1.2", "affine": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "shape": [1, 1, 2]}}
+    if asked["verb"] == "similarity" and asked["points"][0]["series"] != "1.2":
+        reply |= {{"exit_code": 4, "message": "series: none that was encoded"}}
+    elif asked["verb"] == "similarity":
+        reply["maps"] = [grid | {{"is_prior": False, "values": "/wA="}}]
+    elif asked["verb"] == "region" and asked["threshold"] < 0.9:
+        size = dict.fromkeys(("volume_ml", "long_axis_mm", "short_axis_mm", "longest_diameter_mm"), 2.5)
+        reply["region"] = grid | size | {{"bits": "AQ=="}}
+    elif asked["verb"] == "read":
+        (pathlib.Path(asked["features"]) / "kept.json").touch()
+    print(json.dumps(reply), flush=True)
+"""
+"""A pipeline that has the same answers for everybody."""
 
 
 @pytest.fixture
@@ -39,8 +61,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
     stop = threading.Event()
-    greeting = {"ready": True, "pipeline_digest": "p", "model": MODEL}
-    command = (sys.executable, "-c", f"print({json.dumps(greeting)!r}, flush=True); input()")
+    command = (sys.executable, "-c", ANSWERING)
     worker = Worker(command, ready_seconds=10, deadline_seconds=1, max_resident_bytes=1e12, stop=stop)
     yield WorkerPool([worker], stop=stop)
     worker.close()
@@ -64,8 +85,29 @@ def roles() -> Roles:
 
 
 @pytest.fixture
+def encoding(ledger: Ledger, pool: WorkerPool, tmp_path: Path) -> Iterator[Encoding]:
+    """Beside an archive that does not answer; its thread does not run."""
+    stop = threading.Event()
+    orthanc = OrthancClient(OrthancAccess("http://127.0.0.1:9"), patience_seconds=0.1, stop=stop)
+    for name in ("features", "encoding"):
+        (tmp_path / name).mkdir()
+    kept = KeptFeatures(tmp_path / "features", limit_bytes=1e12)
+    yield Encoding(
+        kept, client=orthanc, priors=Priors(orthanc, count=0, seconds=1.0),
+        jobs=ledger.jobs, workers=pool, folder=tmp_path / "encoding", stop=stop,
+    )  # fmt: skip
+    orthanc.close()
+
+
+@pytest.fixture
 def client(
-    ledger: Ledger, intake: Intake, pool: WorkerPool, watchdog: Watchdog, roles: Roles, tmp_path: Path
+    ledger: Ledger,
+    intake: Intake,
+    pool: WorkerPool,
+    watchdog: Watchdog,
+    roles: Roles,
+    encoding: Encoding,
+    tmp_path: Path,
 ) -> Iterator[TestClient]:
     registry = CollectorRegistry()
     StageMetrics(registry, ledger.jobs)
@@ -81,8 +123,9 @@ def client(
     )  # fmt: skip
     registry.register(metrics)
     application = build_application(
-        token="t0ken", roles=roles, ledger=ledger, intake=intake, workers=pool, alarms=alarms, registry=registry
-    )
+        token="t0ken", roles=roles, ledger=ledger, intake=intake, workers=pool, encoding=encoding, alarms=alarms,
+        registry=registry,
+    )  # fmt: skip
     with TestClient(application) as client:
         yield client
 
