@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 import highdicom as hd
 from pydicom import Dataset
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+from pydicom.uid import EncapsulatedPDFStorage
 
+from operators.dicom.results.bare_object import bare_object
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.references import distinct_instances, instance_reference
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.results.source_headers import copy_character_set, padded_headers
-from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
+from operators.dicom.results.stamping import stamp
 from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT
 
 SERIES_NUMBER = 9401
+TITLE = "AI report"
 _SERIES_KEY = "PDF"
 
 
@@ -29,33 +30,16 @@ def build_encapsulated_pdf(
     headers : of the sources, the first gives patient and study
     results : the SR and SEG that say the same to machines
     """
-    (header, *_), _ = padded_headers(headers)
-    title = run.provenance.series_description("AI report")
-    dataset: Dataset = hd.SOPClass(
-        study_instance_uid=header.StudyInstanceUID,
-        series_instance_uid=run.identity.uid(_SERIES_KEY),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=UNSTAMPED_UID,
+    dataset, _ = bare_object(
+        headers[0],
+        run=run,
         sop_class_uid=EncapsulatedPDFStorage,
-        instance_number=1,
         modality="DOC",
-        manufacturer=run.provenance.manufacturer,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        patient_id=header.PatientID,
-        patient_name=header.PatientName,
-        patient_birth_date=header.PatientBirthDate,
-        patient_sex=header.PatientSex,
-        accession_number=header.AccessionNumber,
-        study_id=header.StudyID,
-        study_date=header.StudyDate,
-        study_time=header.StudyTime,
-        referring_physician_name=header.ReferringPhysicianName,
-        series_description=title,
-        content_qualification=hd.ContentQualificationValues.RESEARCH,
+        series_key=_SERIES_KEY,
+        series_number=SERIES_NUMBER,
+        title=TITLE,
     )
-    copy_character_set(header, dataset)
-    dataset.ContributingEquipmentSequence = [run.provenance.contributing_equipment()]
-    _set_document(dataset, pdf, title=title)
+    _set_document(dataset, pdf, title=run.provenance.series_description(TITLE))
     sources = (*distinct_instances(headers), *results)
     dataset.SourceInstanceSequence = [instance_reference(source) for source in sources]
     stamp(dataset, run, series_key=_SERIES_KEY)

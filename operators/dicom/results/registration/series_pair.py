@@ -1,14 +1,12 @@
 """What both registration objects say alike: whose they are, and which images they join."""
 
-import highdicom as hd
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 
+from operators.dicom.results.bare_object import bare_object
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.references import distinct_instances, instance_reference, study_references
 from operators.dicom.results.run_context import RunContext
-from operators.dicom.results.source_headers import copy_body_part, copy_character_set, padded_headers
-from operators.dicom.results.stamping import UNSTAMPED_UID
+from operators.dicom.results.source_headers import copy_body_part
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import IMAGE_CONTENT_ALIGNMENT
 
@@ -35,32 +33,16 @@ def registration_object(
     for series in (fixed, moving):
         if not series.volume.geometry.frame_of_reference_uid:
             raise ValueError(f"series {series.series_instance_uid}: names no frame of reference, nothing can be placed")
-    (header, *_), _ = padded_headers(fixed.headers[:1])
-    dataset: Dataset = hd.SOPClass(
-        study_instance_uid=header.StudyInstanceUID,
-        series_instance_uid=run.identity.uid(series_key),
-        series_number=series_number,
-        sop_instance_uid=UNSTAMPED_UID,
+    dataset, header = bare_object(
+        fixed.headers[0],
+        run=run,
         sop_class_uid=sop_class_uid,
-        instance_number=1,
         modality="REG",
-        manufacturer=run.provenance.manufacturer,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        patient_id=header.PatientID,
-        patient_name=header.PatientName,
-        patient_birth_date=header.PatientBirthDate,
-        patient_sex=header.PatientSex,
-        accession_number=header.AccessionNumber,
-        study_id=header.StudyID,
-        study_date=header.StudyDate,
-        study_time=header.StudyTime,
-        referring_physician_name=header.ReferringPhysicianName,
-        series_description=run.provenance.series_description(title),
-        content_qualification=hd.ContentQualificationValues.RESEARCH,
+        series_key=series_key,
+        series_number=series_number,
+        title=title,
     )
-    copy_character_set(header, dataset)
     copy_body_part(header, dataset)
-    dataset.ContributingEquipmentSequence = [run.provenance.contributing_equipment()]
     dataset.FrameOfReferenceUID = fixed.volume.geometry.frame_of_reference_uid
     dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
     dataset.ContentLabel = CONTENT_LABEL
