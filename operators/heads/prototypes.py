@@ -11,62 +11,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
-from operators.domain.finding import Algorithm, Finding
 from operators.errors import CheckpointError
-from operators.heads.classes import ClassRecord, check_outputs, exclusive_findings, unanswered
-from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, Needs, SeriesFeatures
-from operators.heads.labels import Label, read_labels
+from operators.heads.classes import check_outputs, exclusive_findings
+from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
+from operators.heads.labels import read_labels
 from operators.heads.linear import WEIGHTS, first_length, read_weights
-from operators.heads.pooled import Inputs, SeriesMean, needs_of
+from operators.heads.pooled_classes import PooledClassHead, PooledClassRecord
 
 
-class PrototypesRecord(ClassRecord):
-    """inputs : what the series' vector is made of
-    scale : of the cosines; a larger one makes the head surer
-    """
+class PrototypesRecord(PooledClassRecord):
+    """scale : of the cosines; a larger one makes the head surer"""
 
-    task: Literal["classification"]
     kind: Literal["prototypes"]
-    inputs: Inputs = Field(min_length=1)
     scale: float = Field(10.0, gt=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PrototypesHead:
+class PrototypesHead(PooledClassHead):
     """prototypes : (C, F) unit vectors"""
 
     record: PrototypesRecord
-    labels: tuple[Label, ...]
     prototypes: NDArray[np.float32]
-    algorithm: Algorithm
 
-    @property
-    def needs(self) -> Needs:
-        return needs_of(self.record.inputs)
-
-    def begin(self, series: SeriesFeatures) -> "_Reading":
-        return _Reading(self, series, SeriesMean(self.record.inputs))
-
-    def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
-        return unanswered(self.record, self.labels, series, reason)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    head: PrototypesHead
-    series: SeriesFeatures
-    mean: SeriesMean
-
-    def take(self, block: FeatureBlock) -> None:
-        self.mean.take(block)
-
-    def answer(self) -> HeadAnswer:
-        head = self.head
-        vector = torch.nn.functional.normalize(self.mean.vector(), dim=0)
-        cosines = torch.from_numpy(head.prototypes).to(vector.device) @ vector
-        logits = head.record.scale * cosines.cpu().numpy()
-        return HeadAnswer(findings=exclusive_findings(head.record, head.labels, logits, self.series))
+    def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
+        cosines = torch.from_numpy(self.prototypes).to(vector.device) @ torch.nn.functional.normalize(vector, dim=0)
+        logits = self.record.scale * cosines.cpu().numpy()
+        return HeadAnswer(findings=exclusive_findings(self.record, self.labels, logits, series))
 
 
 def class_prototypes(
@@ -93,4 +65,4 @@ def read_head(folder: HeadFolder) -> PrototypesHead:
     if not (np.linalg.norm(tensors["examples"], axis=1) > 0).all():
         raise CheckpointError(f"{place}: examples: one of them is all zeros, which points nowhere")
     prototypes = class_prototypes(tensors["examples"], classes, len(labels))
-    return PrototypesHead(record, labels, prototypes, folder.algorithm(record))
+    return PrototypesHead(record, folder.algorithm(record), labels, prototypes)

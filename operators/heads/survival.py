@@ -10,30 +10,29 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
-from operators.domain.finding import Algorithm, Finding
+from operators.domain.finding import Finding
 from operators.errors import CheckpointError
-from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, Needs, SeriesFeatures
+from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.linear import WEIGHTS, first_length, read_weights
-from operators.heads.pooled import Inputs, SeriesMean, needs_of
+from operators.heads.pooled import PooledHead, PooledRecord
 from operators.heads.values import ValueRecord, measurement_of, unanswered_value
 
 
-class SurvivalRecord(ValueRecord):
-    """inputs : what the series' vector is made of
-    event : what the time runs to, say "death"
+class SurvivalRecord(ValueRecord, PooledRecord):
+    """event : what the time runs to, say "death"
     horizons_days : for which the probability of no event until then is told
     """
 
     task: Literal["survival"]
     kind: Literal["cox"]
-    inputs: Inputs = Field(min_length=1)
     event: str
     horizons_days: tuple[float, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SurvivalHead:
+class SurvivalHead(PooledHead):
     """weight, mean : (F,); days, hazard : (T,) steps of the cumulative baseline hazard, both rising"""
 
     record: SurvivalRecord
@@ -41,14 +40,16 @@ class SurvivalHead:
     mean: NDArray[np.float32]
     days: NDArray[np.float32]
     hazard: NDArray[np.float32]
-    algorithm: Algorithm
 
-    @property
-    def needs(self) -> Needs:
-        return needs_of(self.record.inputs)
-
-    def begin(self, series: SeriesFeatures) -> "_Reading":
-        return _Reading(self, series, SeriesMean(self.record.inputs))
+    def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
+        record, values = self.record, vector.cpu().numpy()
+        ratio = measurement_of(record, series, self.hazard_ratio(values), suffix=", hazard ratio")
+        curve = self.curve(values, np.array(record.horizons_days))
+        points = (
+            measurement_of(record, series, float(value), suffix=f", no {record.event} until day {days:g}")
+            for days, value in zip(record.horizons_days, curve, strict=True)
+        )
+        return HeadAnswer(measurements=(ratio, *points))
 
     def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
         return unanswered_value(self.record, series, reason)
@@ -62,27 +63,6 @@ class SurvivalHead:
         steps = np.searchsorted(self.days, days, side="right")
         cumulative = np.concatenate([[0.0], np.asarray(self.hazard, np.float64)])[steps]
         return np.asarray(np.exp(-cumulative * self.hazard_ratio(vector)), np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    head: SurvivalHead
-    series: SeriesFeatures
-    pooled: SeriesMean
-
-    def take(self, block: FeatureBlock) -> None:
-        self.pooled.take(block)
-
-    def answer(self) -> HeadAnswer:
-        head, record = self.head, self.head.record
-        vector = self.pooled.vector().cpu().numpy()
-        ratio = measurement_of(record, self.series, head.hazard_ratio(vector), suffix=", hazard ratio")
-        curve = head.curve(vector, np.array(record.horizons_days))
-        points = (
-            measurement_of(record, self.series, float(value), suffix=f", no {record.event} until day {days:g}")
-            for days, value in zip(record.horizons_days, curve, strict=True)
-        )
-        return HeadAnswer(measurements=(ratio, *points))
 
 
 def read_head(folder: HeadFolder) -> SurvivalHead:
@@ -100,9 +80,9 @@ def read_head(folder: HeadFolder) -> SurvivalHead:
         )
     return SurvivalHead(
         record,
+        folder.algorithm(record),
         tensors["weight"],
         tensors["mean"],
         tensors["baseline_days"],
         tensors["baseline_hazard"],
-        folder.algorithm(record),
     )

@@ -20,6 +20,7 @@ from operators.heads.head import FeatureBlock, Head, SeriesFeatures, ask, joined
 from operators.heads.labels import Label
 from operators.heads.linear import Linear
 from operators.heads.masks import ContributionMasks, share_threshold
+from operators.heads.multi_label import MultiLabelHead
 from operators.heads.published_config import PublishedConfig
 from operators.heads.published_reading import VolumeLogits
 from operators.heads.segments import localise, predict_segments
@@ -37,17 +38,19 @@ def read_through(head: Head, series: SeriesFeatures) -> Any:
     return reading
 
 
-def multi_label(folder: Path, **tensors: np.ndarray) -> Head:
+def multi_label(folder: Path, **tensors: np.ndarray) -> MultiLabelHead:
     weights = {"weight": RNG.normal(size=(2, 2 * WIDTH)), "bias": RNG.normal(size=2)} | tensors
     record = {"task": "classification", "kind": "multi-label", "inputs": ["cls", "mean-token"], "outputs": PRESENT}
-    return read_kind(write_kind(folder, record, NAMES, weights))
+    head = read_kind(write_kind(folder, record, NAMES, weights))
+    assert isinstance(head, MultiLabelHead)
+    return head
 
 
 def test_of_a_linear_head_each_token_gives_its_part_of_the_mean(tmp_path: Path) -> None:
     weight = RNG.normal(size=(2, 2 * WIDTH))
     head, features = multi_label(tmp_path, weight=weight, bias=np.array([0.5, -0.5])), random_features()
     series = series_of(features)
-    found: Contributions = read_through(head, series).contributions(1)
+    found = head.contributions(series, 1)
     per_token = (features.tokens @ weight[1, WIDTH:].astype(np.float32)) / (SLICES * 16)
     np.testing.assert_allclose(found.tokens.array, per_token.reshape(SLICES, 4, 4), atol=1e-6)
     np.testing.assert_allclose(found.cls, features.cls @ weight[1, :WIDTH] / SLICES, atol=1e-6)
