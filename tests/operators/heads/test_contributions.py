@@ -14,7 +14,7 @@ from operators.domain.concepts import MASS
 from operators.domain.features import FeatureVolume
 from operators.domain.volume import Volume
 from operators.heads.attention import Attention, AttentionPool
-from operators.heads.contributions import Contributions, gradient
+from operators.heads.contributions import gradient
 from operators.heads.faithfulness import deletion, without_tokens
 from operators.heads.head import FeatureBlock, Head, SeriesFeatures, ask, joined
 from operators.heads.labels import Label
