@@ -4,7 +4,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends orthanc orthanc-python orthanc-dicomweb \
     && rm -rf /var/lib/apt/lists/*
 COPY orthanc_plugin/plugin.py orthanc_plugin/button.js /opt/curia/
-RUN install --directory --owner orthanc /var/lib/orthanc/db
+RUN install --directory /etc/curia-orthanc && install --directory --owner orthanc --group orthanc /var/lib/orthanc/db
 USER orthanc
 EXPOSE 8042 4242
-CMD ["/usr/sbin/Orthanc", "/etc/curia-orthanc.json"]
+# A folder: what may be read by everybody, and beside it the users and the token.
+CMD ["/usr/sbin/Orthanc", "/etc/curia-orthanc"]

@@ -1,5 +1,7 @@
 """The service's settings: one TOML file, overridden by environment variables that start with ``CURIA_``.
 
+Between the two stand files named as these variables, one value each, where a container engine mounts secrets.
+
 The plugin hands its part over in the environment (Orthanc's address and token, the address to listen on), so the
 one-machine default needs no file at all.
 """
@@ -23,6 +25,7 @@ Days = Annotated[float, Field(gt=0)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:all|cuda:\d+(,cuda:\d+)*)$")]
 """What the application's own "device" takes: several GPUs together make one worker."""
 DATABASES = ("sqlite", "postgresql+psycopg")
+SECRETS = Path("/run/secrets")
 GIB = 2**30
 FOLDERS = ("source", "results", "features", "encoding")
 """In the data folder: files of studies under way, results, features, and files of studies that are encoded again."""
@@ -160,7 +163,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
     def host(self) -> str:
@@ -191,13 +194,16 @@ class ServiceSettings(BaseSettings):
         return (*self.worker_command, *model, *config, "--device", device)
 
 
-def read_settings(path: Path | None) -> ServiceSettings:
-    """The settings of *path* (none: defaults) under the environment's, or one sentence on what is wrong."""
+def read_settings(path: Path | None, *, secrets: Path = SECRETS) -> ServiceSettings:
+    """The settings of *path* (none: defaults) under secrets and the environment's, or one sentence on what is wrong.
+
+    secrets : folder with files such as ``curia_token``; it need not be there
+    """
     if path is not None and not path.is_file():
         raise SettingsError(f"settings: expected a TOML file, found none at {path}")
 
     class FromFile(ServiceSettings):
-        model_config = SettingsConfigDict(toml_file=path)
+        model_config = SettingsConfigDict(toml_file=path, secrets_dir=secrets if secrets.is_dir() else None)
 
     try:
         return FromFile()

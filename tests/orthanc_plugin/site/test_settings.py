@@ -99,6 +99,22 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
     assert "hunter2" not in repr(read_settings(write(tmp_path, 'orthanc_password = "hunter2"')))
 
 
+def test_a_secrets_file_overrides_the_settings_and_the_environment_overrides_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "curia_token").write_text("of the secret\n")
+    (secrets / "curia_database_url").write_text("postgresql+psycopg://u:hunter2@h/d")
+    path = write(tmp_path, 'token = "of the file"')
+    settings = read_settings(path, secrets=secrets)
+    assert settings.token is not None
+    assert settings.token.get_secret_value() == "of the secret"
+    assert settings.resolved_database_url == "postgresql+psycopg://u:hunter2@h/d"
+    monkeypatch.setenv("CURIA_TOKEN", "of the environment")
+    assert read_settings(path, secrets=secrets).token.get_secret_value() == "of the environment"
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected a TOML file, found none"):
         read_settings(tmp_path / "none.toml")

@@ -1,4 +1,4 @@
-"""The Grafana dashboard asks for nothing that ``/metrics`` does not have."""
+"""The Grafana dashboard and Prometheus's alerts ask for nothing that ``/metrics`` does not have."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
@@ -16,11 +17,12 @@ from orthanc_plugin.ledger.local_faults import FreeSpace
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.upkeep.metrics import ServiceMetrics, StageMetrics
 
-DASHBOARD = Path(__file__).parents[3] / "docker" / "grafana-dashboard.json"
+DOCKER = Path(__file__).parents[3] / "docker"
+DASHBOARD, ALERTS = DOCKER / "grafana/dashboard.json", DOCKER / "prometheus/alerts.yml"
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
 WORD = re.compile(r"\b(?:curia|process)_[a-z_]+\b")
 LABELS = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"|\bby \(([\w, ]+)\)|\{\{(\w+)\}\}")
-FROM_PROMETHEUS = {"instance", "le"}
+FROM_PROMETHEUS = {"instance", "le", "job"}
 
 
 @pytest.fixture
@@ -43,6 +45,26 @@ def families(tmp_path: Path) -> Iterator[list[Metric]]:
 def queries() -> list[str]:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def alerts() -> list[str]:
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [
+        text for group in groups for rule in group["rules"] for text in (rule["expr"], rule["annotations"]["summary"])
+    ]
+
+
+def test_every_metric_and_label_of_the_alerts_exists(families: list[Metric]) -> None:
+    known = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+    asked = {name for text in alerts() for name in WORD.findall(text)}
+    assert len(asked) >= 4
+    assert asked <= known
+    labels = {name for family in families for name in getattr(family, "_labelnames", ())} | FROM_PROMETHEUS
+    labels |= {name for family in families for sample in family.samples for name in sample.labels} | {"code"}
+    used = {
+        name for text in alerts() for name in re.findall(r"\$labels\.(\w+)|by \((\w+)\)", text) for name in name if name
+    }
+    assert used <= labels
 
 
 def test_every_metric_of_the_dashboard_exists(families: list[Metric]) -> None:
