@@ -167,6 +167,29 @@ def sign(
         raise typer.Exit(SETTINGS) from error
 
 
+@app.command("head")
+def head(
+    config: Annotated[Path, typer.Option(help="The head and how it is trained, see docs/heads.md.", dir_okay=False)],
+    data: Annotated[Path, typer.Option(help="Table of labelled studies, CSV or Parquet.", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the head; MODEL/heads/NAME puts it into a model.")],
+    work: Annotated[
+        Path | None, typer.Option(help="Where features and finished fits are kept; by default beside the table.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Train a head on the encoder's features; calibrate and measure it on patients that it was not fitted on."""
+    # Reads medical images and draws; the others run where what it needs is not installed.
+    from trainer.head_training.command import train_head
+
+    console = Console(stderr=True)
+    try:
+        train_head(config, data, out, work, device=device, console=console)
+    except (ValueError, OSError, CuriaError) as error:
+        console.print(f"{error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(SETTINGS) from error
+    typer.echo(out)
+
+
 @app.command("masks")
 def masks(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),

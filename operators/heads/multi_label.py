@@ -1,4 +1,4 @@
-"""Many findings in one head: a linear map of one vector for the series, each output a yes or no of its own."""
+"""A linear map of one vector for the series: many findings, each a yes or no of its own, or classes of which one is."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from operators.heads.classes import check_outputs, independent_findings
+from operators.heads.classes import check_outputs, exclusive_findings, independent_findings
 from operators.heads.contributions import Contributions, contributions_of
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.labels import read_labels
@@ -17,7 +17,9 @@ from operators.heads.shown import shown
 
 
 class MultiLabelRecord(PooledClassRecord):
-    kind: Literal["multi-label"]
+    """kind : "linear" where the classes exclude one another"""
+
+    kind: Literal["multi-label", "linear"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,8 +29,9 @@ class MultiLabelHead(PooledClassHead):
 
     def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
         logits = self.linear.on(series.device)(vector).cpu().numpy()
-        findings = independent_findings(self.record, self.labels, logits, series)
-        return shown(self.record, self.labels, findings, series, partial(self.contributions, series))
+        findings = exclusive_findings if self.record.kind == "linear" else independent_findings
+        answered = findings(self.record, self.labels, logits, series)
+        return shown(self.record, self.labels, answered, series, partial(self.contributions, series))
 
     def contributions(self, series: SeriesFeatures, number: int) -> Contributions:
         """To the logit of output *number*: of a mean, each slice and each token give their part."""

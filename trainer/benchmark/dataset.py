@@ -2,24 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.domain.volume import Volume
-
-Part = Literal["train", "test"]
-
-PARTS: Mapping[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "val": "train",
-    "valid": "train",
-    "validation": "train",
-    "test": "test",
-}
-"""Of the published splits the validation part is fitted on: nothing is chosen on it but within the fitted patients."""
+from trainer.evaluation.folds import PARTS, Part
 
 
 class BenchmarkDataError(ValueError):

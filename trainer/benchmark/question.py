@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.benchmark.dataset import BenchmarkDataError, DataSet, LeakageError, Part
+from trainer.benchmark.dataset import BenchmarkDataError, DataSet, LeakageError
 from trainer.benchmark.task import Task
-from trainer.evaluation.folds import stratified_folds
+from trainer.evaluation.folds import Part, stratified_folds
 
 NUM_FOLDS = 5
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pyarrow import ArrowInvalid
 
 from operators.domain.volume import Volume
-from trainer.benchmark.dataset import PARTS, BenchmarkDataError, DataSet
+from trainer.benchmark.dataset import BenchmarkDataError, DataSet
+from trainer.evaluation.folds import PARTS
 from trainer.ingest.pictures import flat_volume, read_pixels
 
 IMAGE, MASK, TARGET, FILENAME = "image", "mask", "target", "filename"

@@ -1,6 +1,19 @@
 """Parting patients into those who are fitted on and those who are asked about."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
+
+Part = Literal["train", "test"]
+
+PARTS: Mapping[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "train",
+    "valid": "train",
+    "validation": "train",
+    "test": "test",
+}
+"""Of published splits the validation part is fitted on: nothing is chosen on it but within the fitted patients."""
 
 
 def patient_folds(patients: Sequence[str], num_folds: int) -> tuple[frozenset[str], ...]:

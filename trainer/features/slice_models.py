@@ -76,7 +76,7 @@ def open_model(folder: Path, *, device: str = "cpu") -> SliceModel:
         As `operators.model.read_model` says.
     """
     model = read_model(folder)
-    return _snapshot_model(f"{model.name} {model.version}".strip(), model.snapshot, device)
+    return snapshot_model(f"{model.name} {model.version}".strip(), model.snapshot, device)
 
 
 def random_model(like: EncoderConfig = SMALL, *, device: str = "cpu") -> SliceModel:
@@ -84,7 +84,7 @@ def random_model(like: EncoderConfig = SMALL, *, device: str = "cpu") -> SliceMo
     state = random_state(like, RandomEncoderSettings())
     digest = hashlib.sha256(like.model_dump_json().encode()).hexdigest()
     settings = EncoderInputSettings(image_size=like.image_size)
-    return _snapshot_model(RANDOM, Snapshot(like, settings, state, f"random-{digest}"), device)
+    return snapshot_model(RANDOM, Snapshot(like, settings, state, f"random-{digest}"), device)
 
 
 def pixel_model(like: EncoderConfig = SMALL) -> SliceModel:
@@ -94,6 +94,7 @@ def pixel_model(like: EncoderConfig = SMALL) -> SliceModel:
     return SliceModel(PIXELS, key, PixelStatistics(like.patch_size), settings)
 
 
-def _snapshot_model(name: str, snapshot: Snapshot, device: str) -> SliceModel:
+def snapshot_model(name: str, snapshot: Snapshot, device: str) -> SliceModel:
+    """A snapshot that was read, on a device."""
     encoder = Encoder(snapshot, devices=(device,))
     return SliceModel(name, f"{snapshot.sha256[:24]}-{encoder.precision}", encoder, snapshot.input_settings)
