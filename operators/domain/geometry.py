@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Index = tuple[int, int, int]
 """Along slice, row and column."""
@@ -90,33 +90,34 @@ class Geometry:
         """The voxels from index *start* up to, not including, *stop* along each axis."""
         if any(not 0 <= a < b <= size for a, b, size in zip(start, stop, self.shape, strict=True)):
             raise ValueError(f"crop: expected indices inside the shape {self.shape}, got {start} to {stop}")
-        return self._block(start, (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]))
+        return self.sampled(start, (1, 1, 1), (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]))
 
     def grown(self, before: Index, after: Index) -> Self:
         """The grid with so many voxels more at the beginning and at the end of each axis."""
         if min(*before, *after) < 0:
             raise ValueError(f"margins: expected numbers of voxels to add, got {before} and {after}")
         sizes = [a + size + b for a, size, b in zip(before, self.shape, after, strict=True)]
-        return self._block((-before[0], -before[1], -before[2]), (sizes[0], sizes[1], sizes[2]))
+        return self.sampled([-a for a in before], (1, 1, 1), (sizes[0], sizes[1], sizes[2]))
 
     def strided(self, steps: Index) -> Self:
         """Every n-th voxel along each axis, from the first."""
         if min(steps) < 1:
             raise ValueError(f"steps: expected positive numbers, got {steps}")
-        affine = self.affine.copy()
-        affine[:3, :3] *= steps
         sizes = [-(-size // step) for size, step in zip(self.shape, steps, strict=True)]
-        return type(self)(affine, (sizes[0], sizes[1], sizes[2]), self.frame_of_reference_uid)
+        return self.sampled((0, 0, 0), steps, (sizes[0], sizes[1], sizes[2]))
 
-    def _block(self, start: Index, shape: Index) -> Self:
-        affine = self.affine.copy()
-        affine[:3, 3] = self.positions(np.array(start))
-        return type(self)(affine, shape, self.frame_of_reference_uid)
-
-    def rescaled(self, shape: tuple[int, int, int]) -> Self:
+    def rescaled(self, shape: Index) -> Self:
         """The same block of space cut into another number of voxels (pixel edges kept, not centres)."""
         factors = np.array(self.shape, np.float64) / np.array(shape, np.float64)
+        return self.sampled((factors - 1.0) / 2.0, factors, shape)
+
+    def sampled(self, first: ArrayLike, steps: ArrayLike, shape: Index) -> Self:
+        """A grid along the same axes.
+
+        first : (3,) index of its first voxel, which need not be whole or inside
+        steps : (3,) of so many of these voxels each of its own is long
+        """
         affine = self.affine.copy()
-        affine[:3, :3] = self.affine[:3, :3] * factors
-        affine[:3, 3] = self.positions((factors - 1.0) / 2.0)
+        affine[:3, :3] *= np.asarray(steps, np.float64)
+        affine[:3, 3] = self.positions(np.asarray(first))
         return type(self)(affine, shape, self.frame_of_reference_uid)

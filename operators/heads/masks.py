@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.domain.components import components_by_weight, without_small_components
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.evidence import FULL, above, class_probabilities, probability, slabs, strongest_class
 from operators.heads.labels import Label
-from operators.imaging.components import components_by_weight, without_small_components
 from operators.imaging.resampling import resample
 
 MOST_REGIONS = 5

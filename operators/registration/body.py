@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from operators.domain.components import largest_component
+
 CT_RANGE_HU = (-1000.0, 1000.0)
 CT_SKIN_HU = -400.0
 MR_BRIGHT_PERCENTILE = 99.5
@@ -24,11 +26,9 @@ def body_mask(image: NDArray[np.float32], modality: str) -> NDArray[np.bool_]:
     threshold = (CT_SKIN_HU - low) / (high - low) if modality == "CT" else MR_BODY_SHARE
     smooth = ndimage.gaussian_filter(image, [1.0 if size > 4 else 0.0 for size in image.shape])
     mask = ndimage.binary_opening(smooth > threshold, _ball(image.shape), iterations=2)
-    labels, count = ndimage.label(mask)
-    if not count:
+    if not mask.any():
         return np.ones(image.shape, np.bool_)
-    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    filled = np.stack([ndimage.binary_fill_holes(part) for part in labels == largest])
+    filled = np.stack([ndimage.binary_fill_holes(part) for part in largest_component(mask)])
     return np.asarray(filled, np.bool_)
 
 

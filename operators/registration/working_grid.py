@@ -55,12 +55,9 @@ def lattice_geometry(box: Geometry, points: int, finest_mm: float = 0.0) -> Geom
     shape = [1, 1, 1]
     for k in axes:
         shape[k] = MULTIPLE * max(1, int(np.ceil(extents[k] / spacing / MULTIPLE)))
-    affine = box.affine.copy()
-    scaled = [spacing if k in axes else box.spacing[k] for k in range(3)]
-    affine[:3, :3] = box.directions * scaled
-    middle = box.positions((np.array(box.shape) - 1) / 2)
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    return Geometry(affine, (shape[0], shape[1], shape[2]), box.frame_of_reference_uid)
+    steps = np.array([spacing / box.spacing[k] if k in axes else 1.0 for k in range(3)])
+    first = (np.array(box.shape) - 1) / 2 - steps * (np.array(shape) - 1) / 2
+    return box.sampled(first, steps, (shape[0], shape[1], shape[2]))
 
 
 def drawn(volume: Volume, lattice: Geometry) -> NDArray[np.float32]:
@@ -92,11 +89,8 @@ def _block_means(volume: Volume, factors: list[int]) -> Volume:
     for axis in range(3):
         sizes = [*array.shape[:axis], shape[axis], factors[axis], *array.shape[axis + 1 :]]
         array = array.reshape(sizes).mean(axis=axis + 1, dtype=np.float32)
-    affine = volume.geometry.affine.copy()
-    affine[:3, :3] = affine[:3, :3] * factors
-    affine[:3, 3] = volume.geometry.positions((np.array(factors) - 1) / 2)
-    geometry = Geometry(affine, (shape[0], shape[1], shape[2]), volume.geometry.frame_of_reference_uid)
-    return Volume(array, geometry)
+    middle = (np.array(factors) - 1) / 2
+    return Volume(array, volume.geometry.sampled(middle, factors, (shape[0], shape[1], shape[2])))
 
 
 def _boxed(grid: Geometry, coarse: Geometry, mask: NDArray[np.bool_]) -> Geometry:
@@ -110,7 +104,5 @@ def _boxed(grid: Geometry, coarse: Geometry, mask: NDArray[np.bool_]) -> Geometr
     margin = MARGIN_MM / grid.spacing
     start = np.clip(np.floor(low - margin), 0, np.array(grid.shape) - 1).astype(int)
     stop = np.clip(np.ceil(high + margin) + 1, start + 1, grid.shape).astype(int)
-    affine = grid.affine.copy()
-    affine[:3, 3] = grid.positions(start)
-    shape = stop - start
-    return Geometry(affine, (int(shape[0]), int(shape[1]), int(shape[2])), grid.frame_of_reference_uid)
+    first, last = ((int(at[0]), int(at[1]), int(at[2])) for at in (start, stop))
+    return grid.cropped(first, last)

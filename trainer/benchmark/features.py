@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 
 from operators.documents import whole_file
 from operators.domain.features import FeatureVolume
-from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.encoder.pooling import mean_pooled, roi_pooled
 from operators.errors import InputError
@@ -180,11 +179,9 @@ def thinned(volume: Volume, places: NDArray[np.int64]) -> Volume:
     if len(places) == geometry.shape[0]:
         return volume
     step = (places[-1] - places[0]) / max(len(places) - 1, 1) or 1.0
-    affine = geometry.affine.copy()
-    affine[:3, 0] *= step
-    affine[:3, 3] = geometry.positions(np.array([places[0], 0, 0]))
     shape = (len(places), geometry.shape[1], geometry.shape[2])
-    return Volume(np.ascontiguousarray(volume.array[places]), Geometry(affine, shape, geometry.frame_of_reference_uid))
+    grid = geometry.sampled((places[0], 0, 0), (step, 1, 1), shape)
+    return Volume(np.ascontiguousarray(volume.array[places]), grid)
 
 
 def _pooled(features: FeatureVolume, region: NDArray[np.bool_], *, name: str) -> Floats:

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+from operators.domain.components import largest_component, without_small_components
 from operators.domain.volume import Volume
-from operators.imaging.components import largest_component, without_small_components
 
 LUNG_BELOW_HU = -400.0
 """Air and lung lie under it, everything else of the body above."""

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from operators.domain.components import largest_component
+
 MAX_VERTICES = 2000
 """More are thinned: GraphicData is one FL element, whose explicit VR length ends at 64 KiB (8191 points)."""
 
@@ -18,10 +20,7 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     (N, 2) (column, row), first vertex repeated at the end, in the image coordinates of PS3.3 C.10.5.1.2: (0, 0) is
     the top left corner of the top left pixel, whose centre is (0.5, 0.5).
     """
-    labels, _ = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    filled = ndimage.binary_fill_holes(labels == np.argmax(sizes))
+    filled = ndimage.binary_fill_holes(largest_component(mask))
     return _thinned(_without_straight_vertices(_trace(filled)))
 
 

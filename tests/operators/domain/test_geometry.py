@@ -70,6 +70,14 @@ def test_a_voxel_that_stays_is_where_it_was(change):
         np.testing.assert_allclose(position_of(changed, value), position_of(volume, value), atol=1e-12)
 
 
+def test_a_sampled_grid_lies_between_the_voxels_where_it_is_told():
+    sampled = SPEC.geometry.sampled((0.5, -1, 2), (2, 1.5, 0.25), (2, 3, 4))
+    assert (sampled.shape, sampled.frame_of_reference_uid) == ((2, 3, 4), SPEC.geometry.frame_of_reference_uid)
+    np.testing.assert_allclose(
+        sampled.positions(np.array([1, 2, 3])), SPEC.geometry.positions(np.array([2.5, 2.0, 2.75])), atol=1e-12
+    )
+
+
 def test_a_margin_holds_the_fill_value_and_a_stride_keeps_the_first():
     grown = some_volume().grown((1, 0, 2), (0, 3, 1), fill=-1.0)
     assert grown.array.shape == (4, 7, 8)

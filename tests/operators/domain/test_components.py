@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from operators.imaging.components import largest_component, without_small_components
+from operators.domain.components import largest_component, without_small_components
 
 BLOBS = np.zeros((4, 6, 6), bool)
 BLOBS[0, :2, :2] = True  # four voxels
