@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from operators.domain.features import EncoderInput, FeatureVolume
 from operators.domain.finding import Evidence, Finding
@@ -31,6 +31,14 @@ class SeriesSource(Protocol):
     def nearest_instance_uids(self) -> tuple[str, ...]: ...
 
 
+class Draw(Protocol):
+    """See `operators.heads.segments.predict_segments`, which is one with all that it needs of the series."""
+
+    def __call__(
+        self, *, tracking_uid: Callable[[str, str], str], with_probabilities: bool = False
+    ) -> SeriesSegments: ...
+
+
 Source = TypeVar("Source", bound=SeriesSource, covariant=True)
 
 
@@ -42,7 +50,7 @@ class SeriesReading(Generic[Source]):
     regions : probability of each body region, empty without a head that tells it
     points : (x, y, z) LPS mm by finding, of the place that decided, where no mask shows it
     evidence : of the findings that were evaluated
-    masks : `operators.heads.masks.Masks`, what is to be drawn: anatomy first, then present findings
+    draw : draws what the heads show, which takes memory: anatomy first, then present findings
     segments : as they were drawn on the volume's grid; empty where nothing was found
     slice_segments : the same on the source's own slices, as results show them
     """
@@ -54,7 +62,7 @@ class SeriesReading(Generic[Source]):
     findings: tuple[Finding, ...] = ()
     points: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
-    masks: tuple[Any, ...] = ()
+    draw: Draw | None = None
     segments: SeriesSegments | None = None
     slice_segments: SeriesSegments | None = None
     measurements: tuple[Measurement, ...] = ()
@@ -64,6 +72,12 @@ class SeriesReading(Generic[Source]):
         """The encoder's input of a series that was prepared."""
         assert self.encoder_input is not None, "the graph prepares the encoder's input before it is asked for"
         return self.encoder_input
+
+    @property
+    def drawing(self) -> Draw:
+        """What draws the segments of a series that the heads have read."""
+        assert self.draw is not None, "the graph asks the heads before anything is drawn"
+        return self.draw
 
     @property
     def encoded(self) -> FeatureVolume:

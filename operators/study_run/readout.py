@@ -47,7 +47,12 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
             measurements=readout.measurements,
             evidence=evidence,
             points=readout.points,
-            masks=readout.masks,
+            draw=partial(
+                predict_segments,
+                readout.masks,
+                source=source.volume.geometry,
+                series_instance_uid=source.series_instance_uid,
+            ),
             regions=readout.regions,
         )
 
@@ -68,12 +73,8 @@ def read_segments(reading: StudyReading[SourceSeries], deployment: Deployment) -
 
     def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
         tracking_uid = partial(identity.tracking_uid, series.source.series_instance_uid)
-        segments = predict_segments(
-            series.masks,
-            source=series.source.volume.geometry,
-            series_instance_uid=series.source.series_instance_uid,
-            tracking_uid=tracking_uid,
-            with_probabilities=deployment.results.segmentation_type == "FRACTIONAL",
+        segments = series.drawing(
+            tracking_uid=tracking_uid, with_probabilities=deployment.results.segmentation_type == "FRACTIONAL"
         )
         return replace(
             series,

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from pydicom import Dataset
@@ -10,6 +11,7 @@ from operators.domain.concepts import ABNORMAL_STRUCTURE
 from operators.domain.reading import SeriesReading, StudyReading
 from operators.heads.labels import Label
 from operators.heads.masks import FindingMask
+from operators.heads.segments import predict_segments
 from operators.model.model_folder import read_model
 from operators.study_run.deployment import Deployment
 from operators.study_run.readout import contrast_of, read_segments
@@ -27,7 +29,9 @@ def test_a_mask_is_made_on_the_volume_and_its_slices_and_the_evidence_comes_alon
     deployment = Deployment.of(read_model(DEMO_MODEL), {}, results=ResultSettings(), version="0")
     label = Label(name=mass.name, code=mass.code, category=ABNORMAL_STRUCTURE)
     mask = FindingMask(mass.head, mass.name, label, shown.volume, threshold=-1.0, minimum_volume_ml=0.0)
-    answered = SeriesReading(source, findings=(mass,), evidence=(shown,), masks=(mask,))
+    place = {"source": source.volume.geometry, "series_instance_uid": source.series_instance_uid}
+    draw = partial(predict_segments, (mask,), **place)
+    answered = SeriesReading(source, findings=(mass,), evidence=(shown,), draw=draw)
     read = read_segments(StudyReading((answered,)), deployment)
     (series,), (finding,) = read.segments, read.findings
     assert read.evidence == (shown,)
