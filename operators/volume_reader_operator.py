@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from operators.dicom.results.source_headers import padded_headers
 from operators.dicom.selection.series_selection import SeriesDecision
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import SeriesReading, StudyReading
 from operators.framework import Step
 from operators.study_run.journal import RunJournal
-from operators.study_run.reading_chain import ReadingChain
+from operators.study_run.reading_chain import ReadingChain, source_warnings
 
 
 class VolumeReaderOperator(Step):
@@ -30,8 +29,5 @@ class VolumeReaderOperator(Step):
         self.journal.shortfall = next((one.error for one in best.unfilled), None)
         sources = [source for _, source in best.read]
         for source in sources:
-            for remark in source.remarks:
-                self.journal.warn("source-remark", remark)
-            for change in padded_headers(source.headers)[1]:
-                self.journal.warn("source-value", f"series {source.series_instance_uid}: {change}")
+            self.journal.warnings += source_warnings(source)
         return StudyReading(tuple(SeriesReading(source) for source in sources))

@@ -1,8 +1,10 @@
 """From a folder to features: what today's study and every prior go through."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from operators.dicom.results.source_headers import padded_headers
 from operators.dicom.selection.next_best import BestReadable, read_best
 from operators.dicom.selection.rules import SelectionRules
 from operators.dicom.selection.series_selection import SeriesDecision
@@ -15,6 +17,7 @@ from operators.encoder.feature_cache import CacheEntry, FeatureCache
 from operators.encoder.features import Encoder
 from operators.imaging.array_module import ArrayModule
 from operators.imaging.encoder_input import make_encoder_input
+from operators.study_run.journal import RunWarning
 from operators.study_run.region_probe import RegionProbe, look_again
 
 
@@ -62,6 +65,14 @@ class ReadingChain:
     def encode(self, encoder_input: EncoderInput, *, scratch: Path) -> FeatureVolume:
         """The features, past any cache."""
         return self.encoder.encode(encoder_input, scratch=scratch, blocks=self.blocks)
+
+
+def source_warnings(source: SourceSeries) -> Iterator[RunWarning]:
+    """What a reader of the results should know of a series: how it was read, and what results cannot take over."""
+    for remark in source.remarks:
+        yield RunWarning("source-remark", remark)
+    for change in padded_headers(source.headers)[1]:
+        yield RunWarning("source-value", f"series {source.series_instance_uid}: {change}")
 
 
 def _told(decision: SeriesDecision, source: SourceSeries) -> SourceSeries:
