@@ -1,0 +1,170 @@
+"""Carry out every step of a Dockerfile without a container engine, each stage in an overlay on Debian's minbase.
+
+    python tests/docker/carry_out_dockerfiles.py [service] [trainer] [orthanc] [judges] [map]
+
+Needs root, ``build/minbase`` (make test makes it) and the network, since packages are fetched as they are when an image
+is built. What is left out of a real build: the base image itself (minbase stands for it), layers, labels, HEALTHCHECK,
+and the copying of a folder between stages, which is mounted instead. After the steps the image's command runs as the
+image's user on a read-only root without network. What pip is told by the environment (PIP_FIND_LINKS, PIP_CERT) holds
+inside, too.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MINBASE = (ROOT / "build/minbase").resolve()
+WORK = ROOT / "build/images"
+
+
+@dataclass(frozen=True)
+class Image:
+    """context : what the builder is sent; None is the project. command : to be run at last, and what it has to say"""
+
+    dockerfile: str
+    stage: str | None
+    command: str
+    says: str
+    context: str = "."
+
+
+IMAGES = {
+    "service": Image("docker/Dockerfile", "service", "curia-orthanc --help", "Run Curia beside Orthanc"),
+    "trainer": Image("docker/Dockerfile", "trainer", "python3 -m trainer pretrain --help", "Train the encoder"),
+    "orthanc": Image("docker/orthanc.Dockerfile", None, "/usr/sbin/Orthanc --version", "Orthanc 1."),
+    "judges": Image("tests/docker/judges.Dockerfile", None, "nginx -v", "nginx version"),
+    "map": Image(
+        "docker/map/Dockerfile", None, "/opt/curia/bin/python3 /opt/holoscan/app show pkg", "apiVersion", "build/map"
+    ),
+}
+
+
+@dataclass
+class Stage:
+    name: str
+    base: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def value(self, step: str, default: str) -> str:
+        return next((rest for name, rest in reversed(self.steps) if name == step), default)
+
+
+def stages_of(dockerfile: Path) -> list[Stage]:
+    """FROM lines and what follows each; a name that no FROM gave is a base image."""
+    lines = [line for line in dockerfile.read_text().splitlines() if not line.startswith("#")]
+    stages: list[Stage] = []
+    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
+        step, _, rest = line.strip().partition(" ")
+        if step == "FROM":
+            base, _, name = rest.partition(" AS ")
+            stages.append(Stage(name or "last", base))
+        elif step and stages:
+            stages[-1].steps.append((step, rest))
+    return stages
+
+
+def wanted_stages(stages: list[Stage], last: str) -> Iterator[Stage]:
+    """Those that *last* stands on or copies from, in the file's order."""
+    needed = {last}
+    for stage in reversed(stages):
+        if stage.name in needed:
+            needed |= {stage.base, *re.findall(r"--from=(\S+)", " ".join(rest for _, rest in stage.steps))}
+    return (stage for stage in stages if stage.name in needed)
+
+
+def script_of(image: Image, folder: Path) -> str:
+    """For sh, in a mount namespace of its own."""
+    stages = stages_of(ROOT / image.dockerfile)
+    last = image.stage or stages[-1].name
+    lowers: dict[str, list[str]] = {}
+    lines = ["set -eu", "mount --make-rprivate /", f"cd {shlex.quote(str(ROOT / image.context))}"]
+    for stage in wanted_stages(stages, last):
+        place = folder / stage.name
+        for name in ("upper", "work", "root"):
+            (place / name).mkdir(parents=True)
+        lower = lowers.get(stage.base, [str(MINBASE)])
+        lowers[stage.name] = [str(place / "upper"), *lower]
+        lines += [
+            f"echo '== {stage.name}'",
+            f"root={place}/root",
+            f"mount -t overlay overlay -o lowerdir={':'.join(lower)},upperdir={place}/upper,workdir={place}/work $root",
+            "mount --rbind /dev $root/dev",
+            "mount -t proc proc $root/proc",
+            # As Debian's image has it: a package that is installed starts no server.
+            r"printf '#!/bin/sh\nexit 101\n' > $root/usr/sbin/policy-rc.d; chmod 755 $root/usr/sbin/policy-rc.d",
+            "cp /etc/resolv.conf /etc/hosts $root/etc/",
+            *shared_by_pip(),
+            *(line for step in stage.steps for line in carried_out(step, folder)),
+        ]
+    final = next(stage for stage in stages if stage.name == last)
+    user = final.value("USER", "root")
+    environment = " ".join(rest for step, rest in final.steps if step == "ENV")
+    lines += [
+        "mount -t tmpfs tmpfs $root/tmp",
+        "mount -o remount,ro $root",
+        f"echo '== as {user}: {image.command}'",
+        f"exec unshare --net chroot --userspec={user if ':' in user else user + ':' + user} $root "
+        f"env --chdir={final.value('WORKDIR', '/')} -i PATH=/usr/sbin:/usr/bin:/bin {environment} {image.command}",
+    ]
+    return "\n".join(lines)
+
+
+def carried_out(step: tuple[str, str], folder: Path) -> list[str]:
+    name, rest = step
+    if name == "RUN":
+        told = " ".join(f"{key}={shlex.quote(value)}" for key, value in os.environ.items() if key.startswith("PIP_"))
+        return [f"chroot $root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root {told} sh -c {shlex.quote(rest)}"]
+    if name == "COPY" and rest.startswith("--from="):
+        origin, source, target = rest.removeprefix("--from=").split()
+        return [f"mkdir -p $root{target}", f"mount --bind {folder}/{origin}/root{source} $root{target}"]
+    if name == "COPY":
+        *sources, target = rest.split()
+        into = target.endswith("/")
+        copy = f"cp -r {' '.join(sources)} $root{target}" if into else f"cp -rT {sources[0]} $root{target}"
+        return [f"mkdir -p {'$root' + target if into else f'$(dirname $root{target})'}", copy]
+    if name == "WORKDIR":
+        return [f"mkdir -p $root{rest}"]
+    return []
+
+
+def shared_by_pip() -> Iterator[str]:
+    for variable in ("PIP_FIND_LINKS", "PIP_CERT"):
+        place = os.environ.get(variable, "")
+        if place.startswith("/") and Path(place).is_dir():
+            yield f"mkdir -p $root{place} && mount --bind {place} $root{place}"
+        elif place.startswith("/") and Path(place).is_file():
+            yield f"mkdir -p $(dirname $root{place}) && cp {place} $root{place}"
+
+
+def main(names: list[str]) -> int:
+    if not MINBASE.is_dir():
+        raise SystemExit(f"{MINBASE} is not there; make build/minbase makes it, as root")
+    failed = []
+    for name in names or list(IMAGES):
+        image, folder = IMAGES[name], WORK / name
+        shutil.rmtree(folder, ignore_errors=True)
+        began = time.monotonic()
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script_of(image, folder)]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        well = ended.returncode == 0 and image.says in ended.stdout
+        mib = sum(path.lstat().st_size for path in folder.rglob("upper/**/*") if path.is_file()) / 2**20
+        sys.stdout.write(ended.stdout if not well else "")
+        sys.stdout.write(
+            f"{name}: {'carried out' if well else 'FAILED'}, {time.monotonic() - began:.0f} s, {mib:.0f} MiB\n"
+        )
+        sys.stdout.flush()
+        failed += [] if well else [name]
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
