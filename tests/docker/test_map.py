@@ -121,18 +121,6 @@ def test_the_package_reads_the_demo_study_without_network_as_a_user_without_righ
     assert (out / FILE_NAME).stat().st_uid == system.USER
 
 
-def test_the_manifests_command_runs_as_well_as_the_entry(system: PackagedSystem, tmp_path: Path) -> None:
-    manifest = json.loads((system.context / "map/app.json").read_text())
-    (tmp_path / "in").mkdir()
-    out = system.output_folder(tmp_path / "out")
-    mounts = {"/var/holoscan/input": tmp_path / "in", "/var/holoscan/output": out}
-    command = manifest["command"].split()
-    ended = system.run([], entry=command, environment=manifest["environment"], mounts=mounts)
-    # An empty folder is a study that cannot be read, and result.json says so.
-    assert ended.returncode == 4, ended.stderr
-    assert ResultManifest.model_validate_json((out / FILE_NAME).read_text()).status == "failed"
-
-
 def test_show_prints_both_manifests(system: PackagedSystem) -> None:
     ended = system.run(["show", "pkg"])
     assert json.loads(ended.stdout) == json.loads((system.context / "map/pkg.json").read_text())
