@@ -61,6 +61,23 @@ IMAGE_CONTENT_ALIGNMENT = Code("125024", "DCM", "Image Content-based Alignment")
 
 SPATIAL_CONCEPT = Code("309825002", "SCT", "Spatial and Relational Concept")  # CID 7150
 IMAGE_REGION = Code("111030", "DCM", "Image Region")
+LYMPH_NODE = Code("59441001", "SCT", "Lymph node")
+
+# What no standard has a code for (PS3.16 section 8: a private designator begins with 99)
+
+OWN_SCHEME = "99CURIA"
+
+VOLUME_CHANGE = Code("volume-change", OWN_SCHEME, "Change of volume since the prior")
+VOLUME_CHANGE_PERCENT = Code("volume-percent", OWN_SCHEME, "Change of volume since the prior in percent")
+VOLUME_DOUBLING_TIME = Code("doubling-time", OWN_SCHEME, "Doubling time of the volume")
+SUM_OF_DIAMETERS = Code("sum-of-diameters", OWN_SCHEME, "Sum of diameters of tracked lesions")
+SUM_CHANGE_PERCENT = Code("sum-percent", OWN_SCHEME, "Change of the sum since the first date in percent")
+REGISTRATION_VERDICT = Code("reg-verdict", OWN_SCHEME, "Verdict on the registration")
+VERDICTS = {
+    "good": Code("reg-good", OWN_SCHEME, "Good: no figure beyond its limits"),
+    "doubtful": Code("reg-doubtful", OWN_SCHEME, "Doubtful: look at both images"),
+    "failed": Code("reg-failed", OWN_SCHEME, "Failed: nothing is compared"),
+}
 
 # The report's frame (TID 1500)
 
@@ -128,7 +145,21 @@ MAXIMUM_3D_DIAMETER = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")  # C
 NO_UNITS = Code("1", "UCUM", "no units")
 MILLILITRE = Code("mL", "UCUM", "milliliter")
 MILLIMETRE = Code("mm", "UCUM", "mm")
+DAYS = Code("d", "UCUM", "day")
+PERCENT = Code("%", "UCUM", "Percent")
 PIXELS = Code("{pixels}", "UCUM", "pixels")
+REGISTRATION_FIGURES = {
+    # by field of `operators.domain.registration.RegistrationQuality`: what it is called, and its unit
+    "edge_agreement_before": (Code("edges-before", OWN_SCHEME, "Agreement of edges before registration"), NO_UNITS),
+    "edge_agreement_after": (Code("edges-after", OWN_SCHEME, "Agreement of edges after registration"), NO_UNITS),
+    "overlap": (Code("reg-overlap", OWN_SCHEME, "Share of the body that the prior shows"), NO_UNITS),
+    "inverse_consistency_error_mm": (
+        Code("reg-there-back", OWN_SCHEME, "Inverse consistency error"),
+        MILLIMETRE,
+    ),
+    "folded_share": (Code("reg-folded", OWN_SCHEME, "Share of folded voxels"), NO_UNITS),
+    "log_jacobian_sd": (Code("reg-volume-sd", OWN_SCHEME, "Spread of local change of volume (log)"), NO_UNITS),
+}
 FROM_MINUS_ONE_TO_ONE = Code("{-1:1}", "UCUM", "{-1:1}")
 
 # What is seen, and where

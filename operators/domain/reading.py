@@ -6,9 +6,10 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from operators.domain.features import EncoderInput, FeatureVolume
 from operators.domain.finding import Evidence, Finding
+from operators.domain.follow_up import FollowUp
 from operators.domain.measurement import Measurement
 from operators.domain.registration import Registration
-from operators.domain.segment import SeriesSegments
+from operators.domain.segment import PriorSegment, SeriesSegments
 from operators.domain.volume import Volume
 
 
@@ -53,6 +54,9 @@ class SeriesReading(Generic[Source]):
     draw : draws what the heads show, which takes memory: anatomy first, then present findings
     segments : as they were drawn on the volume's grid; empty where nothing was found
     slice_segments : the same on the source's own slices, as results show them
+    outlined : of a prior's series: what objects of its study outline on it, whoever made them
+    outlines : headers of these objects
+    follow_up : what became of it since earlier studies; None where none could be compared
     """
 
     source: Source
@@ -66,6 +70,9 @@ class SeriesReading(Generic[Source]):
     segments: SeriesSegments | None = None
     slice_segments: SeriesSegments | None = None
     measurements: tuple[Measurement, ...] = ()
+    outlined: tuple[PriorSegment, ...] = ()
+    outlines: tuple[Any, ...] = ()
+    follow_up: FollowUp | None = None
 
     @property
     def prepared(self) -> EncoderInput:
@@ -101,12 +108,21 @@ class PriorReading(Generic[Source]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesRegistration(Generic[Source]):
-    """A prior's series, aligned to the current one that it is compared with."""
+    """A prior's series, aligned to the current one that it is compared with.
+
+    tracked : what the prior's series shows, under the tracking identity that it has in the current study
+    carried : the prior's segments on the current volume's grid, under the identity that their own objects give them
+    slice_carried : the same on the current source's own slices, as results show them; both None where nothing was
+        carried
+    """
 
     fixed: SeriesReading[Source]
     moving: SeriesReading[Source]
     prior: PriorReading[Source]
     found: Registration
+    tracked: tuple[PriorSegment, ...] = ()
+    carried: SeriesSegments | None = None
+    slice_carried: SeriesSegments | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +162,11 @@ class StudyReading(Generic[Source]):
     def slice_segments(self) -> tuple[SeriesSegments, ...]:
         """Likewise, on the slices of each source."""
         return tuple(series.slice_segments for series in self.current if series.slice_segments is not None)
+
+    @property
+    def follow_ups(self) -> tuple[FollowUp, ...]:
+        """One for each series that could be compared with an earlier one."""
+        return tuple(series.follow_up for series in self.current if series.follow_up is not None)
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:

@@ -5,8 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from operators.domain.concepts import Code
+from operators.domain.concepts import ANATOMICAL_STRUCTURE, Code
 from operators.domain.geometry import Geometry
+
+
+def key_slice(mask: Any) -> int:
+    """Index of the slice on which a (D, H, W) mask covers most pixels, the first of equals."""
+    return int(np.argmax(mask.sum(axis=(1, 2))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +37,7 @@ class Segment:
 
     @property
     def key_slice(self) -> int:
-        """Index of the slice on which the mask covers most pixels, the first of equals."""
-        return int(np.argmax(self.mask.sum(axis=(1, 2))))
+        return key_slice(self.mask)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,3 +50,26 @@ class SeriesSegments:
     series_instance_uid: str
     geometry: Geometry
     segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorSegment:
+    """A segment of an earlier image, on a grid of its own.
+
+    mask : (D, H, W) bool on *geometry*, in the prior's frame
+    is_stored : an object in the archive holds it under this tracking UID
+    """
+
+    label: str
+    category: Code
+    type: Code
+    tracking_id: str
+    tracking_uid: str
+    mask: Any
+    geometry: Geometry
+    is_stored: bool = True
+
+    @property
+    def is_lesion(self) -> bool:
+        """Anything but an organ: what somebody outlined without a word is taken for something to be followed."""
+        return self.category.value != ANATOMICAL_STRUCTURE.value

@@ -1,11 +1,11 @@
 """Where the patient's tissue at a place of the fixed frame lies in the moving one."""
 
-import itertools
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from operators.domain.geometry import Geometry
 
@@ -70,14 +70,10 @@ class DisplacementField:
 
     def moving_positions(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) LPS mm of the fixed frame to (..., 3) of the moving frame; on NumPy."""
-        places = self.geometry.indices(positions)
-        last = np.array(self.geometry.shape) - 1
-        places = np.clip(places, 0, last)
-        corner = np.minimum(places.astype(np.intp), np.maximum(last - 1, 0))
-        share = places - corner
-        moved = np.array(positions, np.float64)
-        for offset in itertools.product((0, 1), repeat=3):
-            weight = np.prod(np.where(offset, share, 1 - share), axis=-1)
-            at = np.minimum(corner + offset, last)
-            moved += weight[..., None] * np.moveaxis(self.displacements[:, at[..., 0], at[..., 1], at[..., 2]], 0, -1)
-        return moved
+        start = np.asarray(positions, np.float64)
+        places = self.geometry.indices(start).reshape(-1, 3).T
+        moves = [
+            ndimage.map_coordinates(along, places, output=np.float64, order=1, mode="nearest")
+            for along in self.displacements
+        ]
+        return np.asarray(start + np.stack(moves, axis=-1).reshape(start.shape))

@@ -6,13 +6,11 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from operators.domain.concepts import Code
+from operators.domain.concepts import OWN_SCHEME, Code
 from operators.errors import CheckpointError
 from operators.heads.records import Record, read_toml
 
 FILE_NAME = "labels.toml"
-OWN_SCHEME = "99CURIA"
-"""For what a head's makers gave no code (PS3.16 section 8: a private designator begins with 99)."""
 
 
 class Label(Record):

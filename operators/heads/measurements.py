@@ -1,4 +1,4 @@
-"""What a segment measures: its volume and, where it localises a finding, its diameters.
+"""What a mask measures: its volume and, where it shows a lesion, its diameters.
 
 Diameters run between the outer corners of voxels, where the report draws the outline, so that a single voxel is as
 long as its diagonal. They never are shorter than the true ones, and longer by a voxel's diagonal at most.
@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist, pdist
 from operators.domain.concepts import LONG_AXIS, MAXIMUM_3D_DIAMETER, MILLILITRE, MILLIMETRE, SHORT_AXIS, VOLUME, Code
 from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
-from operators.domain.segment import Segment, SeriesSegments
+from operators.domain.segment import PriorSegment, SeriesSegments, key_slice
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
@@ -32,7 +32,20 @@ def measure(segments: SeriesSegments) -> tuple[Measurement, ...]:
             tracking_uid=segment.tracking_uid,
         )
         for segment in segments.segments
-        for name, code, value, unit in _measures(segment, segments.geometry)
+        for name, code, value, unit in _measures(
+            segment.mask, segments.geometry, with_diameters=segment.finding is not None
+        )
+    )
+
+
+def measure_prior(segment: PriorSegment, series_instance_uid: str) -> tuple[Measurement, ...]:
+    """The same of something on an earlier image: it has no number in a SEG of ours.
+
+    series_instance_uid : of the earlier series
+    """
+    return tuple(
+        Measurement(f"{segment.label} {name}", code, value, unit, series_instance_uid, None, segment.tracking_uid)
+        for name, code, value, unit in _measures(segment.mask, segment.geometry, with_diameters=segment.is_lesion)
     )
 
 
@@ -68,13 +81,15 @@ def longest_diameter_mm(mask: NDArray[np.bool_], geometry: Geometry) -> float:
     return float(pdist(_hull(points)).max())
 
 
-def _measures(segment: Segment, geometry: Geometry) -> Iterator[tuple[str, Code, float, Code]]:
-    yield "volume", VOLUME, volume_ml(segment.mask, geometry), MILLILITRE
-    if segment.finding is not None:
-        long, short = slice_axes_mm(segment.mask[segment.key_slice], geometry.spacing[1:])
+def _measures(
+    mask: NDArray[np.bool_], geometry: Geometry, *, with_diameters: bool
+) -> Iterator[tuple[str, Code, float, Code]]:
+    yield "volume", VOLUME, volume_ml(mask, geometry), MILLILITRE
+    if with_diameters:
+        long, short = slice_axes_mm(mask[key_slice(mask)], geometry.spacing[1:])
         yield "long axis on its key slice", LONG_AXIS, long, MILLIMETRE
         yield "short axis on its key slice", SHORT_AXIS, short, MILLIMETRE
-        yield "longest diameter", MAXIMUM_3D_DIAMETER, longest_diameter_mm(segment.mask, geometry), MILLIMETRE
+        yield "longest diameter", MAXIMUM_3D_DIAMETER, longest_diameter_mm(mask, geometry), MILLIMETRE
 
 
 def _outer_corners(mask: NDArray[np.bool_]) -> NDArray[np.int_]:

@@ -1,41 +1,28 @@
-"""Which of today's segments is which of the prior's: the same thing keeps its tracking UID."""
+"""Which segment of one date is which of another: the same thing is of the same type and lies in the same place."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from operators.domain.segment import Segment, SeriesSegments
+from operators.domain.segment import Segment
 
 SMALLEST_OVERLAP = 0.1
 """Of the smaller of the two: less is two things that touch, or a registration that is off."""
 
 
-def linked(today: SeriesSegments, carried: SeriesSegments) -> SeriesSegments:
-    """Today's segments, those that are an earlier one's successor under its tracking id and UID.
+def same_things(today: Sequence[Segment], carried: Sequence[Segment]) -> dict[int, int]:
+    """By place in *today*, the place in *carried* of what it was on an earlier date.
 
-    carried : the prior's segments on today's grid; one of the same type that overlaps is the predecessor, each of at
-        most one, such that all overlaps together are largest. What has no predecessor keeps its own identity.
+    carried : on the grid of today's masks; each is one thing at most, such that all overlaps together are largest
     """
-    if not today.segments or not carried.segments:
-        return today
-    shares = np.array([[_overlap(segment, earlier) for earlier in carried.segments] for segment in today.segments])
+    if not today or not carried:
+        return {}
+    shares = np.array([[_overlap(segment, earlier) for earlier in carried] for segment in today])
     rows, columns = linear_sum_assignment(shares, maximize=True)
-    predecessors = {
-        int(row): carried.segments[int(column)]
-        for row, column in zip(rows, columns, strict=True)
-        if shares[row, column] >= SMALLEST_OVERLAP
-    }
-    segments = tuple(
-        _successor(segment, predecessors[index]) if index in predecessors else segment
-        for index, segment in enumerate(today.segments)
-    )
-    return replace(today, segments=segments)
-
-
-def _successor(segment: Segment, earlier: Segment) -> Segment:
-    return replace(segment, tracking_id=earlier.tracking_id, tracking_uid=earlier.tracking_uid)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return {row: column for row, column in pairs if shares[row, column] >= SMALLEST_OVERLAP}
 
 
 def _overlap(segment: Segment, earlier: Segment) -> float:

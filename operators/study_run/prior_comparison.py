@@ -1,136 +1,321 @@
 """What today's lesions and organs measured on the priors, one tracking UID for one thing over all dates."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from operators.dicom.results.registration.carried_segments import PriorSegment, carry_segments
+from operators.dicom.results.codes import dictionary_meaning
+from operators.dicom.results.registration.carried_segments import carry_segments, fitting
+from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.concepts import Code
+from operators.domain.follow_up import Course, FollowUp, FollowUpDate, Sizes, follow_up, with_prior_value
+from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
 from operators.domain.reading import SeriesReading, SeriesRegistration, StudyReading
-from operators.domain.segment import Segment, SeriesSegments
-from operators.study_run.follow_up import with_prior_value
-from operators.study_run.lesion_links import linked
+from operators.domain.segment import PriorSegment, Segment, SeriesSegments
+from operators.domain.transform import Affine
+from operators.heads.measurements import measure_prior
+from operators.study_run.lesion_links import same_things
+
+Registered = SeriesRegistration[SourceSeries]
+Read = SeriesReading[SourceSeries]
+NEAR_BORDER = 0.5
+"""Of a voxel: a mask that comes nearer to the outermost voxels' middles is cut off there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """What a thing is tracked by."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A thing on a prior.
 
-    tracking_id: str
-    tracking_uid: str
+    measured : in the prior's own image
+    """
+
+    one: Registered
+    segment: PriorSegment
+    measured: tuple[Measurement, ...]
+    is_cut_off: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Thing:
+    """A lesion or organ on all dates.
+
+    shown : its latest mask on today's grid
+    today : as the current study's heads outlined it; None where they did not
+    seen : on priors, the latest first
+    """
+
+    shown: Segment
+    today: Segment | None
+    is_cut_off: bool = False
+    seen: list[_Seen] = field(default_factory=list)
 
 
 def compare_with_priors(reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
-    """The reading with prior values in its measurements, and one identity for one thing over all dates.
+    """The reading with its follow-up, prior values in its measurements, and what each registration carries.
 
-    Values are the latest prior's that shows the thing, the identity is the earliest's. What a border of either image
-    cuts off is linked, but its sizes are not compared. A failed registration compares nothing.
+    A prior's value is the latest prior's that shows the thing; the identity is the earliest that an object of the
+    archive holds, else the earliest. What a border of either image cuts off is linked, but its sizes are not compared.
+    A failed registration compares and carries nothing.
     """
     given: set[str] = set()
-
-    def of_series(series: SeriesReading[SourceSeries]) -> SeriesReading[SourceSeries]:
+    compared: list[Read] = []
+    carrying: dict[int, Registered] = {}
+    for series in reading.current:
         uid = series.source.series_instance_uid
-        identities: dict[int, _Identity] = {}
-        measurements = series.measurements
-        # The latest first: an earlier one gives no value where there is one, and has the last word on identities.
-        for one in reading.registrations:
-            if one.fixed.source.series_instance_uid == uid and one.found.verdict != "failed":
-                links = _links(series, one)
-                measurements = tuple(_with_values(measurements, links, series, one))
-                identities |= {number: link for number, link in links.items() if link.tracking_uid not in given}
-        # Two series of today that show one thing keep two identities, so that a report can tell their values apart.
-        given.update(identity.tracking_uid for identity in identities.values())
-        return _renamed(replace(series, measurements=measurements), identities)
-
-    return reading.with_each(of_series)
+        mine = [
+            one
+            for one in reading.registrations
+            if one.fixed.source.series_instance_uid == uid and one.found.verdict != "failed"
+        ]
+        followed, carried = _compared(series, mine, given) if mine else (series, {})
+        compared.append(followed)
+        carrying |= carried
+    registrations = tuple(carrying.get(id(one), one) for one in reading.registrations)
+    return replace(reading, current=tuple(compared), registrations=registrations)
 
 
-def _links(series: SeriesReading[SourceSeries], one: SeriesRegistration[SourceSeries]) -> dict[int, _Identity]:
-    """The identity of the predecessor by number of today's segment."""
-    if series.segments is None or one.moving.segments is None:
-        return {}
-    before = [_prior_segment(segment, one.moving.segments) for segment in one.moving.segments.segments]
-    carried = carry_segments(before, one.found.field or one.found.affine, series.source)
-    return {
-        segment.number: _Identity(segment.tracking_id, segment.tracking_uid)
-        for segment, own in zip(linked(series.segments, carried).segments, series.segments.segments, strict=True)
-        if segment is not own
+def _compared(series: Read, registrations: Sequence[Registered], given: set[str]) -> tuple[Read, dict[int, Registered]]:
+    """The series, and its registrations with what they carry, by the identity of what they were.
+
+    registrations : the latest prior first
+    given : tracking UIDs that another series of today has; two that show one thing keep two identities, so that a
+        report can tell their values apart
+    """
+    own = series.segments.segments if series.segments else ()
+    grid = series.source.volume.geometry
+    things = [_Thing(segment, segment, _is_cut_off(segment.mask, grid, grid)) for segment in own]
+    carried_by: dict[int, tuple[tuple[PriorSegment, ...], SeriesSegments]] = {}
+    for one in registrations:
+        before = fitting(prior_segments(one.moving), series.source.headers[0])
+        carried = carry_segments(before, one.found.field or one.found.affine, series.source)
+        carried_by[id(one)] = before, carried
+        _link(things, one, before, carried)
+    identities = {id(thing): _identity(thing, given) for thing in things}
+    given.update(tracking_uid for _, tracking_uid in identities.values())
+    of_today = {thing.today.number: thing for thing in things if thing.today is not None}
+    measurements = tuple(_with_values(series, registrations, of_today))
+    new_names = {number: identities[id(thing)] for number, thing in of_today.items()}
+    followed = replace(
+        _renamed(replace(series, measurements=measurements), new_names),
+        follow_up=_follow_up(series, registrations, things, identities),
+    )
+    return followed, {
+        id(one): _carrying(one, *carried_by[id(one)], things, identities, series.source) for one in registrations
     }
 
 
-def _prior_segment(segment: Segment, series: SeriesSegments) -> PriorSegment:
-    return PriorSegment(
-        segment.label,
-        segment.category,
-        segment.type,
-        segment.tracking_id,
-        segment.tracking_uid,
-        segment.mask,
-        series.geometry,
+def prior_segments(series: Read) -> tuple[PriorSegment, ...]:
+    """What a prior's series shows: as objects of its study have it, else as our own heads see it now.
+
+    An object may be somebody's correction, and it is what the earlier report spoke of.
+    """
+    if series.segments is None:
+        return series.outlined
+    outlined = tuple({segment.tracking_uid: segment for segment in series.outlined}.values())
+    there = carry_segments(outlined, Affine(np.eye(4)), series.source)
+    covered = same_things(series.segments.segments, there.segments)
+    found = [segment for place, segment in enumerate(series.segments.segments) if place not in covered]
+    return (
+        *outlined,
+        *(
+            PriorSegment(
+                segment.label,
+                segment.category,
+                segment.type,
+                segment.tracking_id,
+                segment.tracking_uid,
+                segment.mask,
+                series.segments.geometry,
+                is_stored=False,
+            )
+            for segment in found
+        ),
     )
+
+
+def _link(things: list[_Thing], one: Registered, before: Sequence[PriorSegment], carried: SeriesSegments) -> None:
+    """Add what one prior shows to the things that are known, and new ones for the rest."""
+    by_uid = {segment.tracking_uid: segment for segment in before}
+    links = same_things([thing.shown for thing in things], carried.segments)
+    linked = {place: things[known] for known, place in links.items()}
+    image = one.moving.source.volume.geometry
+    for place, segment in enumerate(carried.segments):
+        earlier = by_uid[segment.tracking_uid]
+        thing = linked.get(place)
+        if thing is None:
+            thing = _Thing(segment, None)
+            things.append(thing)
+        measured = _measured(earlier, one.moving)
+        thing.seen.append(_Seen(one, earlier, measured, _is_cut_off(earlier.mask, earlier.geometry, image)))
+
+
+def _measured(segment: PriorSegment, prior: Read) -> tuple[Measurement, ...]:
+    known = tuple(item for item in prior.measurements if item.tracking_uid == segment.tracking_uid)
+    is_ours = not segment.is_stored and known
+    return known if is_ours else measure_prior(segment, prior.source.series_instance_uid)
+
+
+def _identity(thing: _Thing, given: set[str]) -> tuple[str, str]:
+    """Tracking id and UID."""
+    earlier = [seen.segment for seen in reversed(thing.seen)]
+    known = [segment for segment in earlier if segment.is_stored] or earlier
+    free = [segment for segment in known if segment.tracking_uid not in given]
+    chosen = free[0] if free else thing.today or thing.shown
+    return chosen.tracking_id, chosen.tracking_uid
 
 
 def _with_values(
-    measurements: Iterable[Measurement],
-    links: Mapping[int, _Identity],
-    series: SeriesReading[SourceSeries],
-    one: SeriesRegistration[SourceSeries],
+    series: Read, registrations: Sequence[Registered], of_today: Mapping[int, _Thing]
 ) -> Iterator[Measurement]:
-    """Those that have no prior value yet, with this prior's."""
-    before = {_what(item, item.tracking_uid): item for item in one.moving.measurements}
-    cut_off = _cut_off(series), _cut_off(one.moving)
-    for item in measurements:
-        link = links.get(item.segment_number) if item.segment_number is not None else None
-        earlier = before.get(_what(item, link.tracking_uid if link else None))
-        comparable = item.segment_number is None or (
-            link is not None and item.segment_number not in cut_off[0] and link.tracking_uid not in cut_off[1].values()
-        )
-        if item.prior_value is None and earlier is not None and comparable:
-            yield with_prior_value(item, earlier, one.prior.days_before)
+    """Today's measurements with the latest prior's values."""
+    for item in series.measurements:
+        thing = of_today.get(item.segment_number) if item.segment_number is not None else None
+        if thing is not None:
+            whole = () if thing.is_cut_off else tuple(seen for seen in thing.seen if not seen.is_cut_off)
+            dated = [(seen.one, _like(item, seen.measured)) for seen in whole]
         else:
-            yield item
+            dated = [(one, _like(item, _of_series(one.moving.measurements))) for one in registrations]
+        one, earlier = next(((one, earlier) for one, earlier in dated if earlier is not None), (None, None))
+        yield with_prior_value(item, earlier, one.prior.days_before) if one and earlier else item
 
 
-def _what(measurement: Measurement, tracking_uid: str | None) -> tuple[str | None, Code, Code, str]:
-    """What is measured of which thing; a value of a whole series has its name too, for one code stands for several."""
-    name = "" if measurement.segment_number is not None else measurement.name
-    return tracking_uid, measurement.code, measurement.unit, name
+def _of_series(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    return tuple(item for item in measurements if item.segment_number is None)
 
 
-def _cut_off(series: SeriesReading[SourceSeries]) -> dict[int, str]:
-    """Tracking UIDs by number of the segments that reach a border of their image."""
-    segments = series.segments.segments if series.segments else ()
-    return {segment.number: segment.tracking_uid for segment in segments if _reaches_border(segment.mask)}
-
-
-def _reaches_border(mask: NDArray[np.bool_]) -> bool:
-    """Along a single slice's own axis there is no border to reach."""
-    axes = [axis for axis in range(3) if mask.shape[axis] > 1]
-    return any(bool(np.take(mask, edge, axis=axis).any()) for axis in axes for edge in (0, -1))
-
-
-def _renamed(series: SeriesReading[SourceSeries], identities: Mapping[int, _Identity]) -> SeriesReading[SourceSeries]:
-    """Other identities wherever the series has them."""
-    if series.segments is None or not identities:
-        return series
-    segments = tuple(
-        replace(
-            segment,
-            tracking_id=identities[segment.number].tracking_id,
-            tracking_uid=identities[segment.number].tracking_uid,
-        )
-        if segment.number in identities
-        else segment
-        for segment in series.segments.segments
+def _like(item: Measurement, measurements: Iterable[Measurement]) -> Measurement | None:
+    """The same quantity; a value of a whole series has its name too, for one code stands for several."""
+    return next(
+        (
+            other
+            for other in measurements
+            if (other.code, other.unit) == (item.code, item.unit)
+            and (item.segment_number is not None or other.name == item.name)
+        ),
+        None,
     )
-    uids = {
-        before.tracking_uid: after.tracking_uid
-        for before, after in zip(series.segments.segments, segments, strict=True)
+
+
+def _follow_up(
+    series: Read,
+    registrations: Sequence[Registered],
+    things: Sequence[_Thing],
+    identities: Mapping[int, tuple[str, str]],
+) -> FollowUp:
+    oldest_first = sorted(registrations, key=_age, reverse=True)
+    header = series.source.headers[0]
+    dates = [
+        *(
+            FollowUpDate(
+                one.prior.study_instance_uid,
+                one.moving.source.series_instance_uid,
+                one.prior.days_before,
+                one.found.verdict,
+            )
+            for one in oldest_first
+        ),
+        FollowUpDate(str(header.StudyInstanceUID), series.source.series_instance_uid, 0),
+    ]
+    sites = {finding.name: finding.site for finding in series.findings}
+    today = {
+        number: [item for item in series.measurements if item.segment_number == number]
+        for number in (thing.today.number for thing in things if thing.today)
     }
+
+    def sizes(thing: _Thing) -> Iterator[Sizes | None]:
+        by_prior = {id(seen.one): seen for seen in thing.seen}
+        for one in oldest_first:
+            seen = by_prior.get(id(one))
+            yield Sizes.of(seen.measured, is_cut_off=seen.is_cut_off) if seen else None
+        yield Sizes.of(today[thing.today.number], is_cut_off=thing.is_cut_off) if thing.today else None
+
+    def course(thing: _Thing, number: int) -> Course:
+        shown = thing.today
+        return Course(
+            name=shown.label if shown else f"{_spoken(thing.shown.type).meaning}, earlier {number}",
+            code=shown.type if shown else _spoken(thing.shown.type),
+            site=sites.get(shown.finding) if shown and shown.finding else None,
+            is_lesion=shown.finding is not None if shown else thing.seen[0].segment.is_lesion,
+            tracking_uid=identities[id(thing)][1],
+            segment_number=shown.number if shown else None,
+            sizes=tuple(sizes(thing)),
+        )
+
+    only_earlier = [thing for thing in things if thing.today is None]
+    numbers = {id(thing): number for number, thing in enumerate(only_earlier, start=1)}
+    return follow_up(
+        series.source.series_instance_uid,
+        dates,
+        [course(thing, numbers.get(id(thing), 0)) for thing in things],
+        slice_spacing_mm=float(series.source.volume.geometry.spacing[0]),
+    )
+
+
+def _age(one: Registered) -> float:
+    return np.inf if one.prior.days_before is None else one.prior.days_before
+
+
+def _spoken(code: Code) -> Code:
+    """With the dictionary's meaning: another's object may say anything there, and results hold no free text."""
+    return replace(code, meaning=dictionary_meaning(code) or f"{code.value} ({code.scheme})")
+
+
+def _carrying(
+    one: Registered,
+    before: Sequence[PriorSegment],
+    carried: SeriesSegments,
+    things: Sequence[_Thing],
+    identities: Mapping[int, tuple[str, str]],
+    source: SourceSeries,
+) -> Registered:
+    """With what it carries; what only we outlined on the prior, now, goes by the name that it has today."""
+    of_thing = {id(seen.segment): identities[id(thing)] for thing in things for seen in thing.seen if seen.one is one}
+    names = {segment.tracking_uid: of_thing.get(id(segment)) for segment in before if not segment.is_stored}
+    segments = tuple(
+        replace(segment, tracking_id=name[0], tracking_uid=name[1])
+        if (name := names.get(segment.tracking_uid))
+        else segment
+        for segment in carried.segments
+    )
+    shown = replace(carried, segments=segments)
+    tracked = tuple(
+        replace(segment, tracking_id=of_thing[id(segment)][0], tracking_uid=of_thing[id(segment)][1])
+        for segment in before
+        if id(segment) in of_thing
+    )
+    return replace(one, tracked=tracked, carried=shown, slice_carried=on_slices(shown, source))
+
+
+def _is_cut_off(mask: np.ndarray, geometry: Geometry, image: Geometry) -> bool:
+    """Whether a mask reaches a border of an image; along a single slice's own axis there is none to reach."""
+    spans = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    corners = np.array(np.meshgrid(*((span[0], span[-1]) for span in spans))).reshape(3, -1).T
+    places = image.indices(geometry.positions(corners))
+    return any(
+        places[:, axis].min() < NEAR_BORDER or places[:, axis].max() > image.shape[axis] - 1 - NEAR_BORDER
+        for axis in range(3)
+        if image.shape[axis] > 1
+    )
+
+
+def _renamed(series: Read, identities: Mapping[int, tuple[str, str]]) -> Read:
+    """Other identities wherever the series has them."""
+    if series.segments is None:
+        return series
+    uids = {segment.tracking_uid: identities[segment.number][1] for segment in series.segments.segments}
+
+    def named(segments: SeriesSegments | None) -> SeriesSegments | None:
+        return segments and replace(
+            segments,
+            segments=tuple(
+                replace(segment, tracking_id=identities[segment.number][0], tracking_uid=identities[segment.number][1])
+                for segment in segments.segments
+            ),
+        )
+
     findings = tuple(
         replace(finding, localisation=replace(place, tracking_uid=uids.get(place.tracking_uid, place.tracking_uid)))
         if (place := finding.localisation)
@@ -142,5 +327,9 @@ def _renamed(series: SeriesReading[SourceSeries], identities: Mapping[int, _Iden
         for item in series.measurements
     )
     return replace(
-        series, segments=replace(series.segments, segments=segments), findings=findings, measurements=measurements
+        series,
+        segments=named(series.segments),
+        slice_segments=named(series.slice_segments),
+        findings=findings,
+        measurements=measurements,
     )

@@ -1,7 +1,10 @@
 """Coded concepts as DICOM writes them, and those that a source wrote."""
 
+from functools import cache
+
 import highdicom as hd
 from pydicom import Dataset
+from pydicom.sr._concepts_dict import concepts
 
 from operators.dicom.study.character_sets import Terms, raw_bytes_of, text_in
 from operators.domain.concepts import LONGEST_MEANING, Code
@@ -29,6 +32,22 @@ def code_of(item: Dataset) -> Code | None:
         return Code(value, str(item.get("CodingSchemeDesignator") or ""), str(item.get("CodeMeaning") or ""))
     except ValueError:
         return None
+
+
+def dictionary_meaning(code: Code) -> str | None:
+    """What the DICOM dictionary says that a code means; None for one that it does not know."""
+    return _meanings().get((code.value, code.scheme))
+
+
+@cache
+def _meanings() -> dict[tuple[str, str], str]:
+    dictionary: dict[str, dict[str, dict[str, tuple[str, object]]]] = concepts  # type: ignore[assignment]
+    return {
+        (value, scheme): meaning[:LONGEST_MEANING]
+        for scheme, keywords in dictionary.items()
+        for values in keywords.values()
+        for value, (meaning, _) in values.items()
+    }
 
 
 def mend_code(item: Dataset, terms: Terms) -> bool:

@@ -10,6 +10,7 @@ from pydicom.charset import convert_encodings, default_encoding
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from operators.dicom.results.carried import CARRIED
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.frame_planes import set_slice_measures
 from operators.dicom.results.provenance import Provenance
@@ -35,7 +36,7 @@ from operators.domain.finding import Algorithm
 from operators.domain.segment import Segment, SeriesSegments
 
 SERIES_NUMBER = 9001
-CARRIED = "Brought over from an earlier study by registration: no new finding. "
+CARRIED_SERIES_NUMBER = 9002
 
 
 def build_segmentation(
@@ -60,9 +61,9 @@ def build_segmentation(
     extents = [extent_of(segment.mask) for segment in segments.segments]
     _check_occupied(segments, extents)
     frames, losses = _frames(segments, extents, segmentation_type)
-    series_key = f"SEG:{source.series_instance_uid}{':carried' if carried_from else ''}"
+    series_key = ":".join(["SEG", source.series_instance_uid, *_origins(carried_from)])
     colors = segment_colors(extents, [segment.type.value for segment in segments.segments])
-    origin = CARRIED if carried_from else ""
+    origin = f"{CARRIED} " if carried_from else ""
     descriptions = [
         _description(segment, color, f"{origin}{loss}", provenance=run.provenance, head=run.heads[segment.head])
         for segment, color, loss in zip(segments.segments, colors, losses, strict=True)
@@ -73,6 +74,7 @@ def build_segmentation(
         descriptions,
         segmentation_type,
         series_instance_uid=run.identity.uid(series_key),
+        series_number=CARRIED_SERIES_NUMBER if carried_from else SERIES_NUMBER,
         provenance=run.provenance,
         title="AI prior segments" if carried_from else "AI segmentation",
     )
@@ -90,6 +92,11 @@ def build_segmentation(
     for loss in filter(None, losses):
         warn(f"SEG of series {source.series_instance_uid}: {loss}")
     return dataset
+
+
+def _origins(carried_from: Sequence[Dataset]) -> list[str]:
+    """Tell the objects of several priors apart, and all of them from what was seen here."""
+    return sorted({f"carried from {header.SeriesInstanceUID}" for header in carried_from})
 
 
 def _check(source: SourceSeries, segments: SeriesSegments, segmentation_type: SegmentationType) -> None:
@@ -155,6 +162,7 @@ def _template(
     segmentation_type: SegmentationType,
     *,
     series_instance_uid: str,
+    series_number: int,
     provenance: Provenance,
     title: str,
 ) -> hd.seg.Segmentation:
@@ -166,7 +174,7 @@ def _template(
         segmentation_type=segmentation_type,
         segment_descriptions=descriptions,
         series_instance_uid=series_instance_uid,
-        series_number=SERIES_NUMBER,
+        series_number=series_number,
         sop_instance_uid=UNSTAMPED_UID,
         instance_number=1,
         manufacturer=provenance.manufacturer,

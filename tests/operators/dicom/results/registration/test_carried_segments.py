@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import RTStructureSetStorage
 
-from operators.dicom.results.registration.carried_segments import HEAD, carry_segments, read_prior_segments
+from operators.dicom.results.registration.carried_segments import HEAD, carry_segments
+from operators.dicom.results.registration.prior_objects import read_prior_segments
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.domain.finding import Algorithm
 from operators.domain.transform import Affine, DisplacementField, Rigid
