@@ -3,6 +3,7 @@
 from typing import Any
 
 from operators.dicom.results.output_file import OutputFile
+from operators.dicom.results.result_settings import OBJECT_KINDS
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import StudyReading
 from operators.framework import Step
@@ -31,7 +32,8 @@ class CompanionWriterOperator(Step):
         segmentations: tuple[WrittenObject, ...],
         registrations: tuple[WrittenRegistration, ...],
     ) -> tuple[OutputFile, ...]:
-        transforms = (written for one in registrations for written in one.objects)
-        results = (*reports, *segmentations, *transforms)
+        of_registrations = (written for one in registrations for written in one.objects)
+        written = (*reports, *segmentations, *of_registrations)
+        results = tuple(sorted(written, key=lambda one: OBJECT_KINDS.index(one.file.kind)))
         companions = self._writer.write_companions(reading, results)
-        return tuple(written.file for written in (*results, *companions))
+        return tuple(one.file for one in (*results, *companions))

@@ -142,6 +142,12 @@ class StudyReading(Generic[Source]):
         return replace(self, current=tuple(read(series) for series in self.current))
 
     @property
+    def says_something(self) -> bool:
+        """Whether there is anything to report beside the features."""
+        is_shown = any(series.segments for series in self.slice_segments)
+        return bool(self.findings or self.measurements or self.registrations) or is_shown
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         return tuple(series.source for series in self.current)
 

@@ -53,6 +53,10 @@ class Deployment:
     def algorithms(self) -> dict[str, Algorithm]:
         return {head.algorithm.name: head.algorithm for head in self.model.heads.all}
 
+    def algorithm_of(self, step: str) -> Algorithm:
+        """A step of the code that has no weights of its own: its version and the settings that it ran under tell it."""
+        return Algorithm(step, self.provenance.software_versions, self.provenance.settings_digest)
+
     def identity(self, sources: Iterable[SourceSeries]) -> RunIdentity:
         """What every UID of a run is derived from."""
         digests = "\n".join(sorted(source.digest for source in sources))

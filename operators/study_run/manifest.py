@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from operators.domain.concepts import Code
 from operators.domain.finding import Localisation
+from operators.domain.follow_up import FollowUp
 from operators.domain.measurement import Measurement
 from operators.domain.registration import TransformKind, Verdict
 from operators.study_run.journal import RunWarning, Stage
@@ -75,7 +76,8 @@ class RegistrationEntry(_Entry):
     """How a series of the study lies on one of a prior.
 
     quality : figures by name, such as the share of folded voxels
-    outputs : SOP Instance UIDs of the objects that hold the transform; none where the verdict is "failed"
+    outputs : SOP Instance UIDs of the objects that came of it: the transform, and the SEG with the prior's segments;
+        none where the verdict is "failed"
     """
 
     fixed_series_instance_uid: str
@@ -97,7 +99,10 @@ class OutputEntry(_Entry):
 
 
 class ResultManifest(_Entry):
-    """The whole of ``result.json``."""
+    """The whole of ``result.json``.
+
+    follow_up : one entry for each series that was compared with at least one earlier study
+    """
 
     # "schema" is the contract's word; as a Python name it would hide a pydantic method.
     schema_: Literal["curia-pacs/result/1"] = Field("curia-pacs/result/1", alias="schema")
@@ -112,5 +117,6 @@ class ResultManifest(_Entry):
     findings: tuple[FindingEntry, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     registration: tuple[RegistrationEntry, ...] = ()
+    follow_up: tuple[FollowUp, ...] = ()
     outputs: tuple[OutputEntry, ...] = ()
     warnings: tuple[RunWarning, ...] = ()

@@ -50,7 +50,8 @@ def completed_manifest(
             journal.warn("head-out-of-scope", f"{finding.name}: {finding.unjudged}")
     journal.close()
     # A number without a SEG would point nowhere.
-    has_segments = any(output.kind == "SEG" for output in outputs)
+    carried = {written.file.sop_instance_uid for one in registrations for written in one.objects}
+    has_segments = any(output.kind == "SEG" and output.sop_instance_uid not in carried for output in outputs)
     frames = {source.volume.geometry.frame_of_reference_uid for source in reading.sources} - {""}
     shortfall = journal.shortfall
     return ResultManifest(
@@ -59,6 +60,7 @@ def completed_manifest(
         frame_of_reference_uids=tuple(sorted(frames)),
         findings=tuple(_finding(finding, has_segments) for finding in reading.findings),
         measurements=reading.measurements,
+        follow_up=reading.follow_ups,
         registration=tuple(_registration(one) for one in registrations),
         outputs=tuple(_output(output) for output in outputs),
         **_common(journal, deployment),

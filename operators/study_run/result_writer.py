@@ -1,7 +1,7 @@
 """A study's reading to DICOM files: segmentations first, then the report on them, then what goes with both."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from operators.dicom.results.for_people.pdf import render_pdf
 from operators.dicom.results.for_people.secondary_capture import build_secondary_captures
 from operators.dicom.results.maps.parametric_map import build_parametric_map
 from operators.dicom.results.output_file import OutputFile, write_dataset
+from operators.dicom.results.registration.carried_segments import HEAD
 from operators.dicom.results.registration.deformable import build_deformable_registration
 from operators.dicom.results.registration.spatial import build_spatial_registration
 from operators.dicom.results.report.earlier_reports import earlier_reports
@@ -41,7 +42,7 @@ class WrittenObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenRegistration:
-    """A registration and the objects that hold its transforms, none where it failed."""
+    """A registration and what came of it: its transforms and the prior's segments; nothing where it failed."""
 
     registration: SeriesRegistration[SourceSeries]
     objects: tuple[WrittenObject, ...]
@@ -80,14 +81,24 @@ class ResultWriter:
         )
 
     def write_registrations(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenRegistration, ...]:
-        """The matrix of each registration that did not fail, and its field where it is deformable."""
+        """Of each that did not fail the prior's segments, the matrix, and the field of a deformable one."""
         run = self._run(reading)
-        return tuple(
-            WrittenRegistration(
-                one, tuple(self._write(dataset, one.fixed.source) for dataset in self._transforms(one, run))
+
+        def written(one: SeriesRegistration[SourceSeries]) -> Iterator[WrittenObject]:
+            for dataset in (*self._carried(one, run), *self._transforms(one, run)):
+                yield self._write(dataset, one.fixed.source)
+
+        return tuple(WrittenRegistration(one, tuple(written(one))) for one in reading.registrations)
+
+    def _carried(self, one: SeriesRegistration[SourceSeries], run: RunContext) -> Iterator[Dataset]:
+        """The prior's segments as one BINARY SEG: what they might be elsewhere nobody measured as probabilities."""
+        if one.slice_carried is not None and one.slice_carried.segments and self.deployment.results.writes("SEG"):
+            yield build_segmentation(
+                one.fixed.source,
+                one.slice_carried,
+                run=replace(run, heads={**run.heads, HEAD: self.deployment.algorithm_of(HEAD)}),
+                carried_from=one.moving.outlines or one.moving.source.headers,
             )
-            for one in reading.registrations
-        )
 
     def _transforms(self, one: SeriesRegistration[SourceSeries], run: RunContext) -> Iterator[Dataset]:
         fixed, moving, found, settings = one.fixed.source, one.moving.source, one.found, self.deployment.results
@@ -110,7 +121,7 @@ class ResultWriter:
 
         study_headers : of all files of the study, among which earlier reports may be
         """
-        if not (self.deployment.results.writes("SR") and _says_something(reading)):
+        if not (self.deployment.results.writes("SR") and reading.says_something):
             return ()
         run, masks = self._run(reading), [written.dataset for written in segmentations]
         whole = self.journal.shortfall is None
@@ -151,7 +162,7 @@ class ResultWriter:
         results: Sequence[Dataset],
     ) -> Iterator[Dataset]:
         settings = self.deployment.results
-        if not (settings.writes("PDF") or settings.html_preview) or not _says_something(reading):
+        if not (settings.writes("PDF") or settings.html_preview) or not reading.says_something:
             return
         page = build_report_page(reading, images, self.deployment.provenance)
         if settings.html_preview:
@@ -173,7 +184,3 @@ class ResultWriter:
 
     def _write(self, dataset: Dataset, source: SourceSeries) -> WrittenObject:
         return WrittenObject(dataset, write_dataset(dataset, self.folder, source=source.headers[0]))
-
-
-def _says_something(reading: StudyReading[SourceSeries]) -> bool:
-    return bool(reading.findings or reading.measurements) or any(series.segments for series in reading.slice_segments)

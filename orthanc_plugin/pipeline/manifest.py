@@ -112,6 +112,57 @@ class Registration(_Entry):
     outputs: tuple[str, ...] = ()
 
 
+class FollowUpDate(_Entry):
+    """days_before : to the current study, 0 for the current one itself. verdict : on its registration"""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    days_before: int | None
+    verdict: str | None = None
+
+
+class Sizes(_Entry):
+    """Of one thing on one date."""
+
+    volume_ml: float | None = None
+    long_axis_mm: float | None = None
+    short_axis_mm: float | None = None
+    is_cut_off: bool = False
+
+
+class Course(_Entry):
+    """One thing over time. sizes : one for each date, None where it was not outlined"""
+
+    name: str
+    code: Code
+    site: Code | None
+    is_lesion: bool
+    tracking_uid: str
+    segment_number: int | None
+    sizes: tuple[Sizes | None, ...]
+    change_ml: float | None = None
+    change_percent: float | None = None
+    doubling_time_days: float | None = None
+
+
+class SumOfDiameters(_Entry):
+    """Of the same lesions on each date."""
+
+    tracking_uids: tuple[str, ...]
+    sums_mm: tuple[float, ...]
+    change_percent: float
+    change_from_smallest_percent: float
+
+
+class FollowUp(_Entry):
+    """What became of what a series shares with earlier studies. dates : the oldest first, the current study last"""
+
+    series_instance_uid: str
+    dates: tuple[FollowUpDate, ...]
+    courses: tuple[Course, ...]
+    sum_of_diameters: SumOfDiameters | None
+
+
 class Output(_Entry):
     path: str
     kind: str
@@ -138,6 +189,7 @@ class Manifest(_Entry):
     measurements: tuple[Measurement, ...] = ()
     # Results of versions without registration have null here.
     registration: Annotated[tuple[Registration, ...], BeforeValidator(_none_is_empty)] = ()
+    follow_up: tuple[FollowUp, ...] = ()
     outputs: tuple[Output, ...] = ()
     warnings: tuple[Warned, ...] = ()
 

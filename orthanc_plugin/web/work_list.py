@@ -17,7 +17,16 @@ from orthanc_plugin.domain.states import State
 from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.ledger.jobs import Job
 from orthanc_plugin.ledger.studies import StudyRow
-from orthanc_plugin.pipeline.manifest import Finding, Manifest, Measurement, Model, Registration, Series, Stage
+from orthanc_plugin.pipeline.manifest import (
+    Finding,
+    FollowUp,
+    Manifest,
+    Measurement,
+    Model,
+    Registration,
+    Series,
+    Stage,
+)
 from orthanc_plugin.web.health import PipelineView
 
 SCHEMA: Literal["curia-pacs/worklist/1"] = "curia-pacs/worklist/1"
@@ -74,6 +83,7 @@ class StudyView(_View):
     findings: tuple[Finding, ...]
     measurements: tuple[Measurement, ...]
     registration: tuple[Registration, ...]
+    follow_up: tuple[FollowUp, ...]
     objects: tuple[ObjectView, ...]
     stages: tuple[Stage, ...]
     warnings: tuple[Remark, ...]
@@ -117,6 +127,7 @@ def study_view(row: StudyRow, *, overdue_seconds: float) -> StudyView:
         findings=result.findings,
         measurements=result.measurements,
         registration=result.registration,
+        follow_up=result.follow_up,
         objects=() if job is None else tuple(_object_view(stored) for stored in job.objects),
         stages=result.stages,
         warnings=(*_pipeline_warnings(result), *_service_warnings(row, overdue_seconds)),

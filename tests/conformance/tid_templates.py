@@ -125,6 +125,7 @@ TABLES = {
         CONTAINS | CODE | 121071 DCM Finding | 1 U |
         HAS OBS CONTEXT | TEXT | C2348792 UMLS Time Point | 1 U |
         HAS OBS CONTEXT | CODE | 126072 DCM Time Point Type | n U |
+        HAS OBS CONTEXT | NUM | 126073 DCM Time Point Order | 1 U | UNITS 1
         HAS CONCEPT MOD | CODE | 370129005 SCT Measurement Method | 1 U |
         | INCLUDE | TID SITE | 1 U |
         CONTAINS | COMPOSITE | 126100 DCM Real World Value Map used for measurement | 1 U |

@@ -26,7 +26,9 @@ def test_the_service_reads_no_field_that_is_not_published(name: str) -> None:
     assert set(fields(Manifest)[name]) <= set(published[record])
 
 
-@pytest.mark.parametrize("name", ["Series", "Finding", "Localisation", "Measurement", "Registration", "Output"])
+@pytest.mark.parametrize(
+    "name", ["Series", "Finding", "Localisation", "Measurement", "Registration", "FollowUp", "Course", "Output"]
+)
 def test_what_the_work_list_shows_is_read_whole(name: str) -> None:
     assert set(fields(Manifest)[name]) == set(fields(ResultManifest)[name])
 

@@ -33,6 +33,15 @@ def on_slices(segments: SeriesSegments, source: SourceSeries) -> SeriesSegments:
     return replace(segments, segments=drawn)
 
 
+def on_plane(mask: NDArray[np.bool_], geometry: Geometry, plane: Geometry) -> NDArray[np.bool_]:
+    """(rows, columns) of a mask in the plane of one slice; nothing where it falls between two.
+
+    geometry : of the mask
+    """
+    drawn: NDArray[np.bool_] = _each_plane(mask, geometry, (plane,), lambda values: values >= _EDGE, np.bool_)[0]
+    return drawn
+
+
 def values_on_slice(source: SourceSeries, k: int) -> Floats:
     """(rows, columns) float32: what the volume shows in the plane of a source slice."""
     if not source.is_resampled:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from operators.dicom.results.follow_up_table import NOTE
 from operators.dicom.results.for_people.page import FINDING_COLUMNS, MEASUREMENT_COLUMNS, ReportPage
 
 FILE_NAME = "preview.html"
@@ -14,7 +15,11 @@ FILE_NAME = "preview.html"
 def render_html(page: ReportPage) -> str:
     pictures = [(caption, base64.b64encode(png).decode()) for caption, png in page.pictures]
     return _template().render(
-        page=page, pictures=pictures, finding_columns=FINDING_COLUMNS, measurement_columns=MEASUREMENT_COLUMNS
+        page=page,
+        pictures=pictures,
+        finding_columns=FINDING_COLUMNS,
+        measurement_columns=MEASUREMENT_COLUMNS,
+        follow_up_note=NOTE,
     )
 
 

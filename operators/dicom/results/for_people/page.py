@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+from operators.dicom.results.follow_up_table import FollowUpTable, follow_up_table
 from operators.dicom.results.for_people.key_images import KeyImage
 from operators.dicom.results.for_people.picture import draw_key_image
 from operators.dicom.results.provenance import Provenance
@@ -22,6 +23,7 @@ class ReportPage:
     """Tables and pictures, ready to be set.
 
     findings, measurements : rows under `FINDING_COLUMNS` and `MEASUREMENT_COLUMNS`
+    follow_ups : name of the series and its table
     pictures : caption and PNG
     """
 
@@ -30,6 +32,7 @@ class ReportPage:
     producer: str
     findings: tuple[tuple[str, ...], ...]
     measurements: tuple[tuple[str, ...], ...]
+    follow_ups: tuple[tuple[str, FollowUpTable], ...]
     pictures: tuple[tuple[str, bytes], ...]
 
 
@@ -46,6 +49,9 @@ def build_report_page(
         producer=f"{provenance.manufacturer}, {provenance.model_name}, {provenance.software_versions}",
         findings=tuple(_finding_row(finding, series) for finding in reading.findings),
         measurements=tuple(_measurement_row(item, series) for item in reading.measurements),
+        follow_ups=tuple(
+            (series[followed.series_instance_uid], follow_up_table(followed)) for followed in reading.follow_ups
+        ),
         pictures=tuple((_caption(image, series), _png(image)) for image in key_images),
     )
 

@@ -13,6 +13,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from operators.dicom.results.follow_up_table import NOTE
 from operators.dicom.results.for_people.page import FINDING_COLUMNS, MEASUREMENT_COLUMNS, ReportPage
 
 _MARGIN = 18 * mm
@@ -75,6 +76,9 @@ def _story(page: ReportPage) -> list[Flowable]:
     story: list[Flowable] = [_text(page.title, "Title"), _text(page.use_statement, "Heading3")]
     story += _table("Findings", FINDING_COLUMNS, page.findings)
     story += _table("Measurements", MEASUREMENT_COLUMNS, page.measurements)
+    for name, table in page.follow_ups:
+        story += _table(f"Follow-up, {name}", table.columns, table.rows)
+        story.append(_text(NOTE, "BodyText"))
     for caption, png in page.pictures:
         drawn = Image(BytesIO(png), _PICTURE_SIDE, _PICTURE_SIDE, kind="proportional")
         story.append(KeepTogether([Spacer(0, 6 * mm), drawn, _text(caption, "BodyText")]))

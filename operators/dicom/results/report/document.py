@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.provenance import Provenance
+from operators.dicom.results.references import distinct_instances
 from operators.dicom.results.report.image_library import image_library
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.source_headers import copy_character_set, named_codes, padded_headers
@@ -37,6 +38,7 @@ def build_document(
     *,
     sources: Sequence[SourceSeries],
     segmentations: Sequence[Dataset],
+    earlier_images: Sequence[Dataset] = (),
     run: RunContext,
     is_complete: bool,
     previous: Sequence[Dataset] = (),
@@ -44,11 +46,12 @@ def build_document(
     """A Comprehensive 3D SR by TID 1500 with *content* after its context and image library.
 
     segmentations : SEG objects, listed as evidence beside the sources
+    earlier_images : headers of images of other studies that the content refers to
     previous : earlier versions of the report (PS3.3 C.17.2, Predecessor Documents)
     """
     headers, _ = padded_headers([header for source in sources for header in source.headers])
     dataset: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=[*headers, *segmentations],
+        evidence=[*headers, *segmentations, *distinct_instances(earlier_images)],
         content=_empty_root(kind.title),
         series_instance_uid=run.identity.uid(kind.name),
         series_number=kind.series_number,

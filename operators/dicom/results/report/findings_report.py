@@ -6,9 +6,11 @@ import highdicom as hd
 from pydicom import Dataset
 
 from operators.dicom.results.codes import coded_concept
+from operators.dicom.results.follow_up_table import NOTE, follow_up_table
 from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.report.content_items import container, text_item
 from operators.dicom.results.report.document import ReportKind, build_document
+from operators.dicom.results.report.follow_up_groups import follow_up_groups
 from operators.dicom.results.report.measurement_groups import GroupContext, finding_group, segment_group, value_group
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
@@ -39,19 +41,23 @@ def build_report(
     is_complete : every series that a head was to be asked about could be read
     previous : reports on the same study by earlier models, settings or source images
     """
-    if not (reading.findings or reading.slice_segments or reading.measurements):
-        raise ValueError("report: expected at least one finding, segment or measurement, got none")
+    if not reading.says_something:
+        raise ValueError("report: expected at least one finding, segment, measurement or registration, got none")
     context = GroupContext.of(reading, run)
     groups = [finding_group(finding, context) for finding in reading.findings if _has_group(finding)]
     groups += [value_group(value, context) for value in reading.measurements if value.tracking_uid is None]
     groups += [
         segment_group(segment, series, context) for series in reading.slice_segments for segment in series.segments
     ]
+    # After all groups on today's images: a viewer of today's study may look no further than the first.
+    followed = list(follow_up_groups(reading, run))
+    groups += [group.items for group in followed]
     return build_document(
         KIND,
         [*_imaging_measurements(groups), _evaluations(reading, run.provenance)],
         sources=reading.sources,
         segmentations=segmentations,
+        earlier_images=[header for group in followed for header in group.images],
         run=run,
         is_complete=is_complete,
         previous=previous,
@@ -74,7 +80,7 @@ def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) ->
     """TID 1500 rows 12 to 14: what nobody judged, what holds for the whole report, why these series were read, and how
     numbers changed since a prior.
 
-    A prior's number is told in words: one more NUM of the same name in a group would be read as today's.
+    A prior's number for a whole series is told in words: one more NUM of the same name would be read as today's.
     """
     unjudged = [finding for finding in reading.findings if finding.present is None]
     not_judged = [finding for finding in unjudged if not _has_group(finding)]
@@ -90,6 +96,12 @@ def _evaluations(reading: StudyReading[SourceSeries], provenance: Provenance) ->
             if source.reasons
         ),
         *(f"{finding.name}: {finding.unjudged}" for finding in unjudged),
-        *(f"{item.name}: {item.amount}, {item.since_prior}" for item in reading.measurements if item.since_prior),
+        *(
+            f"{item.name}: {item.amount}, {item.since_prior}"
+            for item in reading.measurements
+            if item.since_prior and item.tracking_uid is None
+        ),
+        *(sentence for followed in reading.follow_ups for sentence in follow_up_table(followed).sentences),
+        *((NOTE,) if reading.follow_ups else ()),
     ]
     return container(QUALITATIVE_EVALUATIONS, [*answers, *(text_item(COMMENT, remark) for remark in remarks)])

@@ -19,8 +19,22 @@ from operators.dicom.results.codes import coded_concept
 from operators.dicom.results.contour import outline
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.concepts import ABSENT, NO_UNITS, PRESENCE, PRESENT, PROBABILITY, THRESHOLD
+from operators.domain.concepts import (
+    ABSENT,
+    DAYS,
+    MILLILITRE,
+    NO_UNITS,
+    PERCENT,
+    PRESENCE,
+    PRESENT,
+    PROBABILITY,
+    THRESHOLD,
+    VOLUME_CHANGE,
+    VOLUME_CHANGE_PERCENT,
+    VOLUME_DOUBLING_TIME,
+)
 from operators.domain.finding import Finding, Localisation
+from operators.domain.follow_up import Course
 from operators.domain.measurement import Measurement
 from operators.domain.reading import StudyReading
 from operators.domain.segment import Segment, SeriesSegments
@@ -33,11 +47,13 @@ class GroupContext:
     sources : by series instance UID
     findings : by series instance UID and name
     measurements : of segments, by tracking UID
+    courses : of what is followed from earlier studies, likewise
     """
 
     sources: Mapping[str, SourceSeries]
     findings: Mapping[tuple[str, str | None], Finding]
     measurements: Mapping[str, Sequence[Measurement]]
+    courses: Mapping[str, Course]
     run: RunContext
 
     @classmethod
@@ -50,6 +66,7 @@ class GroupContext:
             {source.series_instance_uid: source for source in reading.sources},
             {(finding.series_instance_uid, finding.name): finding for finding in reading.findings},
             by_tracking_uid,
+            {course.tracking_uid: course for followed in reading.follow_ups for course in followed.courses},
             run,
         )
 
@@ -73,7 +90,7 @@ def value_group(value: Measurement, context: GroupContext) -> hd.sr.Measurements
         name=coded_concept(value.code),
         value=float(value.value),
         unit=coded_concept(value.unit),
-        referenced_coordinates=[_judged_region(None, source)],
+        referenced_coordinates=[series_region(source)],
     )
     head = context.run.heads[value.head] if value.head else None
     return hd.sr.MeasurementsAndQualitativeEvaluations(
@@ -89,7 +106,7 @@ def segment_group(
     segment: Segment, series: SeriesSegments, context: GroupContext
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     """TID 1411: a segment's measurements and its outline on the slice that shows most of it."""
-    image = _source_image(context.sources[series.series_instance_uid], segment.key_slice)
+    image = source_image(context.sources[series.series_instance_uid], segment.key_slice)
     points = outline(segment.mask[segment.key_slice])
     region = hd.sr.ImageRegion(hd.sr.GraphicTypeValues.POLYLINE, points, image)
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
@@ -133,8 +150,25 @@ def _segment_content(segment: Segment, series: SeriesSegments, context: GroupCon
         "measurements": [
             hd.sr.Measurement(coded_concept(item.code), float(item.value), coded_concept(item.unit))
             for item in context.measurements.get(segment.tracking_uid, ())
-        ],
+        ]
+        + _changes(context.courses.get(segment.tracking_uid)),
     }
+
+
+def _changes(course: Course | None) -> list[hd.sr.Measurement]:
+    """Since the thing was last seen: numbers of names of their own, which nobody takes for a size."""
+    if course is None:
+        return []
+    numbers = (
+        (VOLUME_CHANGE, course.change_ml, MILLILITRE),
+        (VOLUME_CHANGE_PERCENT, course.change_percent, PERCENT),
+        (VOLUME_DOUBLING_TIME, course.doubling_time_days, DAYS),
+    )
+    return [
+        hd.sr.Measurement(coded_concept(code), float(value), coded_concept(unit))
+        for code, value, unit in numbers
+        if value is not None
+    ]
 
 
 def _sites(finding: Finding) -> list[hd.sr.FindingSite] | None:
@@ -177,7 +211,12 @@ def _judged_region(localisation: Localisation | None, source: SourceSeries) -> h
     else:
         index = len(source.headers) // 2
         kind, graphic = hd.sr.GraphicTypeValues.POLYLINE, _frame(source)
-    return hd.sr.CoordinatesForMeasurement(kind, graphic, _source_image(source, index))
+    return hd.sr.CoordinatesForMeasurement(kind, graphic, source_image(source, index))
+
+
+def series_region(source: SourceSeries) -> hd.sr.CoordinatesForMeasurement:
+    """The frame of the middle slice: the whole series is meant."""
+    return _judged_region(None, source)
 
 
 def _frame(source: SourceSeries) -> NDArray[np.float64]:
@@ -186,7 +225,8 @@ def _frame(source: SourceSeries) -> NDArray[np.float64]:
     return np.array([[0, 0], [columns, 0], [columns, rows], [0, rows], [0, 0]], np.float64)
 
 
-def _source_image(source: SourceSeries, index: int) -> hd.sr.SourceImageForRegion:
+def source_image(source: SourceSeries, index: int) -> hd.sr.SourceImageForRegion:
+    """A slice, and the frame that it is."""
     header = source.headers[index]
     frames = [source.frame_numbers[index]] if source.frame_numbers else None
     return hd.sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID, referenced_frame_numbers=frames)

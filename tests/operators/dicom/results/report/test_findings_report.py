@@ -282,7 +282,7 @@ def test_what_nobody_could_judge_is_still_a_report(case, tmp_path):
 
 
 def test_nothing_looked_for_is_no_report(case):
-    with pytest.raises(ValueError, match="at least one finding, segment or measurement"):
+    with pytest.raises(ValueError, match="at least one finding, segment, measurement or registration"):
         replace(case, findings=()).report()
 
 
