@@ -177,6 +177,39 @@ def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> N
     assert "<script>x" not in page.text
 
 
+def test_a_study_with_earlier_ones_has_its_follow_up_as_a_table(client: TestClient, ledger: Ledger) -> None:
+    code = {"value": "4147007", "scheme": "SCT", "meaning": "Mass"}
+    course = {
+        "name": "mass", "code": code, "site": None, "is_lesion": True, "tracking_uid": "2.25.1", "segment_number": 1,
+        "sizes": [{"volume_ml": 1.0, "long_axis_mm": 12.0, "short_axis_mm": 9.5}, None, {"volume_ml": 2.0}],
+        "change_ml": 1.0, "change_percent": 100.0, "doubling_time_days": 200.0,
+    }  # fmt: skip
+    days = ((200, "good"), (80, "doubtful"), (0, None))
+    dates = [
+        {"study_instance_uid": "1.2", "series_instance_uid": "1.3", "days_before": before, "verdict": verdict}
+        for before, verdict in days
+    ]
+    total = {
+        "tracking_uids": ["2.25.1"], "sums_mm": [12.0, 11.0, 15.0], "change_percent": 25.0,
+        "change_from_smallest_percent": 36.4,
+    }  # fmt: skip
+    follow_up = {"series_instance_uid": "1.4", "dates": dates, "courses": [course], "sum_of_diameters": total}
+    transform = {
+        "fixed_series_instance_uid": "1.4", "moving_series_instance_uid": "1.3", "transform": "rigid",
+        "verdict": "good", "quality": {}, "outputs": ["9.9.8"],
+    }  # fmt: skip
+    result = Manifest(status="completed", follow_up=(follow_up,), registration=(transform,))
+    objects = (stored("SEG", instance="9.9.7", orthanc_id="own"), stored("SEG", instance="9.9.8", orthanc_id="carried"))
+    ledger.jobs.add(STUDY, replace(JOB, result=result, objects=objects))
+    page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
+    text = " ".join(re.sub("<[^>]+>", " ", page).split())
+    assert "Followed 200 days before 80 days before alignment doubtful now Change of volume Doubling time" in text
+    assert "mass 1.00 ml 12.0 × 9.5 mm – 2.00 ml +1.00 ml +100.0 % 200 days" in text
+    assert "Sum of diameters 1 lesion 12.0 mm 11.0 mm 15.0 mm +25.0 % since the first date" in text
+    assert "SEG of an earlier study, carried over" in text
+    assert 'data-segmentations="[&#34;own&#34;]"' in page
+
+
 def test_links_of_both_pages_lead_to_orthancs_root(client: TestClient, ledger: Ledger) -> None:
     ledger.jobs.add(STUDY, JOB)
     assert f'href="../curia/studies/{STUDY_ID}' in client.get("/curia/worklist", headers=PAGE).text
