@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,14 @@ class Example:
     def vector(self, inputs: Inputs) -> Features:
         """(F,): their mean over the slices, as `operators.heads.pooled` takes it."""
         return np.asarray(self.slices(inputs).mean(axis=0, dtype=np.float64), np.float32)
+
+    def instances(self, taken: Sequence[str]) -> Features:
+        """(n, D): CLS of each slice before the patch tokens, as far as *taken* names them."""
+        parts = [self._tensors["cls"]] if "cls" in taken else []
+        if "tokens" in taken:
+            tokens = read_tensors(self.path)["tokens"][:]
+            parts.append(tokens.reshape(-1, tokens.shape[-1]))
+        return np.concatenate(parts)
 
     @property
     def features(self) -> FeatureVolume:

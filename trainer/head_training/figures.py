@@ -45,18 +45,22 @@ def overall_figures(
 def output_figures(
     outputs: CalibratedOutputs,
     probabilities: Floats,
+    ranked: Floats,
     targets: Floats,
     patients: NDArray[np.str_],
     names: list[str],
     *,
     seed: int,
 ) -> dict[str, dict[str, Figure]]:
-    """By label, then by metric."""
+    """By label, then by metric.
+
+    ranked : (n, C) the head's probabilities before calibration, whose order is told
+    """
     present, called = presence(targets, outputs.family, len(names)), outputs.called(probabilities)
     found: dict[str, dict[str, Figure]] = {}
     for number, name in enumerate(names):
         asked = (
-            ("auc", area, probabilities),
+            ("auc", area, ranked),
             ("sensitivity", sensitivity, called),
             ("specificity", specificity, called),
             ("brier", brier, probabilities),

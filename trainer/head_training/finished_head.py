@@ -15,7 +15,7 @@ from operators.heads.survival import SurvivalRecord
 from operators.model.model_folder import Model
 from trainer.evaluation.survival_groups import observed_in_groups
 from trainer.export.model_folder import write_head
-from trainer.head_training.calibration import CalibratedOutputs, calibrate, presence
+from trainer.head_training.calibration import CalibratedOutputs, calibrate, plain_probabilities, presence
 from trainer.head_training.card import Card
 from trainer.head_training.cross_validation import Validated
 from trainer.head_training.deletion import DeletionResult, measure_deletion
@@ -99,18 +99,24 @@ class TrainedHead:
         )
 
     def _answers(self, outputs: CalibratedOutputs | None, rows: Rows) -> Floats:
-        scores = self.trainable.scores(self.validated.tensors, rows) if len(self.test) else self.validated.scores
+        scores = self._scores(rows)
         return scores if outputs is None else outputs.probabilities(scores)
+
+    def _scores(self, rows: Rows) -> Floats:
+        """Of the test part by the shipped fit; else by the fits that did not see each."""
+        return self.trainable.scores(self.validated.tensors, rows) if len(self.test) else self.validated.scores
 
     def _figures(
         self, outputs: CalibratedOutputs | None, rows: Rows, answers: Floats
     ) -> tuple[Figures, Mapping[str, Figures]]:
         problem, patients = self.problem, np.array(self.table.patients)[rows]
         targets, seed = problem.targets[rows], problem.settings.seed
-        overall = overall_figures(problem.family, answers, targets, patients, seed=seed)
         if outputs is None:
-            return overall, {}
-        return overall, output_figures(outputs, answers, targets, patients, problem.names, seed=seed)
+            return overall_figures(problem.family, answers, targets, patients, seed=seed), {}
+        # Calibration may make equal what a head tells apart.
+        ranked = plain_probabilities(self._scores(rows), problem.family, outputs.temperature)
+        overall = overall_figures(problem.family, ranked, targets, patients, seed=seed)
+        return overall, output_figures(outputs, answers, ranked, targets, patients, problem.names, seed=seed)
 
     def _scope(self) -> tuple[FeatureFit | None, dict[str, object] | None]:
         settings = self.problem.settings

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from operators.documents import first_problem
 from operators.heads.head import HeadRecord
+from operators.heads.instance_attention import InstanceAttentionRecord
 from operators.heads.labels import Label, own_code
 from operators.heads.multi_label import MultiLabelRecord
 from operators.heads.ordinal import OrdinalRecord
@@ -16,6 +17,7 @@ from operators.heads.pooled import Inputs
 from operators.heads.prototypes import PrototypesRecord
 from operators.heads.regression import RegressionRecord
 from operators.heads.survival import SurvivalRecord
+from trainer.head_training.bag_heads import BagHead
 from trainer.head_training.errors import HeadTrainingError
 from trainer.head_training.examples import Example
 from trainer.head_training.families import Family
@@ -189,6 +191,23 @@ def _prototypes(problem: Problem, examples: Sequence[Example]) -> Trainable:
     return PrototypesHead(shown.features, problem.targets[:, 0].astype(np.int64), len(problem.labels), scale)
 
 
+def _bag(problem: Problem, examples: Sequence[Example]) -> Trainable:
+    settings, taken = problem.settings, tuple(problem.settings.head.get("instances", ()))
+    return BagHead(
+        lambda row: examples[row].instances(taken),
+        problem.targets,
+        problem.weights,
+        objectives.one_class if problem.family == "classes" else objectives.each_label,
+        len(problem.labels),
+        settings.fit.hidden,
+        settings.fit,
+    )
+
+
+def _takes_tokens(settings: TrainingSettings) -> bool:
+    return "tokens" in settings.head.get("instances", ())
+
+
 def _reads_mean_token(settings: TrainingSettings) -> bool:
     return "mean-token" in settings.head.get("inputs", DEFAULT_INPUTS)
 
@@ -201,6 +220,13 @@ KINDS: Mapping[tuple[str, str], Kind] = {
         MultiLabelRecord, lambda settings: "labels", _multi_label, shows_regions=_reads_mean_token
     ),
     ("classification", "ordinal"): Kind(OrdinalRecord, lambda settings: "grades", _ordinal),
+    ("classification", "instance-attention"): Kind(
+        InstanceAttentionRecord,
+        lambda settings: "classes" if settings.head.get("exclusive") else "labels",
+        _bag,
+        reads_tokens=_takes_tokens,
+        shows_regions=_takes_tokens,
+    ),
     ("classification", "prototypes"): Kind(PrototypesRecord, lambda settings: "classes", _prototypes),
     ("regression", "linear"): Kind(RegressionRecord, lambda settings: "value", _regression),
     ("survival", "cox"): Kind(SurvivalRecord, lambda settings: "survival", _cox),

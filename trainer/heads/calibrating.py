@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_expit, log_softmax
+from scipy.special import log_expit, log_softmax, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -42,14 +42,21 @@ def fit_output_temperature(scores: Floats, present: NDArray[np.bool_]) -> Temper
 
 
 def fit_platt(scores: Floats, present: NDArray[np.bool_]) -> Platt:
-    """A logistic curve of (n,) scores, with Platt's targets, which keep it finite where all are told apart (1999)."""
+    """A logistic curve of (n,) scores, with Platt's targets, which keep it finite where all are told apart (1999).
+
+    It never falls: where higher scores go with fewer that have it, as they may by chance among few patients, all are
+    told the same.
+    """
     positives, negatives = int(present.sum()), int((~present).sum())
     high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
     # Soft targets by weights: each example is shown as both.
     twice, answers = np.concatenate([scores, scores])[:, None], np.repeat([1, 0], len(scores))
     weights = np.concatenate([np.where(present, high, low), np.where(present, 1 - high, 1 - low)])
     model = LogisticRegression(C=1e6, max_iter=1000).fit(twice, answers, sample_weight=weights)
-    return Platt(method="platt", slope=float(model.coef_[0, 0]), intercept=float(model.intercept_[0]))
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    if slope <= 0:
+        slope, intercept = 0.0, float(logit(weights[answers == 1].sum() / len(scores)))
+    return Platt(method="platt", slope=slope, intercept=intercept)
 
 
 def fit_isotonic(scores: Floats, present: NDArray[np.bool_]) -> Isotonic:

@@ -212,3 +212,21 @@ def test_settings_that_are_wrong_are_named(train: Train, settings: dict[str, Any
     targets = settings.pop("targets", FINDINGS)
     with pytest.raises(ValueError, match=message):
         train(head, targets, **settings)
+
+
+def test_a_bag_finds_the_one_token_and_shows_it(train: Train, cohort: Cohort, model: Model) -> None:
+    head = {
+        "task": "classification",
+        "kind": "instance-attention",
+        "instances": ["cls", "tokens"],
+        "minimum_volume_ml": 0,
+    }
+    fit = {"penalties": [0.001], "epochs": 40, "hidden": 8}
+    folder = train(head, ["nodule"], fit=fit, faithfulness={"studies": 3, "tries": 8})
+    of_all = answers(folder, model, cohort)
+    assert [answer.findings[0].present for answer in of_all] == [bool(row["nodule"]) for row in cohort.rows]
+    (mask,) = of_all[1].masks
+    assert np.unravel_index(np.argmax(mask.contributions.array), (3, 4, 4)) == (1, 1, 1)  # type: ignore[attr-defined]
+    assert tomllib.loads((folder / "head.toml").read_text())["measured"]["mean_auc"] == 1.0
+    assert "| head: nodule | 3 |" in (folder / "card.md").read_text()
+    assert "| 100% |" in (folder / "card.md").read_text()

@@ -47,3 +47,11 @@ def test_isotonic_steps_are_scikit_learns_at_their_corners() -> None:
 def test_isotonic_with_one_score_for_all_is_flat() -> None:
     curve = fit_isotonic(np.zeros(4), np.array([True, False, False, False]))
     np.testing.assert_allclose(curve(np.array([-5.0, 0.0, 5.0])), 0.25)
+
+
+def test_a_curve_never_turns_an_answer_round() -> None:
+    """Scores that are wrong by chance, of three who have it and three who do not: all are told one half."""
+    scores, present = np.array([-2.0, -1.0, 1.0, 2.0, -3.0, 3.0]), np.array([True, True, False, False, True, False])
+    curve = fit_platt(scores, present)
+    assert curve.slope == 0.0
+    np.testing.assert_allclose(curve(scores), 0.5)
