@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG an
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build/node/.installed $(OHIF) $(MINBASE)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests
 	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1 axe-core@4.14.1

@@ -33,7 +33,7 @@ NOT_ORTHANC = {
     "a list of other things": http("200 OK", b'[{"error": "maintenance"}]'),
     "cut JSON": http("200 OK", b'{"ID": "a-1", "IsSta'),
     "Latin-1": http("200 OK", b'{"ID": "M\xfcller", "Type": "Study"}'),
-    "broken gzip": http("200 OK", gzip.compress(b"{}")[:12] + b"\0\0\0", "Content-Encoding: gzip"),
+    "broken gzip": http("200 OK", gzip.compress(b"{}", mtime=0)[:12] + b"\0\0\0", "Content-Encoding: gzip"),
     "another compression": http("200 OK", b"\xff\xfe\0\0", "Content-Encoding: gzip"),
     "a redirection": http("302 Found", b"", "Location: http://127.0.0.1:9/login"),
     "a page that says not found": http("404 Not Found", PAGE, "Content-Type: text/html"),
@@ -91,7 +91,11 @@ def test_a_password_that_is_not_taken_is_an_alarm_and_no_verdict(status: str) ->
         assert faults.has("archive-denied")
 
 
-@pytest.mark.parametrize("fault", [NOT_ORTHANC["a page"], NOT_ORTHANC["broken gzip"], http("401 Unauthorized", b"")])
+@pytest.mark.parametrize(
+    "fault",
+    [NOT_ORTHANC["a page"], NOT_ORTHANC["broken gzip"], http("401 Unauthorized", b"")],
+    ids=["page", "gzip", "password"],
+)
 def test_work_goes_on_when_it_is_over(fault: bytes) -> None:
     found = http("200 OK", b'[{"ID": "a-1", "Type": "Study", "Path": "/studies/a-1"}]')
     with client_of(fault, fault, found, patience_seconds=10.0) as (client, _):
