@@ -15,3 +15,5 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path: Path
     page = (tmp_path / "index.html").read_text()
     loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', page)
     assert [address for address in loaded if "canonical" not in address] == []
+    reference = (tmp_path / "reference" / "domain.html").read_text()
+    assert "<li><code>frame_of_reference_uid</code>: empty when the source names none</li>" in reference
