@@ -12,7 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Two processes share the files of tests; what starts an Orthanc stays in one, so that one at a time runs.
-        item.add_marker(pytest.mark.xdist_group("orthanc" if item.get_closest_marker("integration") else item.path.name))
+        item.add_marker(
+            pytest.mark.xdist_group("orthanc" if item.get_closest_marker("integration") else item.path.name)
+        )
     if select_array_module("auto") is CPU:
         for item in items:
             if item.get_closest_marker("gpu"):

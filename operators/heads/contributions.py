@@ -22,7 +22,12 @@ Multiplied = Callable[[FeatureBlock], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contributions:
-    """tokens : on the grid of tokens; cls : (S,); rest : what no token brings"""
+    """What the parts of a series add to a score.
+
+    tokens : on the grid of tokens
+    cls : (S,)
+    rest : what no token brings
+    """
 
     tokens: Volume
     cls: NDArray[np.float64]

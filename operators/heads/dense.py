@@ -23,7 +23,9 @@ from operators.heads.masks import ClassMasks
 
 
 class DecoderRecord(HeadRecord):
-    """levels : times that the grid of tokens is doubled
+    """head.toml of a decoder.
+
+    levels : times that the grid of tokens is doubled
     minimum_volume_ml : smaller connected components are dropped
     """
 
@@ -35,7 +37,12 @@ class DecoderRecord(HeadRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoder:
-    """narrow : (D) to (H); levels : weight (H, H + 1, 3, 3), the image's channel last; classes : (H) to (C)"""
+    """The decoder's weights.
+
+    narrow : (D) to (H)
+    levels : weight (H, H + 1, 3, 3), the image's channel last
+    classes : (H) to (C)
+    """
 
     narrow: Linear
     levels: tuple[Linear, ...]

@@ -31,7 +31,13 @@ FILE_NAME = "scope.safetensors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureFit:
-    """mean : (F,); axes : (r, F) orthonormal; variances : (r,) along them; residual : along every other direction"""
+    """The training set's vectors as a normal distribution.
+
+    mean : (F,)
+    axes : (r, F) orthonormal
+    variances : (r,) along them
+    residual : along every other direction
+    """
 
     mean: NDArray[np.float32]
     axes: NDArray[np.float32]

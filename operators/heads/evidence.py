@@ -34,14 +34,20 @@ class CellEvidence:
         self._per_class = np.empty((num_classes, *self._geometry.shape), np.float32)
 
     def put(self, place: slice, outputs: Any) -> None:
-        """outputs : (n, N, C) with C over class, cell row and cell column within the patch"""
+        """Fill in the cells of a few slices from a head's outputs, token by token.
+
+        outputs : (n, N, C) with C over class, cell row and cell column within the patch
+        """
         outputs = outputs.cpu().numpy() if isinstance(outputs, torch.Tensor) else outputs
         cells = outputs.reshape(len(outputs), *self._grid, -1, self._subdivision, self._subdivision)
         _, _, height, width = self._per_class.shape
         self._per_class[:, place] = cells.transpose(3, 0, 1, 4, 2, 5).reshape(-1, len(outputs), height, width)
 
     def put_image(self, place: slice, evidence: NDArray[np.float32]) -> None:
-        """evidence : (n, classes, rows, columns) of cells"""
+        """Fill in the cells of a few slices as an image.
+
+        evidence : (n, classes, rows, columns) of cells
+        """
         self._per_class[:, place] = evidence.transpose(1, 0, 2, 3)
 
     def volumes(self) -> tuple[Volume, ...]:

@@ -17,7 +17,9 @@ from operators.heads.head import Head, SeriesFeatures, ask
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """region_drop : by how much the log odds fall without the region's tokens
+    """What a score loses without the region that is to explain it.
+
+    region_drop : by how much the log odds fall without the region's tokens
     random_drops : without the same region moved elsewhere, once for each try
     """
 

@@ -31,7 +31,9 @@ from operators.heads.shown import shown
 
 
 class InstanceAttentionRecord(ClassRecord):
-    """instances : CLS of each slice, patch tokens, or both
+    """head.toml of a head that weighs instances.
+
+    instances : CLS of each slice, patch tokens, or both
     exclusive : whether one class at most can be there
     """
 
@@ -43,7 +45,11 @@ class InstanceAttentionRecord(ClassRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """tanh, sigmoid : (D) to (H); score : (H) to (1)"""
+    """The gated attention's weights.
+
+    tanh, sigmoid : (D) to (H)
+    score : (H) to (1)
+    """
 
     tanh: Linear
     sigmoid: Linear
@@ -73,7 +79,11 @@ class Bag:
     scores: list[Tensor] = field(default_factory=list)
 
     def put(self, instances: Tensor, scores: Tensor) -> None:
-        """instances : (n, D); scores : (n,)"""
+        """Add instances with their scores.
+
+        instances : (n, D)
+        scores : (n,)
+        """
         largest = scores.max() if self.largest is None else torch.maximum(self.largest, scores.max())
         weights = torch.exp(scores - largest)
         total, summed = weights.sum(), weights @ instances
@@ -84,7 +94,7 @@ class Bag:
         self.scores.append(scores)
 
     def mean(self) -> Tensor:
-        """(D,)"""
+        """The weighted mean of all instances, of shape (D,)."""
         assert self.summed is not None
         assert self.total is not None
         return self.summed / self.total

@@ -20,7 +20,11 @@ Tensors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """weight : (outputs, features) float32; bias : (outputs,) float32; NumPy as read, torch `on` a device"""
+    """A linear map.
+
+    weight : (outputs, features) float32
+    bias : (outputs,) float32; NumPy as read, torch `on` a device
+    """
 
     weight: Any
     bias: Any

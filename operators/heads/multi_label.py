@@ -17,7 +17,10 @@ from operators.heads.shown import shown
 
 
 class MultiLabelRecord(PooledClassRecord):
-    """kind : "linear" where the classes exclude one another"""
+    """head.toml of a linear map to classes.
+
+    kind : "linear" where the classes exclude one another
+    """
 
     kind: Literal["multi-label", "linear"]
 

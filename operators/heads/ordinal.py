@@ -28,7 +28,10 @@ class OrdinalRecord(PooledClassRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrdinalHead(PooledClassHead):
-    """linear : (1, F) weights, and one bias for each step between two grades"""
+    """A head of grades.
+
+    linear : (1, F) weights, and one bias for each step between two grades
+    """
 
     record: OrdinalRecord
     linear: Linear

@@ -18,7 +18,10 @@ class PooledClassRecord(ClassRecord, PooledRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledClassHead(PooledHead):
-    """labels : of the outputs, in their order"""
+    """What these heads share.
+
+    labels : of the outputs, in their order
+    """
 
     record: PooledClassRecord
     labels: tuple[Label, ...]

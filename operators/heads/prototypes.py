@@ -22,7 +22,10 @@ from operators.heads.pooled_classes import PooledClassHead, PooledClassRecord
 
 
 class PrototypesRecord(PooledClassRecord):
-    """scale : of the cosines; a larger one makes the head surer"""
+    """head.toml of a head of prototypes.
+
+    scale : of the cosines; a larger one makes the head surer
+    """
 
     kind: Literal["prototypes"]
     scale: float = Field(10.0, gt=0)
@@ -30,7 +33,10 @@ class PrototypesRecord(PooledClassRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrototypesHead(PooledClassHead):
-    """prototypes : (C, F) unit vectors"""
+    """A head of prototypes.
+
+    prototypes : (C, F) unit vectors
+    """
 
     record: PrototypesRecord
     prototypes: NDArray[np.float32]

@@ -45,7 +45,10 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedHead:
-    """patch_size : pixels of the encoder's input along a token"""
+    """A head as Raidium publishes it.
+
+    patch_size : pixels of the encoder's input along a token
+    """
 
     record: PublishedRecord
     labels: tuple[Label, ...]

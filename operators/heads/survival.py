@@ -21,7 +21,9 @@ from operators.heads.values import ValueRecord, measurement_of, unanswered_value
 
 
 class SurvivalRecord(ValueRecord, PooledRecord):
-    """event : what the time runs to, say "death"
+    """head.toml of a Cox model.
+
+    event : what the time runs to, say "death"
     horizons_days : for which the probability of no event until then is told
     """
 
@@ -33,7 +35,11 @@ class SurvivalRecord(ValueRecord, PooledRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurvivalHead(PooledHead):
-    """weight, mean : (F,); days, hazard : (T,) steps of the cumulative baseline hazard, both rising"""
+    """A Cox model with its baseline hazard.
+
+    weight, mean : (F,)
+    days, hazard : (T,) steps of the cumulative baseline hazard, both rising
+    """
 
     record: SurvivalRecord
     weight: NDArray[np.float32]

@@ -95,7 +95,10 @@ class Sent(_Answer):
 
 
 class CommitmentReport(_Answer):
-    """status : "Pending", "Success" or "Failure"."""
+    """Whether a peer has taken over what was sent.
+
+    status : "Pending", "Success" or "Failure".
+    """
 
     status: Word = Field(validation_alias="Status")
 

@@ -26,7 +26,11 @@ class StudyFacts:
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """tags : its main DICOM tags. expected : how many instances it is to have, where the modality told."""
+    """What Orthanc says about a series.
+
+    tags : its main DICOM tags
+    expected : how many instances it is to have, where the modality told.
+    """
 
     series_instance_uid: str
     modality: str

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """code : a stable word. message : one sentence, without anything of the patient's."""
+    """A remark in words.
+
+    code : a stable word
+    message : one sentence, without anything of the patient's.
+    """
 
     code: str
     message: str

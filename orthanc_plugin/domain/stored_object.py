@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """kind : as result.json names it. bytes, sha256 : of the file that the archive keeps."""
+    """An object of ours in the archive.
+
+    kind : as result.json names it
+    bytes, sha256 : of the file that the archive keeps.
+    """
 
     kind: str
     sop_class_uid: str

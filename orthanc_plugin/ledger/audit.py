@@ -14,7 +14,9 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """person : as Orthanc knows who was logged in; empty for a program that has the service's token
+    """Who did what, or was not let.
+
+    person : as Orthanc knows who was logged in; empty for a program that has the service's token
 
     at : seconds since the epoch
     allowed : false where the person did not have the role

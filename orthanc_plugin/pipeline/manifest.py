@@ -69,7 +69,10 @@ class Localisation(_Entry):
 
 
 class Finding(_Entry):
-    """reason : why *present* is None"""
+    """An entry of findings[].
+
+    reason : why *present* is None
+    """
 
     name: str
     code: Code
@@ -83,7 +86,9 @@ class Finding(_Entry):
 
 
 class Measurement(_Entry):
-    """segment_number : None for a value of a whole series or study
+    """An entry of measurements[].
+
+    segment_number : None for a value of a whole series or study
 
     head : that gave it; None for what is measured on a mask
     """

@@ -7,7 +7,11 @@ from pydantic import SecretStr
 
 @dataclass(frozen=True, slots=True)
 class OrthancAccess:
-    """url : base address. authorization : value for that header, before *username* and *password*."""
+    """Where Orthanc answers, and as whom we ask.
+
+    url : base address
+    authorization : value for that header, before *username* and *password*.
+    """
 
     url: str
     username: str | None = None

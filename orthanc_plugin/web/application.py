@@ -37,7 +37,10 @@ class Nudge(BaseModel):
 
 
 class Accepted(BaseModel):
-    """state : of the study whose run was asked for."""
+    """What a nudge or the wish for a run is answered with.
+
+    state : of the study whose run was asked for.
+    """
 
     accepted: bool = True
     state: State | None = None
@@ -54,7 +57,11 @@ def build_application(
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
-    """token : shared secret that callers must send, none lets everybody in. registry : figures for ``/metrics``"""
+    """The service's routes.
+
+    token : shared secret that callers must send, none lets everybody in
+    registry : figures for ``/metrics``
+    """
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
     guard = Guard(token, roles, ledger.audit)
     for error in DATABASE_ERRORS:

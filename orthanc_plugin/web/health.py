@@ -14,7 +14,10 @@ class _View(BaseModel):
 
 
 class PipelineView(_View):
-    """failed : it did not come up, rather than being loaded still."""
+    """How it stands with the pipeline.
+
+    failed : it did not come up, rather than being loaded still.
+    """
 
     ready: bool
     failed: bool
@@ -28,7 +31,10 @@ class OrthancView(_View):
 
 
 class HealthReport(_View):
-    """ready : whether work can go on; an alarm of a study is no reason against it."""
+    """How it stands with the service.
+
+    ready : whether work can go on; an alarm of a study is no reason against it.
+    """
 
     status: Literal["ok", "degraded"]
     ready: bool

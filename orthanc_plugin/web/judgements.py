@@ -17,7 +17,11 @@ from orthanc_plugin.web.study_id import StudyId
 
 
 class SaidOfAFinding(BaseModel):
-    """finding, head : as the result names them. tracking_uid : of the finding's place, where it has one"""
+    """A judgement as it comes from the page.
+
+    finding, head : as the result names them
+    tracking_uid : of the finding's place, where it has one
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -30,7 +30,10 @@ Millimetres = Annotated[float, Field(ge=-1e5, le=1e5)]
 
 
 class PointedAt(BaseModel):
-    """label : 1 for "this, and what looks like it", -1 for "not this"."""
+    """A place that somebody pointed at.
+
+    label : 1 for "this, and what looks like it", -1 for "not this".
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +50,10 @@ PointsAt = Annotated[list[PointedAt], Field(min_length=1, max_length=MAX_POINTS)
 
 
 class CutAt(BaseModel):
-    """threshold : the least similarity, a cosine."""
+    """The points, and where to cut.
+
+    threshold : the least similarity, a cosine.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +70,10 @@ class Maps(BaseModel):
 
 
 class CutOut(BaseModel):
-    """region : None where nothing at the points is as alike as that."""
+    """What was cut out at the points.
+
+    region : None where nothing at the points is as alike as that.
+    """
 
     region: Region | None = None
     seconds: float = 0.0

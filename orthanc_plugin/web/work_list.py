@@ -37,14 +37,20 @@ class _View(BaseModel):
 
 
 class Remark(_View):
-    """code : a stable word, where there is one."""
+    """A reason or a warning in words.
+
+    code : a stable word, where there is one.
+    """
 
     code: str | None
     message: str
 
 
 class ObjectView(_View):
-    """explorer, file : links relative to Orthanc's root, so that they also hold behind a proxy with a prefix."""
+    """A result in the archive.
+
+    explorer, file : links relative to Orthanc's root, so that they also hold behind a proxy with a prefix.
+    """
 
     kind: str
     sop_class_uid: str

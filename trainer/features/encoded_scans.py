@@ -25,7 +25,7 @@ class EncodedScan:
 
     @property
     def tokens(self) -> NDArray[np.float32]:
-        """(S * N, D)"""
+        """All tokens of the scan, of shape (S * N, D)."""
         return np.asarray(self.features.tokens.reshape(-1, self.features.tokens.shape[-1]))
 
     def sparse(self) -> "EncodedScan":

@@ -18,7 +18,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CalibratedOutputs:
-    """temperature : that all scores are divided by
+    """How scores become probabilities.
+
+    temperature : that all scores are divided by
     outputs : one for each label
     """
 

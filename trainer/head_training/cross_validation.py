@@ -23,7 +23,9 @@ INNER_FOLDS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patients:
-    """names : (n,) whose each row is
+    """Whose the rows are.
+
+    names : (n,) whose each row is
     strata : (n,) what is to be shared out evenly among folds
     """
 
@@ -43,7 +45,9 @@ class Patients:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validated:
-    """tensors : of the head that was fitted on all rows
+    """A head, and what was said about patients that it did not see.
+
+    tensors : of the head that was fitted on all rows
     folds : of rows, each asked about by a head that did not see its patients
     scores : (n, C) what was said about them, in the order of *rows*
     penalties : that were chosen, fold by fold and of the whole

@@ -77,7 +77,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """record : of its head.toml
+    """How heads of a kind are fitted.
+
+    record : of its head.toml
     family : of its answers, by the settings
     build : what is cross-validated
     reads_tokens : one by one, so that they have to be kept

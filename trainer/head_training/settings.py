@@ -48,7 +48,9 @@ class Fit(Optimiser):
 
 
 class DistanceScope(Record):
-    """rank : directions of the training set's features with variances of their own
+    """How far from the training set a head still answers.
+
+    rank : directions of the training set's features with variances of their own
     percentile : of the training set that lies within the limit
     """
 
@@ -57,7 +59,9 @@ class DistanceScope(Record):
 
 
 class Faithfulness(Record):
-    """studies : of which the regions are deleted, at most; 0 for none
+    """How the regions that explain a finding are measured.
+
+    studies : of which the regions are deleted, at most; 0 for none
     tries : the same region at so many other places
     """
 

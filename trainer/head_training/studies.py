@@ -34,7 +34,11 @@ FEATURE_FILE = ".safetensors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSeries:
-    """cls : (S, D); features : None of a feature file that was written without tokens"""
+    """The features of a table's row.
+
+    cls : (S, D)
+    features : None of a feature file that was written without tokens
+    """
 
     cls: NDArray[np.float32]
     features: FeatureVolume | None

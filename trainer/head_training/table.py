@@ -31,7 +31,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """path : for messages; the files in it are found from its folder on"""
+    """The labelled studies.
+
+    path : for messages; the files in it are found from its folder on
+    """
 
     path: Path
     rows: tuple[Row, ...]

@@ -14,7 +14,9 @@ Tensors = Mapping[str, NDArray[np.floating]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """tensors : of the head's file
+    """What a fit gives.
+
+    tensors : of the head's file
     epochs : that the fit took, and what held-out rows lost by it (infinite without any)
     """
 

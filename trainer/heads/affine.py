@@ -22,7 +22,11 @@ Bias = Literal["free", "ordered", "none"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """features : (n, F); targets, weights : (n, T), see `trainer.heads.objectives`"""
+    """What is fitted on.
+
+    features : (n, F)
+    targets, weights : (n, T), see `trainer.heads.objectives`
+    """
 
     features: Features
     targets: Floats
@@ -34,7 +38,11 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffineFit:
-    """linear : of features as the encoder gives them; held_out_loss : infinite where nothing was held out"""
+    """A fitted linear map.
+
+    linear : of features as the encoder gives them
+    held_out_loss : infinite where nothing was held out
+    """
 
     linear: Linear
     epochs: int

@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 
 
 class OperatingRule(Record):
-    """rule : "youden" makes sensitivity + specificity largest; the others ask for one and take the best of the other
+    """How a threshold is chosen.
+
+    rule : "youden" makes sensitivity + specificity largest; the others ask for one and take the best of the other
     at_least : the sensitivity or specificity that is asked for
     """
 
