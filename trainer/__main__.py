@@ -190,6 +190,20 @@ def head(
     typer.echo(out)
 
 
+@app.command("card")
+def card(
+    model: Annotated[Path, typer.Argument(help="Model folder.", exists=True, file_okay=False)],
+) -> None:
+    """Print a model folder's card, in Markdown."""
+    from trainer.export.model_card import model_card
+
+    try:
+        typer.echo(model_card(model), nl=False)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        typer.echo(f"{model}: no card without a whole model.toml and head.toml: {error}", err=True)
+        raise typer.Exit(DATA) from error
+
+
 @app.command("masks")
 def masks(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),
