@@ -25,7 +25,9 @@ def _codes(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.ClassDef):
             yield from (code for name, code in _assigned(node.body) if name == "code")
         if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr == "warn" and node.args:
+            warns = isinstance(node.func, ast.Attribute) and node.func.attr == "warn"
+            warns |= isinstance(node.func, ast.Name) and node.func.id == "RunWarning"
+            if warns and node.args:
                 yield from _text(node.args[0])
             for keyword in node.keywords:
                 if keyword.arg == "code":
