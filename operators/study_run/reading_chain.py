@@ -70,9 +70,10 @@ class ReadingChain:
 def source_warnings(source: SourceSeries) -> Iterator[RunWarning]:
     """What a reader of the results should know of a series: how it was read, and what results cannot take over."""
     for remark in source.remarks:
-        yield RunWarning("source-remark", remark)
+        yield RunWarning(code="source-remark", message=remark)
     for change in padded_headers(source.headers)[1]:
-        yield RunWarning("source-value", f"series {source.series_instance_uid}: {change}")
+        message = f"series {source.series_instance_uid}: {change}"
+        yield RunWarning(code="source-value", message=message)
 
 
 def _told(decision: SeriesDecision, source: SourceSeries) -> SourceSeries:
