@@ -55,11 +55,17 @@ def demo_model(
 
 @app.command("ingest")
 def ingest(
-    trees: Annotated[list[Path], typer.Option("--input", help="Folder with DICOM or NIfTI files; may be repeated.")],
+    trees: Annotated[
+        list[Path], typer.Option("--input", help="Folder with DICOM, NIfTI or picture files; may be repeated.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the shards; one that was begun is continued.")],
     validation_share: Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=1.0)] = 0.05,
     nifti: Annotated[
         list[str] | None, typer.Option(help="Which NIfTI files are images: CT=PATTERN or MR=PATTERN; may be repeated.")
+    ] = None,
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(help="Which JPEG, PNG or TIFF files are slices: CT=PATTERN or MR=PATTERN; may be repeated."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = len(os.sched_getaffinity(0)),
     shard_mib: Annotated[int, typer.Option(help="Size of a shard.", min=1)] = 512,
@@ -75,6 +81,7 @@ def ingest(
             out,
             validation_share=validation_share,
             nifti=nifti or (),
+            pictures=pictures or (),
             workers=workers,
             shard_mib=shard_mib,
             console=console,

@@ -1,4 +1,4 @@
-"""One finding: evidence in each patch token, a calibrated probability for the series."""
+"""One finding: evidence in each patch token or cell, a calibrated probability for the series."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +11,7 @@ from scipy.special import expit
 from operators.domain.finding import Algorithm, Finding
 from operators.domain.volume import Volume
 from operators.errors import CheckpointError
+from operators.heads.decoder import MOST_LEVELS, Decoder, read_decoder
 from operators.heads.evidence import CellEvidence
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures, finding_of
 from operators.heads.labels import Label, read_labels, segment_labels
@@ -27,17 +28,15 @@ class Calibration(Record):
 
 
 class FindingRecord(HeadRecord):
-    """Linear in each patch token, summed up to a probability for the series.
+    """What the evidence of tokens or cells is summed up by to a probability for the series.
 
-    top_tokens : a slice's score is the mean evidence of so many of its tokens
+    top_tokens : a slice's score is the mean evidence of so many of its tokens, or of the cells that fill as many
     calibration : of the best slice's score
     threshold : probability from which the finding is called present
     mask_threshold : evidence from which a voxel belongs to it
     """
 
     task: Literal["finding"]
-    kind: Literal["linear"]
-    inputs: tuple[Literal["tokens"]]
     top_tokens: int = Field(ge=1)
     calibration: Calibration
     threshold: float = Field(ge=0, le=1)
@@ -45,17 +44,40 @@ class FindingRecord(HeadRecord):
     minimum_volume_ml: float = Field(ge=0)
 
 
+class LinearFindingRecord(FindingRecord):
+    """Linear in each patch token."""
+
+    kind: Literal["linear"]
+    inputs: tuple[Literal["tokens"]]
+
+
+class DecodedFindingRecord(FindingRecord):
+    """By a decoder of the tokens and the image (`operators.heads.decoder`).
+
+    levels : times that the grid of tokens is doubled
+    """
+
+    kind: Literal["decoder"]
+    levels: int = Field(ge=1, le=MOST_LEVELS)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FindingHead:
+    """levels : of a decoder; 0 where evidence is linear in the tokens"""
+
     record: FindingRecord
     label: Label
-    linear: Linear
+    evidence_of: Linear | Decoder
+    levels: int
     algorithm: Algorithm
-    needs: Needs = Needs(tokens=True)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(tokens=True, image=isinstance(self.evidence_of, Decoder))
 
     def begin(self, series: SeriesFeatures) -> "_Reading":
-        cells = CellEvidence(series.features.geometry, num_classes=1)
-        return _Reading(self, series, self.linear.on(series.device), cells)
+        cells = CellEvidence(series.features.geometry, num_classes=1, subdivision=2**self.levels)
+        return _Reading(self, series, self.evidence_of.on(series.device), cells)
 
     def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
         return (finding_of(self.label, self.record, series, threshold=self.record.threshold, reason=reason),)
@@ -63,7 +85,7 @@ class FindingHead:
     def probability(self, evidence: Volume) -> float:
         """That the series shows the finding in any slice."""
         calibration = self.record.calibration
-        score = float(slice_scores(evidence, self.record.top_tokens).max())
+        score = float(slice_scores(evidence, self.record.top_tokens * 4**self.levels).max())
         return float(expit(calibration.slope * score + calibration.intercept))
 
 
@@ -71,11 +93,14 @@ class FindingHead:
 class _Reading:
     head: FindingHead
     series: SeriesFeatures
-    linear: Linear
+    evidence_of: Linear | Decoder
     cells: CellEvidence
 
     def take(self, block: FeatureBlock) -> None:
-        self.cells.put(block.place, self.linear(block.tokens))
+        if isinstance(self.evidence_of, Decoder):
+            self.cells.put_image(block.place, self.evidence_of.evidence(block))
+        else:
+            self.cells.put(block.place, self.evidence_of(block.tokens))
 
     def answer(self) -> HeadAnswer:
         record, label = self.head.record, self.head.label
@@ -89,17 +114,29 @@ class _Reading:
         return HeadAnswer(findings=(finding,), evidence={label.name: evidence}, masks=(mask,) if present else ())
 
 
-def slice_scores(evidence: Volume, top_tokens: int) -> NDArray[np.float32]:
-    """(S,): mean evidence of the strongest tokens of each slice."""
+def slice_scores(evidence: Volume, top: int) -> NDArray[np.float32]:
+    """(S,): mean evidence of the *top* strongest tokens or cells of each slice."""
     per_slice = np.asarray(evidence.array, np.float32).reshape(evidence.geometry.shape[0], -1)
-    strongest: NDArray[np.float32] = np.partition(per_slice, -top_tokens, axis=1)[:, -top_tokens:]
+    strongest: NDArray[np.float32] = np.partition(per_slice, -top, axis=1)[:, -top:]
     return np.asarray(strongest.mean(axis=1), np.float32)
 
 
 def read_head(folder: HeadFolder) -> FindingHead:
-    record = folder.record(FindingRecord)
+    record = folder.record(LinearFindingRecord)
+    label = _label(folder)
+    linear = read_linear(folder.path, num_outputs=1, num_features=folder.width)
+    return FindingHead(record, label, linear, 0, folder.algorithm(record))
+
+
+def read_decoded_head(folder: HeadFolder) -> FindingHead:
+    record = folder.record(DecodedFindingRecord)
+    label = _label(folder)
+    decoder = read_decoder(folder, levels=record.levels, num_classes=1)
+    return FindingHead(record, label, decoder, record.levels, folder.algorithm(record))
+
+
+def _label(folder: HeadFolder) -> Label:
     labels = segment_labels(read_labels(folder.path), folder.path)
     if len(labels) != 1:
         raise CheckpointError(f"head {folder.path.name}: expected one label for a finding, got {len(labels)}")
-    linear = read_linear(folder.path, num_outputs=1, num_features=folder.width)
-    return FindingHead(record, labels[0], linear, folder.algorithm(record))
+    return labels[0]

@@ -18,6 +18,7 @@ from operators.domain.features import BLOCK, EncoderInput, FeatureVolume
 from operators.domain.finding import Algorithm, Finding
 from operators.domain.geometry import Geometry
 from operators.domain.measurement import Measurement
+from operators.domain.value_meaning import ValueMeaning
 from operators.domain.volume import Volume
 from operators.encoder.snapshot import Snapshot
 from operators.errors import ModelDigestError, ModelError
@@ -94,6 +95,7 @@ class SeriesFeatures:
 
     source : the grid that masks are drawn on
     modality : of the headers
+    values : what pixel values mean
     device : that the heads run on, a torch name
     contrast : whether the headers name a contrast agent; None where they do not tell
     encoder_input : what the features were made of, for heads that look at the image too
@@ -105,6 +107,7 @@ class SeriesFeatures:
     modality: str
     series_instance_uid: str
     device: str = "cpu"
+    values: ValueMeaning = "scanner units"
     contrast: Contrast | None = None
     encoder_input: EncoderInput | None = None
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ KINDS: Mapping[tuple[str, str], Callable[[HeadFolder], Head]] = {
     ("segmentation", "decoder"): dense.read_head,
     ("finding", "linear"): finding.read_head,
     ("classification", "linear"): multi_label.read_head,
+    ("finding", "decoder"): finding.read_decoded_head,
     ("classification", "multi-label"): multi_label.read_head,
     ("classification", "ordinal"): ordinal.read_head,
     ("classification", "instance-attention"): instance_attention.read_head,

@@ -90,6 +90,7 @@ def _header_obstacle(head: Head, series: SeriesFeatures) -> str | None:
     return series_obstacle(
         head.record,
         modality=series.modality,
+        values=series.values,
         num_slices=series.features.geometry.shape[0],
         contrast=series.contrast,
     )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from operators.domain.value_meaning import ValueMeaning
 from operators.heads.records import Record
 
 Modality = Literal["CT", "MR"]
@@ -29,12 +30,14 @@ class Distance(Record):
 class Scope(Record):
     """What a head was trained on; outside of it, it is not asked.
 
+    values : what pixel values may mean; grey levels only where they are named
     region_confidence : probability that the series shows one of *body_region*, from the body-region head
     contrast : with a contrast agent, without one, or both; empty where it does not matter
     slices : fewest and most slices of a series
     """
 
     modality: tuple[Modality, ...] = Field(min_length=1)
+    values: tuple[ValueMeaning, ...] = ("HU", "scanner units")
     body_region: tuple[Region, ...] = ()
     region_confidence: float = Field(0.5, ge=0, le=1)
     contrast: tuple[Contrast, ...] = ()
@@ -42,13 +45,17 @@ class Scope(Record):
     distance: Distance | None = None
 
 
-def series_obstacle(scope: Scope, *, modality: str, num_slices: int, contrast: Contrast | None) -> str | None:
+def series_obstacle(
+    scope: Scope, *, modality: str, values: ValueMeaning, num_slices: int, contrast: Contrast | None
+) -> str | None:
     """Why a head does not fit a series by what its headers say, in plain words; None where it fits.
 
     contrast : None where the headers do not tell
     """
     if modality not in scope.modality:
         return f"trained on {' and '.join(scope.modality)}, this series is {modality or 'of no named modality'}"
+    if values not in scope.values:
+        return f"trained on {' and '.join(scope.values)}, the values of this series are {values}"
     if scope.contrast and contrast is None:
         return (
             f"trained on images {' and '.join(scope.contrast)} contrast, and the headers do not say what this series is"

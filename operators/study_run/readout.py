@@ -8,6 +8,7 @@ from typing import Literal
 from pydicom import Dataset
 
 from operators.dicom.study.header_values import text_of
+from operators.dicom.study.value_meaning import value_meaning
 from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Evidence
@@ -31,6 +32,7 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
                 source.modality,
                 source.series_instance_uid,
                 device,
+                values=value_meaning(source.headers[0]),
                 contrast=contrast_of(source.headers),
                 encoder_input=series.prepared if heads.needs.image else None,
             ),

@@ -32,7 +32,7 @@ def _samples() -> list[SliceSample]:
     volume = read_series(series, role="benchmark").volume
     planes = np.rint(volume.array).astype(np.int16)
     return [
-        SliceSample(plane, (0.7, 0.7), "CT", "axial", "chest", "0" * 32, f"study-volume-{copy:03d}{number:05d}")
+        SliceSample(plane, (0.7, 0.7), "CT", "HU", "axial", "chest", "0" * 32, f"study-volume-{copy:03d}{number:05d}")
         for copy in range(COPIES)
         for number, plane in enumerate(planes)
     ]

@@ -11,7 +11,9 @@ from trainer.pretraining.data.samples import SliceSample
 def numbered_slice(number: int) -> SliceSample:
     pixels = np.random.default_rng(number).integers(-1000, 1000, (24, 16 + number % 5), np.int16)
     pixels[0, 0] = number
-    return SliceSample(pixels, (0.5, 0.75), "MR", "coronal", "head", "a" * 32, f"study-volume-{number:05d}")
+    return SliceSample(
+        pixels, (0.5, 0.75), "MR", "scanner units", "coronal", "head", "a" * 32, f"study-volume-{number:05d}"
+    )
 
 
 def write_shards(folder: Path, sizes: list[int]) -> list[Path]:

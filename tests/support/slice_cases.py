@@ -13,7 +13,8 @@ from trainer.pretraining.views.crops import CropBatch, make_crops
 def make_sample(
     pixels: np.ndarray[Any, Any], *, modality: Literal["CT", "MR"] = "CT", region: str | None = None
 ) -> SliceSample:
-    return SliceSample(pixels.astype(np.int16), (1.0, 1.0), modality, "axial", region, "patient", "key")
+    values = "HU" if modality == "CT" else "scanner units"
+    return SliceSample(pixels.astype(np.int16), (1.0, 1.0), modality, values, "axial", region, "patient", "key")
 
 
 def body_slice(

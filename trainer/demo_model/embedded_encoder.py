@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 
 from trainer.demo_model.training_processes import training_processes
-from trainer.demo_model.unlabelled_stacks import NIFTI_RULES, Stack, lay_out
+from trainer.demo_model.unlabelled_stacks import FILE_RULES, Stack, lay_out
 from trainer.ingest.batch import IngestSettings
 from trainer.ingest.ingestion import open_ingestion
 from trainer.ingest.pseudonyms import KEY_FILE
@@ -100,6 +100,6 @@ def _ingest(tree: Path, out: Path) -> Counts:
     out.mkdir(parents=True, exist_ok=True)
     # Open data need no secret, and with a known key everybody's shards have the same names.
     (out / KEY_FILE).write_text(hashlib.sha256(b"curia-pacs-demo").hexdigest(), encoding="ascii")
-    settings = IngestSettings(out.resolve(), 0.0, NIFTI_RULES, shard_bytes=_WHOLE)
+    settings = IngestSettings(out.resolve(), 0.0, FILE_RULES, shard_bytes=_WHOLE)
     with open_ingestion(settings) as ingestion:
         return ingestion.run([tree], workers=1, batch_bytes=_WHOLE, tell=lambda batch, result: None)

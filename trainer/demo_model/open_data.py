@@ -37,7 +37,7 @@ from trainer.ingest.nifti import read_nifti
 
 ORGANS = ("lung", "liver", "bone")
 
-SARCOMA_PATIENTS = tuple(f"STS_{number:03d}" for number in range(1, 17))
+SARCOMA_PATIENTS = tuple(f"STS_{number:03d}" for number in (*range(1, 20), *range(21, 25)))
 """Named one by one, since later patients of the collection are reserved for a final evaluation."""
 
 DEMO_STUDY_SLICES = (143, 175)

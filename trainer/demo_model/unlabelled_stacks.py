@@ -5,25 +5,23 @@ Left out are the slices of the bundled demo study, ``dev/ct_prior_current_2d``, 
 the readers' test files in ``dev/edge``.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 
 from trainer.demo_model.open_data import DEMO_STUDY_SLICES, SARCOMA_PATIENTS
-from trainer.ingest.found_volumes import NiftiRule
+from trainer.demo_model.packs import pack_stacks
+from trainer.demo_model.stacks import Stack
+from trainer.ingest.found_volumes import FileRule
 
-NIFTI_RULES = (NiftiRule("CT", "example_ct*"), NiftiRule("MR", "example_mr*"), NiftiRule("MR", "study*"))
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Files of one patient that are read together."""
-
-    patient: str
-    name: str
-    files: tuple[Path, ...]
+FILE_RULES = (
+    FileRule("NIfTI", "CT", "*-example_ct*"),
+    FileRule("NIfTI", "MR", "*"),
+    FileRule("picture", "CT", "LIDC-IDRI-*.jpg"),
+    FileRule("picture", "MR", "*"),
+)
+"""By the names that `lay_out` gives."""
 
 
 def unlabelled_stacks(data: Path) -> Iterator[Stack]:
@@ -40,17 +38,7 @@ def unlabelled_stacks(data: Path) -> Iterator[Stack]:
     for folder in sorted((dev / "mr_brain_positions").iterdir()):
         yield _dicom("dcm_qa_decubitus", folder)
     yield _dicom("DTU", dev / "ct_abdomen_slices_dtu")
-
-
-def lay_out(stacks: Iterable[Stack], tree: Path) -> None:
-    """Links to the stacks' files as ``tree/PATIENT/NAME/FILE``; links that are there are made anew."""
-    for stack in stacks:
-        folder = tree / stack.patient / stack.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in stack.files:
-            link = folder / file.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(file.resolve())
+    yield from pack_stacks(data)
 
 
 def _dicom(patient: str, folder: Path) -> Stack:

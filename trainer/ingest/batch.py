@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from operators.errors import UnsupportedPixelDataError
-from trainer.ingest.found_volumes import FoundVolume, NiftiRule, Refused, find_volumes, reason_of
+from trainer.ingest.found_volumes import FileRule, FoundVolume, Refused, find_volumes, reason_of
 from trainer.ingest.journal import BatchResult, KnownVolumes
 from trainer.ingest.pseudonyms import Pseudonyms, Split, split_of
 from trainer.ingest.shard_writer import ShardWriter
@@ -20,13 +20,13 @@ class IngestSettings:
     """How a tree is read into shards.
 
     validation_share : of the patients
-    nifti : which NIfTI files are images, and of what
+    rules : which NIfTI files and pictures are images, and of what
     shard_bytes : at which a shard is closed
     """
 
     out: Path
     validation_share: float
-    nifti: tuple[NiftiRule, ...]
+    rules: tuple[FileRule, ...]
     shard_bytes: int
 
 
@@ -45,7 +45,7 @@ def ingest_batch(folders: tuple[Folder, ...], settings: IngestSettings, pseudony
             for split in get_args(Split)
         }
         for folder in folders:
-            for found in find_volumes(folder, pseudonyms, settings.nifti):
+            for found in find_volumes(folder, pseudonyms, settings.rules):
                 if isinstance(found, Refused):
                     statistics.refuse(found.reason)
                 elif found.key in taken or found.key in known:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,12 +11,14 @@ from rich.table import Table
 
 from trainer.ingest.batch import IngestSettings
 from trainer.ingest.estimate import Estimate, Survey, estimate_apart, survey_folders
-from trainer.ingest.found_volumes import NiftiRule
+from trainer.ingest.found_volumes import FileRule
 from trainer.ingest.ingestion import Batch, Ingestion, open_ingestion
 from trainer.ingest.journal import MANIFEST_FILE, STATISTICS_FILE, BatchResult
 from trainer.ingest.reader_messages import silence_readers
 
 _MIB = 2**20
+
+_OPTIONS = {"NIfTI": "--nifti", "picture": "--pictures"}
 
 INPUT_PER_SHARD = 2
 """Bytes of input to a byte of shards, about: a batch should fill one shard."""
@@ -30,13 +33,17 @@ def ingest(
     *,
     validation_share: float,
     nifti: Sequence[str],
+    pictures: Sequence[str],
     workers: int,
     shard_mib: int,
     console: Console,
 ) -> None:
     """Survey, estimate, work and count, each told on the console."""
     silence_readers()
-    rules = tuple(parse_nifti_rule(rule) for rule in nifti)
+    rules = (
+        *(parse_file_rule(words, kind="NIfTI") for words in nifti),
+        *(parse_file_rule(words, kind="picture") for words in pictures),
+    )
     settings = IngestSettings(out.resolve(), validation_share, rules, shard_mib * _MIB)
     with open_ingestion(settings) as ingestion:
         survey = survey_folders(ingestion.folders_to_do(trees))
@@ -56,7 +63,7 @@ def ingest(
         console.print(f"There is nothing to train on: {why}.", style="bold red", soft_wrap=True)
 
 
-def parse_nifti_rule(words: str) -> NiftiRule:
+def parse_file_rule(words: str, *, kind: Literal["NIfTI", "picture"]) -> FileRule:
     """``CT=*_ct.nii.gz`` to a rule.
 
     Raises
@@ -66,8 +73,8 @@ def parse_nifti_rule(words: str) -> NiftiRule:
     """
     modality, found, pattern = words.partition("=")
     if modality not in ("CT", "MR") or not found or not pattern:
-        raise ValueError(f"--nifti: expected CT=PATTERN or MR=PATTERN, got {words!r}")
-    return NiftiRule("CT" if modality == "CT" else "MR", pattern)
+        raise ValueError(f"{_OPTIONS[kind]}: expected CT=PATTERN or MR=PATTERN, got {words!r}")
+    return FileRule(kind, "CT" if modality == "CT" else "MR", pattern)
 
 
 def _run(
@@ -113,7 +120,7 @@ def _print_estimate(
 
 def _print_counts(counts: dict[str, dict[str, int]], console: Console) -> None:
     table = Table("", "", "count")
-    for topic in ("slices", "volumes", "patients", "modality", "plane", "region", "refused"):
+    for topic in ("slices", "volumes", "patients", "modality", "values", "plane", "region", "refused"):
         for number, (value, count) in enumerate(sorted(counts.get(topic, {}).items(), key=lambda item: -item[1])):
             table.add_row("" if number else topic, value, f"{count:,}")
     console.print(table)

@@ -98,7 +98,7 @@ def estimate(survey: Survey, settings: IngestSettings, pseudonyms: Pseudonyms) -
     start = time.monotonic()
     tried = num_slices = num_bytes = 0
     for folder in survey.samples:
-        for found in find_volumes(folder, pseudonyms, settings.nifti):
+        for found in find_volumes(folder, pseudonyms, settings.rules):
             if isinstance(found, Refused):
                 continue
             try:

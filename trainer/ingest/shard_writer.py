@@ -98,6 +98,7 @@ class _OpenShard:
             {
                 "spacing_mm": sample.spacing_mm,
                 "modality": sample.modality,
+                "values": sample.values,
                 "plane": sample.plane,
                 "region": sample.region,
                 "patient": sample.patient,

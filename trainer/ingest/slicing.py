@@ -41,6 +41,7 @@ def slices_of_volume(found: FoundVolume) -> Iterator[SliceSample]:
                 pixels=pixels,
                 spacing_mm=(row_spacing, column_spacing),
                 modality=found.modality,
+                values=found.values,
                 plane=plane,
                 region=found.region,
                 patient=found.patient,

@@ -40,6 +40,7 @@ class ContentStatistics:
         for topic, value in (
             ("slices", split),
             ("modality", sample.modality),
+            ("values", sample.values),
             ("plane", sample.plane),
             ("region", sample.region or "unknown"),
             ("rows x columns", f"{height} x {width}"),
@@ -47,7 +48,7 @@ class ContentStatistics:
             ("share with content (tenths, rounded down)", f"{int(share * 10) / 10:.1f}"),
         ):
             self._counts[topic][value] += 1
-        if sample.modality == "CT":
+        if sample.values == "HU":
             self._add_values(sample)
 
     def _add_values(self, sample: SliceSample) -> None:

@@ -94,7 +94,7 @@ class CropSettings(_Table):
 
 
 class CtAugmentationSettings(_Table):
-    """Each with the probability that a crop gets it, 0 leaves it out.
+    """Of values in HU. Each with the probability that a crop gets it, 0 leaves it out.
 
     windows : HU ranges that values are clamped to, each end moved by up to `window_jitter_hu`
     noise_hu : largest standard deviation
@@ -112,7 +112,7 @@ class CtAugmentationSettings(_Table):
 
 
 class MrAugmentationSettings(_Table):
-    """Each with the probability that a crop gets it, 0 leaves it out.
+    """Of all other values, the bias field of MR alone. Each with the probability that a crop gets it, 0 leaves it out.
 
     bias_log : largest deviation of the bias field's logarithm from 0
     gamma_log : largest deviation of the exponent's logarithm from 0
@@ -162,6 +162,8 @@ class MaskingSettings(_Table):
 class LossSettings(_Table):
     """Weights (0 leaves a loss out), heads and temperatures.
 
+    distillation : of a frozen network's features, see [guide]
+    reconstruction : of the masked patches' pixels
     teacher_temperature : at the start, and after the share `teacher_temperature_warmup` of a stage's steps
     """
 
@@ -169,6 +171,8 @@ class LossSettings(_Table):
     ibot: Weight = 1.0
     koleo: Weight = 0.0
     sigreg: Weight = 0.02
+    distillation: Weight = 0.0
+    reconstruction: Weight = 0.0
     sigreg_projections: int = Field(1024, gt=0)
     prototypes: int = Field(65_536, gt=1)
     shared_head: bool = False
@@ -180,6 +184,15 @@ class LossSettings(_Table):
     # Below 0.02 the teacher's exponentials leave float32 (losses/sinkhorn.py).
     teacher_temperature: tuple[Annotated[float, Field(ge=0.02)], Annotated[float, Field(ge=0.02)]] = (0.04, 0.07)
     teacher_temperature_warmup: Share = 0.1
+
+
+class GuideSettings(_Table):
+    """The frozen network that is distilled, where `losses.distillation` has a weight.
+
+    weights : safetensors file of timm's tf_efficientnet_lite0
+    """
+
+    weights: str | None = None
 
 
 class OptimiserSettings(_Table):
@@ -243,6 +256,7 @@ class PretrainingConfig(_Table):
     augmentation: AugmentationSettings = AugmentationSettings()
     masking: MaskingSettings = MaskingSettings()
     losses: LossSettings = LossSettings()
+    guide: GuideSettings = GuideSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     stages: tuple[StageSettings, ...] = (
         StageSettings(name="low", steps=450_000, global_size=256, local_size=112),
@@ -264,6 +278,11 @@ class PretrainingConfig(_Table):
         }.items():
             if low > high:
                 raise ValueError(f"{name}: expected the smaller one first, got {low} and {high}")
+        if bool(self.losses.distillation) != bool(self.guide.weights):
+            raise ValueError(
+                f"guide.weights: expected with losses.distillation and not without it, got {self.guide.weights!r} and "
+                f"{self.losses.distillation}"
+            )
         for stage in self.stages:
             self._check_sizes(stage)
         return self

@@ -43,6 +43,7 @@ CHECKPOINTS = "checkpoints"
 _FREE_TO_CHANGE = {
     "run": {"checkpoint_every", "checkpoint_keep", "log_every", "probe_every", "max_skipped"},
     "data": {"shards", "validation_shards", "workers"},
+    "guide": {"weights"},
 }
 """Settings that may differ when a run goes on: none of them changes what a step computes."""
 

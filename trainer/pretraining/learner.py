@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.model.guide import open_guide
 from trainer.pretraining.model.parameter_groups import GroupRule, group_parameters
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.processes import Processes, shard
@@ -48,13 +49,15 @@ class Learner:
             self.model.load_state_dict(weights)
         self.model.to(self.device)
         shard(self.model, processes, half_precision=self.half_precision)
+        self._guide = open_guide(config.guide.weights, self.device)
         self.optimiser = _build_optimiser(self.model.student, config)
 
     def step(self, batch: CropBatch, settings: StepSettings) -> StepResult:
         """Left out, on every process alike, where a gradient is not finite: weights and teacher stay as they were."""
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
-            judgement = self.model.judge(batch, settings)
+            shown = self._guide(batch.guide_images) if self._guide and batch.guide_images is not None else None
+            judgement = self.model.judge(batch, settings, shown)
         judgement.losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = self._clip()
         if finite := bool(norm.isfinite()):

@@ -67,7 +67,14 @@ def shard(model: StudentTeacher, processes: Processes, *, half_precision: bool) 
     travelling = torch.bfloat16 if half_precision else None
     policy = MixedPrecisionPolicy(param_dtype=travelling, reduce_dtype=torch.float32)
     for branch in (model.student, model.teacher):
-        for module in (*branch.encoder.vit.blocks, branch.encoder, branch.dino_head, branch.ibot_head):
+        for module in (
+            *branch.encoder.vit.blocks,
+            branch.encoder,
+            branch.dino_head,
+            branch.ibot_head,
+            branch.guided_maps,
+            branch.pixel_map,
+        ):
             if module is not None:
                 # The teacher has no backward pass that would put it back into shards for its update.
                 fully_shard(module, mesh=mesh, reshard_after_forward=True, mp_policy=policy)

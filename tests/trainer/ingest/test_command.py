@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from phantoms import SeriesSpec, build_datasets, save_series
 from trainer.__main__ import app
-from trainer.ingest.command import parse_nifti_rule
-from trainer.ingest.found_volumes import NiftiRule
+from trainer.ingest.command import parse_file_rule
+from trainer.ingest.found_volumes import FileRule
 
 
 def test_a_tree_becomes_shards_and_the_command_tells_what_it_takes_and_what_came(tmp_path: Path) -> None:
@@ -53,13 +53,16 @@ def test_a_missing_tree_ends_with_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "rule"),
-    [("CT=*_ct.nii.gz", NiftiRule("CT", "*_ct.nii.gz")), ("MR=sub-*_T1w.nii", NiftiRule("MR", "sub-*_T1w.nii"))],
+    [
+        ("CT=*_ct.nii.gz", FileRule("NIfTI", "CT", "*_ct.nii.gz")),
+        ("MR=sub-*_T1w.nii", FileRule("NIfTI", "MR", "sub-*_T1w.nii")),
+    ],
 )
-def test_a_nifti_rule_names_a_modality_and_a_pattern(words: str, rule: NiftiRule) -> None:
-    assert parse_nifti_rule(words) == rule
+def test_a_nifti_rule_names_a_modality_and_a_pattern(words: str, rule: FileRule) -> None:
+    assert parse_file_rule(words, kind="NIfTI") == rule
 
 
 @pytest.mark.parametrize("words", ["PT=*", "*.nii", "CT=", "=x"])
 def test_anything_else_is_refused(words: str) -> None:
     with pytest.raises(ValueError, match="expected CT=PATTERN or MR=PATTERN"):
-        parse_nifti_rule(words)
+        parse_file_rule(words, kind="picture")

@@ -14,13 +14,13 @@ from phantoms import (
     save_series,
 )
 from series_cases import repeated, set_all
-from trainer.ingest.found_volumes import FoundVolume, NiftiRule, Refused, find_volumes
+from trainer.ingest.found_volumes import FileRule, FoundVolume, Refused, find_volumes
 from trainer.ingest.pseudonyms import Pseudonyms
 from trainer.ingest.sources import walk
 
 SPEC = SeriesSpec(shape=(5, 12, 16), slice_spacing=6.0)
 KEY = Pseudonyms(b"k" * 32)
-RULES = (NiftiRule("CT", "*_ct.nii.gz"), NiftiRule("MR", "*.nii"))
+RULES = (FileRule("NIfTI", "CT", "*_ct.nii.gz"), FileRule("NIfTI", "MR", "*.nii"))
 
 
 def _find(tree: Path) -> tuple[list[FoundVolume], list[str]]:

@@ -37,25 +37,29 @@ class IntensityAndPlacing:
         if not self.settings.enabled:
             return crops
         draw = _Draw(crops, rng)
-        is_ct = np.array([sample.modality == "CT" for sample in samples])
-        for probability, where, change in self._changes(draw, is_ct):
+        is_hu, is_mr = (
+            np.array(flags) for flags in ([s.values == "HU" for s in samples], [s.modality == "MR" for s in samples])
+        )
+        for probability, where, change in self._changes(draw, is_hu, is_mr):
             chosen = np.flatnonzero(where & (rng.random(len(crops)) < probability))
             if len(chosen):
                 places = draw.on_device(torch.from_numpy(chosen))
                 crops[places] = change(crops[places])
         return crops
 
-    def _changes(self, draw: "_Draw", is_ct: NDArray[np.bool_]) -> list[tuple[float, NDArray[np.bool_], Change]]:
+    def _changes(
+        self, draw: "_Draw", is_hu: NDArray[np.bool_], is_mr: NDArray[np.bool_]
+    ) -> list[tuple[float, NDArray[np.bool_], Change]]:
         """Probability, the crops that may be changed, and the change of those chosen."""
-        settings, everywhere = self.settings, np.ones_like(is_ct)
+        settings, everywhere = self.settings, np.ones_like(is_hu)
         return [
             (settings.placing, everywhere, partial(_place, draw, settings)),
-            (settings.mr.bias, ~is_ct, partial(_bias, draw, settings)),
-            (settings.mr.gamma, ~is_ct, partial(_gamma, draw, settings)),
+            (settings.mr.bias, is_mr, partial(_bias, draw, settings)),
+            (settings.mr.gamma, ~is_hu, partial(_gamma, draw, settings)),
             (settings.resolution, everywhere, partial(_coarsen, draw, settings)),
-            (settings.ct.noise, is_ct, partial(_ct_noise, draw, settings)),
-            (settings.mr.noise, ~is_ct, partial(_mr_noise, draw, settings)),
-            (settings.ct.window, is_ct, partial(_window, draw, settings)),
+            (settings.ct.noise, is_hu, partial(_ct_noise, draw, settings)),
+            (settings.mr.noise, ~is_hu, partial(_mr_noise, draw, settings)),
+            (settings.ct.window, is_hu, partial(_window, draw, settings)),
         ]
 
 

@@ -6,12 +6,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.domain.value_meaning import ValueMeaning
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceSample:
     """A slice in the encoder's orientation (axial P,L; coronal I,L; sagittal I,P).
 
-    pixels : (H, W) int16, HU for CT, scanner units for MR
+    pixels : (H, W) int16
+    values : what they mean
     spacing_mm : between rows, between columns
     patient : keyed hash, which tells patients apart and names nobody
     """
@@ -19,6 +22,7 @@ class SliceSample:
     pixels: NDArray[np.int16]
     spacing_mm: tuple[float, float]
     modality: Literal["CT", "MR"]
+    values: ValueMeaning
     plane: Literal["axial", "coronal", "sagittal"]
     region: str | None
     patient: str

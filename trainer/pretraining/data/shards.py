@@ -85,6 +85,8 @@ def read_slice(index: ShardIndex, number: int) -> SliceSample:
         pixels = decode_pixels(read[:size])
         facts = json.loads(read[facts_offset - offset :])
         row_spacing, column_spacing = facts.pop("spacing_mm")
+        # Shards written before this was told hold no grey levels.
+        facts.setdefault("values", "HU" if facts["modality"] == "CT" else "scanner units")
         return SliceSample(pixels=pixels, spacing_mm=(row_spacing, column_spacing), **facts)
     except _DAMAGED as error:
         raise DamagedShardError(f"{index.path.name}, slice {number}", str(error)) from error

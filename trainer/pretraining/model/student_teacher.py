@@ -10,12 +10,16 @@ from torch import Tensor, nn
 
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.losses.dino import dino_loss
+from trainer.pretraining.losses.distillation import distillation_loss
 from trainer.pretraining.losses.ibot import ibot_loss
 from trainer.pretraining.losses.koleo import koleo_loss
+from trainer.pretraining.losses.reconstruction import reconstruction_loss
 from trainer.pretraining.losses.sigreg import sigreg_loss
 from trainer.pretraining.losses.sinkhorn import sinkhorn_knopp
-from trainer.pretraining.model import masked_encoder, projection_head
+from trainer.pretraining.model import guided_maps, masked_encoder, projection_head
 from trainer.pretraining.model.collapse_signs import entropies, flatness, mean_cosine
+from trainer.pretraining.model.guide import GuideFeatures
+from trainer.pretraining.model.guided_maps import GuidedMaps
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.model.projection_head import DINOHead
 from trainer.pretraining.schedules import StepSettings
@@ -35,6 +39,15 @@ class Judgement:
     signs: dict[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Targets:
+    """What the teacher says: (2B, D) CLS, and the targets (2, B, K) of CLS and (M, K) of the masked patches."""
+
+    cls: Tensor
+    of_cls: Tensor
+    of_patches: Tensor
+
+
 class Branch(nn.Module):
     """An encoder with its heads. Each of the three is called as a module, so that each can be sharded by itself."""
 
@@ -45,6 +58,8 @@ class Branch(nn.Module):
         width = config.encoder_config.hidden_size
         self.dino_head = DINOHead(width, config.losses)
         self.ibot_head = None if config.losses.shared_head else DINOHead(width, config.losses)
+        self.guided_maps = GuidedMaps(width) if config.losses.distillation else None
+        self.pixel_map = nn.Linear(width, config.model.patch_size**2) if config.losses.reconstruction else None
 
     def score_patches(self, tokens: Tensor) -> Tensor:
         """(M, D) to (M, K)."""
@@ -56,6 +71,10 @@ class Branch(nn.Module):
         for head in (self.dino_head, self.ibot_head):
             if head is not None:
                 projection_head.initialise(head, generator)
+        maps = () if self.guided_maps is None else (self.guided_maps.of_patches, self.guided_maps.of_cls)
+        for linear in (*maps, self.pixel_map):
+            if linear is not None:
+                guided_maps.initialise(linear, generator)
 
 
 class StudentTeacher(nn.Module):
@@ -80,19 +99,25 @@ class StudentTeacher(nn.Module):
         self.teacher.eval()
         return self
 
-    def judge(self, batch: CropBatch, progress: StepSettings) -> Judgement:
+    def judge(self, batch: CropBatch, progress: StepSettings, shown: GuideFeatures | None = None) -> Judgement:
+        """The losses of a batch.
+
+        shown : the frozen network's features of the global crops, where the student is to answer as it does
+        """
         settings = self.settings
-        teacher_cls, cls_targets, patch_targets = self._targets(batch, progress.teacher_temperature)
+        # Nobody asks the teacher where neither of its losses has a weight.
+        asks = bool(settings.dino or settings.ibot)
+        targets = self._targets(batch, progress.teacher_temperature) if asks else None
         tokens = self.student.encoder(batch.global_crops, batch.masks)  # (2B, 1 + N, D)
         views = tokens[:, 0].chunk(NUM_GLOBAL)  # (B, D) each
         losses: dict[str, Tensor] = {}
-        if settings.dino:
-            losses["dino"] = self._dino(tokens[:, 0], batch.local_crops, cls_targets)
-        if settings.ibot:
+        if settings.dino and targets is not None:
+            losses["dino"] = self._dino(tokens[:, 0], batch.local_crops, targets.of_cls)
+        if settings.ibot and targets is not None:
             scores = self.student.score_patches(_masked(tokens, batch))
             losses["ibot"] = ibot_loss(
                 scores,
-                patch_targets,
+                targets.of_patches,
                 batch.mask_weights,
                 num_crops=len(tokens),
                 temperature=settings.student_temperature,
@@ -105,10 +130,18 @@ class StudentTeacher(nn.Module):
             losses["sigreg"] = torch.stack(
                 [sigreg_loss(view, num_projections=count, seed=seed) for view in views]
             ).mean()
+        if self.student.guided_maps is not None and shown is not None:
+            answers: GuideFeatures = self.student.guided_maps(tokens)
+            losses["distillation"] = distillation_loss(answers.whole, shown.whole) + distillation_loss(
+                answers.tokens.flatten(0, 1), shown.tokens.flatten(0, 1)
+            )
+        if self.student.pixel_map is not None:
+            pixels = self.student.pixel_map(tokens[:, 1:])
+            losses["reconstruction"] = reconstruction_loss(pixels, batch.global_crops, batch.masks)
         losses["total"] = torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
-        signs = self._signs(batch, losses, cls_targets, patch_targets)
-        if len(views[0]) > 1:
-            signs["cls_cosine"] = torch.stack([mean_cosine(view) for view in teacher_cls.chunk(NUM_GLOBAL)]).mean()
+        signs = {} if targets is None else self._signs(batch, losses, targets)
+        if targets is not None and len(views[0]) > 1:
+            signs["cls_cosine"] = torch.stack([mean_cosine(view) for view in targets.cls.chunk(NUM_GLOBAL)]).mean()
         return Judgement(losses, signs)
 
     @torch.no_grad()
@@ -124,27 +157,25 @@ class StudentTeacher(nn.Module):
         return dict(self.teacher.encoder.snapshot_state())
 
     @torch.no_grad()
-    def _targets(self, batch: CropBatch, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-        """(2B, D) CLS, (2, B, K) targets of CLS and (M, K) of the masked patches; the teacher sees everything."""
+    def _targets(self, batch: CropBatch, temperature: float) -> "_Targets":
+        """The teacher sees everything."""
         tokens = self.teacher.encoder(batch.global_crops)
         scores = self.teacher.dino_head(tokens[:, 0]), self.teacher.score_patches(_masked(tokens, batch))
         iterations = self.settings.sinkhorn_iterations
         cls, patches = (sinkhorn_knopp(score, temperature=temperature, iterations=iterations) for score in scores)
-        return tokens[:, 0], torch.stack(cls.chunk(NUM_GLOBAL)), patches
+        return _Targets(tokens[:, 0], torch.stack(cls.chunk(NUM_GLOBAL)), patches)
 
     @torch.no_grad()
-    def _signs(
-        self, batch: CropBatch, losses: dict[str, Tensor], cls_targets: Tensor, patch_targets: Tensor
-    ) -> dict[str, Tensor]:
+    def _signs(self, batch: CropBatch, losses: dict[str, Tensor], targets: "_Targets") -> dict[str, Tensor]:
         """Divergence and flatness of DINO and iBOT, where they have a weight and there is something to ask."""
         found: dict[str, Tensor] = {}
-        num_prototypes = cls_targets.shape[-1]
+        num_prototypes = targets.of_cls.shape[-1]
         if "dino" in losses:
-            entropy = entropies(cls_targets).mean()
+            entropy = entropies(targets.of_cls).mean()
             found["divergence/dino"] = losses["dino"].detach() - entropy
             found["target_flatness/dino"] = flatness(entropy, num_prototypes)
-        if "ibot" in losses and len(patch_targets):
-            weighted = (entropies(patch_targets) * batch.mask_weights).sum()
+        if "ibot" in losses and len(targets.of_patches):
+            weighted = (entropies(targets.of_patches) * batch.mask_weights).sum()
             found["divergence/ibot"] = losses["ibot"].detach() - weighted / len(batch.masks)
             found["target_flatness/ibot"] = flatness(weighted / batch.mask_weights.sum(), num_prototypes)
         return found

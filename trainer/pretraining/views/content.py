@@ -10,10 +10,10 @@ from trainer.pretraining.data.samples import SliceSample
 CT_AIR_HU = -900.0
 """Above it lies even aerated lung; air with its noise and the padding around the reconstruction lie below."""
 
-MR_DARK = 0.1
-"""Of the way from the slice's darkest to its brightest values; MR has no scale of its own."""
+DARK = 0.1
+"""Of the way from the slice's darkest to its brightest values, where they have no scale of their own."""
 
-MR_PERCENTILES = (0.5, 99.5)
+PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ class Content:
 
 
 def find_content(sample: SliceSample) -> Content:
-    """CT: above air. MR: above a tenth of the slice's own range."""
-    if sample.modality == "CT":
+    """HU: above air. All others: above a tenth of the slice's own range."""
+    if sample.values == "HU":
         return Content(sample.pixels > CT_AIR_HU)
     # Every fourth row and column tell percentiles as well as all do.
-    dark, bright = np.percentile(sample.pixels[::4, ::4], MR_PERCENTILES)
-    return Content(sample.pixels > dark + MR_DARK * (bright - dark))
+    dark, bright = np.percentile(sample.pixels[::4, ::4], PERCENTILES)
+    return Content(sample.pixels > dark + DARK * (bright - dark))
 
 
 def _moments(counts: NDArray[np.int32]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ What is random is decided on the host first (`plan_crops`), so that the pixels c
 Every batch is view-major: the first B crops are all slices' first view.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from trainer.pretraining.data.samples import SliceSample
 from trainer.pretraining.views.content import Content, find_content
 from trainer.pretraining.views.crop_boxes import CropBox, draw_filled_box, flip_sometimes
 from trainer.pretraining.views.device_transfer import to_device
+from trainer.pretraining.views.guide_images import guide_images
 from trainer.pretraining.views.masking import BlockPrior, UniformPrior, anatomy_prior, draw_masks
 from trainer.pretraining.views.resampling import resample_each, resample_together, stack_slices
 
@@ -55,6 +56,7 @@ class CropBatch:
         device would have to tell how many there are
     mask_weights : (M,) float32, one over the number of masked tokens in the same crop
     tried, rejected : boxes drawn, and those of them with too little content
+    guide_images : (2B, 3, G, G) float32, the global crops as the frozen network sees them; None without one
     """
 
     global_crops: Tensor
@@ -64,6 +66,7 @@ class CropBatch:
     mask_weights: Tensor
     tried: int
     rejected: int
+    guide_images: Tensor | None = None
 
     def to(self, device: torch.device) -> "CropBatch":
         return replace(
@@ -73,6 +76,7 @@ class CropBatch:
             masks=to_device(self.masks, device),
             mask_indices=to_device(self.mask_indices, device),
             mask_weights=to_device(self.mask_weights, device),
+            guide_images=None if self.guide_images is None else to_device(self.guide_images, device),
         )
 
 
@@ -86,7 +90,15 @@ def make_crops(
 ) -> CropBatch:
     """The views of *samples* at [crops]' sizes, on *device*; the CPU without one."""
     plan = plan_crops(samples, config, generator)
-    return render_crops(plan, samples, config.crops, generator, augment=augment, device=device)
+    return render_crops(
+        plan,
+        samples,
+        config.crops,
+        generator,
+        augment=augment,
+        device=device,
+        with_guide_images=config.guide.weights is not None,
+    )
 
 
 def plan_crops(samples: Sequence[SliceSample], config: PretrainingConfig, generator: np.random.Generator) -> CropPlan:
@@ -118,29 +130,33 @@ def render_crops(
     *,
     augment: Augmentation | None = None,
     device: torch.device | None = None,
+    with_guide_images: bool = False,
 ) -> CropBatch:
     """The planned crops; *augment* comes before the z-score, which takes each crop as an image of its own."""
     device = device or torch.device("cpu")
     slices = [torch.from_numpy(sample.pixels) for sample in samples]
     stacked = None if device.type == "cpu" else to_device(stack_slices(slices), device)
 
-    def render(views: tuple[tuple[CropBox, ...], ...], size: int) -> Tensor:
-        crops = torch.empty(len(views), len(samples), 1, size, size, device=device)
-        for target, boxes in zip(crops, views, strict=True):
+    def render(views: tuple[tuple[CropBox, ...], ...], size: int) -> Iterator[Tensor]:
+        for boxes in views:
             raw = resample_each(slices, boxes, size) if stacked is None else resample_together(stacked, boxes, size)
-            target.copy_(zscore(raw if augment is None else augment(raw, samples, generator)))
-        return crops.flatten(0, 1)
+            yield raw if augment is None else augment(raw, samples, generator)
+
+    global_views = list(render(plan.global_boxes, settings.global_size))
+    local_views = list(render(plan.local_boxes, settings.local_size))
+    no_crops = torch.empty(0, 1, settings.local_size, settings.local_size, device=device)
 
     masks = torch.from_numpy(plan.masks)
     weights = (1.0 / masks.sum(dim=1).clamp(min=1)).to(torch.float32)
     return CropBatch(
-        render(plan.global_boxes, settings.global_size),
-        render(plan.local_boxes, settings.local_size),
+        torch.cat([zscore(view) for view in global_views]),
+        torch.cat([no_crops, *(zscore(view) for view in local_views)]),
         to_device(masks, device),
         to_device(masks.flatten().nonzero().flatten(), device),
         to_device(weights[:, None].expand_as(masks)[masks], device),
         plan.tried,
         plan.rejected,
+        torch.cat([guide_images(view, samples) for view in global_views]) if with_guide_images else None,
     )
 
 

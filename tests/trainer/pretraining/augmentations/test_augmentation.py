@@ -15,7 +15,7 @@ OFF = {
     "ct": {"window": 0.0, "noise": 0.0},
     "mr": {"bias": 0.0, "gamma": 0.0, "noise": 0.0},
 }
-CT, MR = body_slice(), replace(body_slice(), modality="MR")
+CT, MR = body_slice(), replace(body_slice(), modality="MR", values="scanner units")
 
 
 def _crops(num: int) -> torch.Tensor:

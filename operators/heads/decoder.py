@@ -1,0 +1,88 @@
+"""A small convolutional decoder of the patch tokens, with the image beside them.
+
+Tokens are narrowed to H channels; then each level doubles the grid, puts the image, averaged to that grid, beside the
+channels and takes a 3 x 3 convolution of both; a last linear map gives each class's evidence against background, which
+has 0. Where tokens say what is there, the image says where exactly it ends.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, relu
+
+from operators.errors import CheckpointError
+from operators.heads.head import FeatureBlock, HeadFolder
+from operators.heads.linear import Linear, first_length, read_weights
+
+MOST_LEVELS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoder:
+    """The decoder's weights.
+
+    narrow : (D) to (H)
+    levels : weight (H, H + 1, 3, 3), the image's channel last
+    classes : (H) to (C)
+    """
+
+    narrow: Linear
+    levels: tuple[Linear, ...]
+    classes: Linear
+
+    def on(self, device: str) -> "Decoder":
+        """The same on *device*."""
+        return Decoder(
+            self.narrow.on(device), tuple(level.on(device) for level in self.levels), self.classes.on(device)
+        )
+
+    def __call__(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """(n, N, D) tokens of a square grid and (n, 1, P, P) images to (n, C, rows 2^L, columns 2^L)."""
+        rows = round(tokens.shape[1] ** 0.5)
+        hidden = relu(self.narrow(tokens)).transpose(1, 2).reshape(len(tokens), -1, rows, rows)
+        for level in self.levels:
+            hidden = interpolate(hidden, scale_factor=2, mode="bilinear", align_corners=False)
+            beside = adaptive_avg_pool2d(images, hidden.shape[-1])
+            hidden = relu(conv2d(torch.cat([hidden, beside], dim=1), level.weight, level.bias, padding=1))
+        return self.classes(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+    def evidence(self, block: FeatureBlock) -> NDArray[np.float32]:
+        """(n, C, rows 2^L, columns 2^L) of a block of slices."""
+        assert block.tokens is not None, "the head needs them"
+        assert block.images is not None, "the head needs them"
+        evidence: NDArray[np.float32] = self(block.tokens, block.images).cpu().numpy()
+        return evidence
+
+
+def read_decoder(folder: HeadFolder, *, levels: int, num_classes: int) -> Decoder:
+    """The decoder of a head folder.
+
+    Raises
+    ------
+    CheckpointError
+        A tensor is missing, unexpected or of another shape, or the levels are too many for a patch.
+    """
+    hidden = first_length(folder.path, "narrow.bias")
+    if 2**levels > folder.snapshot.config.patch_size:
+        raise CheckpointError(
+            f"{folder.path.name}/head.toml: levels: {levels} doublings make more than the "
+            f"{folder.snapshot.config.patch_size} pixels along a patch"
+        )
+    shapes: dict[str, tuple[int, ...]] = {
+        "narrow.weight": (hidden, folder.width),
+        "narrow.bias": (hidden,),
+        "classes.weight": (num_classes, hidden),
+        "classes.bias": (num_classes,),
+    }
+    names = [f"level{number}" for number in range(1, levels + 1)]
+    shapes |= {f"{name}.weight": (hidden, hidden + 1, 3, 3) for name in names}
+    shapes |= {f"{name}.bias": (hidden,) for name in names}
+    tensors = read_weights(folder.path, shapes)
+
+    def linear(name: str) -> Linear:
+        return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+    return Decoder(linear("narrow"), tuple(linear(name) for name in names), linear("classes"))

@@ -1,0 +1,152 @@
+"""Fitting and measuring heads that outline something: a finding or a part of the body."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from operators.domain.features import EncoderInputSettings, FeatureVolume
+from operators.domain.volume import Volume
+from operators.heads.decoder import Decoder
+from operators.heads.evidence import above
+from operators.heads.finding import slice_scores
+from operators.heads.masks import without_specks
+from operators.imaging.encoder_input import make_encoder_input
+from trainer.demo_model.held_out import is_held_out
+from trainer.evaluation.figures import mean_figure
+from trainer.evaluation.overlap import dice
+from trainer.features.encoded_scans import SliceEncoder
+from trainer.features.scans import Scan
+from trainer.features.token_labels import cell_labels
+from trainer.heads.decoder import DecoderFit, OutlinedSlices, decode, fit_decoder
+from trainer.heads.linear import fit_calibration
+
+LEVELS = 2
+FIT = DecoderFit(levels=LEVELS)
+TOP_TOKENS = 4
+MASK_THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlinedScan:
+    """A scan with what a decoder reads of it.
+
+    cells : geometry of the decoder's finest grid
+    """
+
+    scan: Scan
+    features: FeatureVolume
+    slices: OutlinedSlices
+
+    @property
+    def held_out(self) -> bool:
+        """Whether neither encoder nor heads saw the person."""
+        return is_held_out(self.scan.patient)
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineFigures:
+    """What held-out people give.
+
+    slope, intercept, mask_threshold : chosen on the shown people
+    """
+
+    measured: dict[str, float | int | str]
+    slope: float
+    intercept: float
+    mask_threshold: float
+
+
+def outlined_scans(
+    scans: Iterator[Scan], encoder: SliceEncoder, settings: EncoderInputSettings
+) -> Iterator[OutlinedScan]:
+    """Encode scans whose mass somebody outlined; tokens are kept in half precision."""
+    for scan in scans:
+        assert scan.mass is not None
+        encoder_input = make_encoder_input(scan.volume, settings)
+        features = encoder.encode(encoder_input)
+        _, rows, columns = features.geometry.shape
+        factor = settings.image_size // (rows * 2**LEVELS)
+        images = np.concatenate([_averaged(block[:, 0], factor) for block in encoder_input.blocks(0, 16)])
+        classes = cell_labels(scan.mass.astype(np.uint8), features.geometry, 2**LEVELS)
+        cells = classes.reshape(len(classes), rows, columns, 2**LEVELS, 2**LEVELS).transpose(0, 1, 3, 2, 4)
+        outlined = OutlinedSlices(
+            features.tokens.astype(np.float16), images.astype(np.float16), cells.reshape(images.shape)
+        )
+        yield OutlinedScan(scan, FeatureVolume(features.cls, outlined.tokens, features.geometry), outlined)
+
+
+def fit_outline(scans: Sequence[OutlinedScan], *, seed: int) -> Decoder:
+    """One class against background, on the shown people alone."""
+    shown = [scan.slices for scan in scans if not scan.held_out]
+    joined = OutlinedSlices(
+        *(np.concatenate([getattr(s, name) for s in shown]) for name in ("tokens", "images", "classes"))
+    )
+    return fit_decoder(joined, FIT, num_classes=1)
+
+
+def measure_outline(
+    decoder: Decoder, scans: Sequence[OutlinedScan], *, minimum_volume_ml: float, seed: int
+) -> OutlineFigures:
+    """Dice on the source's grid by person, over all of a person's slices that were read."""
+    shown = [scan for scan in scans if not scan.held_out]
+    # A third of those that were fitted on tell the threshold well enough, and are read sooner.
+    chosen_on = [(scan, evidence_of(decoder, scan)) for scan in shown[::3]]
+    threshold = max(MASK_THRESHOLDS, key=lambda t: np.mean(list(_dice(chosen_on, t, minimum_volume_ml).values())))
+    judged = [(scan, evidence_of(decoder, scan)) for scan in scans if scan.held_out]
+    by_person = _dice(judged, threshold, minimum_volume_ml)
+    slope, intercept = fit_calibration(*_scores(chosen_on))
+    measured: dict[str, float | int | str] = {
+        "protocol": (
+            "people whom neither the encoder nor the head saw; Dice on the source's grid over all of a person's slices "
+            "that were read, with and without anything to outline; intervals by bootstrap over people"
+        )
+    }
+    measured |= mean_figure(by_person, seed=seed).record("dice")
+    measured |= _slice_auc(judged, seed=seed)
+    return OutlineFigures(measured, slope, intercept, threshold)
+
+
+def evidence_of(decoder: Decoder, scan: OutlinedScan) -> Volume:
+    """Log odds on the decoder's finest grid."""
+    evidence = decode(decoder, scan.slices)[:, 0]
+    return Volume(evidence, scan.features.geometry.rescaled(evidence.shape))
+
+
+def _dice(
+    judged: Sequence[tuple[OutlinedScan, Volume]], threshold: float, minimum_volume_ml: float
+) -> dict[str, float]:
+    """Of a person with several scans the mean."""
+    values: dict[str, list[float]] = {}
+    for scan, evidence in judged:
+        assert scan.scan.mass is not None
+        source = scan.scan.volume.geometry
+        if scan.scan.mass.array.any():
+            mask = without_specks(above(evidence, threshold, source), minimum_volume_ml, source)
+            values.setdefault(scan.scan.patient, []).append(dice(mask, scan.scan.mass.array))
+    return {patient: float(np.mean(found)) for patient, found in values.items()}
+
+
+def _scores(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Of every slice its score, and whether it shows anything."""
+    scores = [slice_scores(evidence, TOP_TOKENS * 4**LEVELS) for _, evidence in judged]
+    present = [scan.slices.classes.reshape(len(scan.slices), -1).any(axis=1) for scan, _ in judged]
+    return np.concatenate(scores).astype(np.float64), np.concatenate(present)
+
+
+def _slice_auc(judged: Sequence[tuple[OutlinedScan, Volume]], *, seed: int) -> dict[str, float | int]:
+    """Of people with slices that show it and slices that do not."""
+    values = {}
+    for scan, evidence in judged:
+        scores, present = _scores([(scan, evidence)])
+        if present.any() and not present.all():
+            values[scan.scan.patient] = float(roc_auc_score(present, scores))
+    return mean_figure(values, seed=seed).record("slice_auc") if values else {}
+
+
+def _averaged(images: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    count, height, width = images.shape
+    blocks = images.reshape(count, height // factor, factor, width // factor, factor)
+    return np.asarray(blocks.mean(axis=(2, 4)), np.float32)
