@@ -175,7 +175,10 @@ SEGMENTS = {
     "lung": (ANATOMICAL_STRUCTURE, Code("39607008", "SCT", "Lung")),
     "liver": (ANATOMICAL_STRUCTURE, Code("10200004", "SCT", "Liver")),
     "bone": (ANATOMICAL_STRUCTURE, Code("272673000", "SCT", "Bone")),
+    "left ventricle": (ANATOMICAL_STRUCTURE, Code("87878005", "SCT", "Left ventricle")),
+    "hippocampus": (ANATOMICAL_STRUCTURE, Code("5366008", "SCT", "Hippocampus")),
     "soft-tissue mass": (ABNORMAL_STRUCTURE, MASS),
+    "brain mass": (ABNORMAL_STRUCTURE, MASS),
 }
 BODY_REGIONS = {
     "head": Code("69536005", "SCT", "Head"),
@@ -187,4 +190,5 @@ BODY_REGIONS = {
 FINDINGS = {
     # by name: finding and site
     "soft-tissue mass": (MASS, Code("87784001", "SCT", "Soft tissue")),
+    "brain mass": (MASS, Code("12738006", "SCT", "Brain")),
 }

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from operators.domain.concepts import Code
@@ -20,12 +21,16 @@ NAME = "body region"
 
 
 class BodyRegionRecord(HeadRecord):
-    """Linear in [CLS, mean of the patch tokens] of each slice, softmax, mean over the slices."""
+    """Linear in [CLS, mean of the patch tokens] of each slice, softmax, mean over the slices.
+
+    threshold : probability of the likeliest region under which none is named
+    """
 
     task: Literal["body-region"]
     kind: Literal["linear"]
     inputs: tuple[Literal["cls"], Literal["mean-token"]]
     code: Code
+    threshold: float = Field(0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,21 +62,24 @@ class _Reading:
         self.of_slices.append(self.linear(features).softmax(dim=1))
 
     def answer(self) -> HeadAnswer:
-        """The likeliest region as a finding, its code as the site."""
+        """The likeliest region as a finding, its code as the site; without a site where no region is likely enough."""
         mean = torch.cat(self.of_slices).mean(dim=0)
         regions = {label.name: float(value) for label, value in zip(self.head.labels, mean, strict=True)}
         likeliest = max(self.head.labels, key=lambda label: regions[label.name])
+        record, probability = self.head.record, regions[likeliest.name]
+        is_sure = probability >= record.threshold
         finding = Finding(
             name=NAME,
-            code=self.head.record.code,
-            site=likeliest.code,
-            head=self.head.record.name,
+            code=record.code,
+            site=likeliest.code if is_sure else None,
+            head=record.name,
             series_instance_uid=self.series.series_instance_uid,
-            probability=regions[likeliest.name],
-            threshold=None,
-            present=True,
+            probability=probability,
+            threshold=record.threshold or None,
+            present=True if is_sure else None,
+            not_evaluated=None if is_sure else f"unsure: most like {likeliest.name}, but not enough",
         )
-        return HeadAnswer(findings=(finding,), regions=regions)
+        return HeadAnswer(findings=(finding,), regions=regions if is_sure else {})
 
 
 def read_head(folder: HeadFolder) -> BodyRegionHead:

@@ -9,10 +9,10 @@ from encoder_cases import TINY
 from operators.domain.concepts import TARGET_REGION
 from operators.domain.features import EncoderInputSettings
 from operators.heads.body_region import BodyRegionRecord
-from operators.heads.finding import Calibration, FindingRecord
+from operators.heads.finding import Calibration, LinearFindingRecord
 from operators.heads.linear import Linear
 from operators.heads.organs import SegmentationRecord
-from trainer.demo_model.head_labels import MASS, ORGANS, REGIONS
+from trainer.demo_model.head_labels import ORGANS, REGIONS, structure
 from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 
@@ -47,7 +47,7 @@ def model_folder(tmp_path: Path) -> Path:
         minimum_volume_ml=0.0,
         **common,
     )
-    mass = FindingRecord(
+    mass = LinearFindingRecord(
         name="mass",
         task="finding",
         modality=("CT",),
@@ -62,7 +62,7 @@ def model_folder(tmp_path: Path) -> Path:
     )
     write_head(region, REGIONS, linear(5, 2 * WIDTH).tensors, folder / "heads/region")
     write_head(organs, ORGANS, linear(3 * 4, WIDTH).tensors, folder / "heads/organs")
-    write_head(mass, [MASS], linear(1, WIDTH).tensors, folder / "heads/mass")
+    write_head(mass, [structure("soft-tissue mass")], linear(1, WIDTH).tensors, folder / "heads/mass")
     record = {"name": "tiny", "version": "1", "demonstration": True, "licence": "none", "intended_use": "tests"}
     write_model_file(record, folder)
     write_digests(folder)

@@ -1,15 +1,17 @@
 """What the outputs of the embedded model's heads stand for."""
 
-from operators.domain.concepts import ABNORMAL_STRUCTURE, ANATOMICAL_STRUCTURE, BODY_REGIONS, FINDINGS, SEGMENTS
+from operators.domain.concepts import BODY_REGIONS, FINDINGS, SEGMENTS
 from operators.heads.labels import Label
+from trainer.demo_model.open_data import ORGANS as ORGAN_NAMES
+
+
+def structure(name: str) -> Label:
+    """What is outlined, with its site where it is a finding."""
+    category, code = SEGMENTS[name]
+    site = FINDINGS[name][1] if name in FINDINGS else None
+    return Label(name=name, code=code, category=category, site=site)
+
 
 REGIONS = tuple(Label(name=name, code=code) for name, code in BODY_REGIONS.items())
 
-ORGANS = tuple(
-    Label(name=name, code=type_, category=category)
-    for name, (category, type_) in SEGMENTS.items()
-    if category == ANATOMICAL_STRUCTURE
-)
-
-_MASS, _SOFT_TISSUE = FINDINGS["soft-tissue mass"]
-MASS = Label(name="soft-tissue mass", code=_MASS, category=ABNORMAL_STRUCTURE, site=_SOFT_TISSUE)
+ORGANS = tuple(map(structure, ORGAN_NAMES))

@@ -24,8 +24,8 @@ PERSON = {"mr_brain_tumour_cheng": "patient_family", "mr_brain_progression_pairs
 IMAGES = {"mr_brain_progression_pairs": ("pre", "post")}
 """The columns that name images, where it is not image alone."""
 
-EVERY = {"mr_hippocampus_msd": 4}
-"""Of these crops every fourth: small and alike, they would be a third of all slices."""
+EVERY = {"mr_hippocampus_msd": 4, "ct_lung_nodule_lidc": 2}
+"""Of these packs every so manieth person: small and alike, their crops would be most of all slices."""
 
 
 def pack_stacks(data: Path) -> Iterator[Stack]:

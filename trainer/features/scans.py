@@ -31,6 +31,15 @@ class Scan:
         """From one slice that is fitted on to the next."""
         return max(1, self.volume.geometry.shape[0] // FITTED_SLICES)
 
+    def windowed(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> "Scan":
+        """What lies between two corners of the grid; every slice stays."""
+        return replace(
+            self,
+            volume=self.volume.cropped(start, stop),
+            organs=None if self.organs is None else self.organs.cropped(start, stop),
+            mass=None if self.mass is None else self.mass.cropped(start, stop),
+        )
+
     def thinned(self, step: int) -> "Scan":
         """Every *step*-th slice."""
         return replace(

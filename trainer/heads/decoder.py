@@ -64,14 +64,15 @@ def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) ->
     generator = torch.Generator().manual_seed(fit.seed)
     mean, scale = _standard(slices.tokens, fit.seed)
     width = slices.tokens.shape[2]
-    maps = [nn.Linear(width, fit.hidden), nn.Linear(fit.hidden, num_classes)]
+    maps: tuple[nn.Linear, nn.Linear] = (nn.Linear(width, fit.hidden), nn.Linear(fit.hidden, num_classes))
     levels = [nn.Conv2d(fit.hidden + 1, fit.hidden, 3) for _ in range(fit.levels)]
-    for module in (*maps, *levels):
+    modules: list[nn.Linear | nn.Conv2d] = [*maps, *levels]
+    for module in modules:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         nn.init.zeros_(module.bias)
     narrow, classes = maps
-    decoder = Decoder(*(_as_linear(narrow), tuple(map(_as_linear, levels)), _as_linear(classes)))
-    parameters = [parameter for module in (*maps, *levels) for parameter in module.parameters()]
+    decoder = Decoder(_as_linear(narrow), tuple(map(_as_linear, levels)), _as_linear(classes))
+    parameters = [parameter for module in modules for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=fit.lr, weight_decay=fit.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, fit.steps)
     torch.manual_seed(fit.seed)
@@ -83,7 +84,7 @@ def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) ->
         evidence = decoder(tokens, images)
         loss = outline_loss(evidence, torch.from_numpy(slices.classes[chosen]).long())
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return _finished(decoder, mean, scale)

@@ -312,6 +312,12 @@ class PretrainingConfig(_Table):
         data = self.data.model_copy(update={"shards": shards, "validation_shards": None})
         return self.model_copy(update={"data": data})
 
+    def guided_by(self, weights: Path) -> "PretrainingConfig":
+        """The same run with the frozen network's weights at another place, where it distils one at all."""
+        if not self.losses.distillation:
+            return self
+        return self.model_copy(update={"guide": GuideSettings(weights=str(weights))})
+
     @property
     def encoder_config(self) -> EncoderConfig:
         """The encoder for [crops]' global size."""

@@ -274,6 +274,44 @@ def test_a_decoder_that_only_looks_at_the_image_draws_it(tmp_path: Path) -> None
     assert (lung.mask ^ inside).sum() <= 6 * 2 * (32 + 32) * 2
 
 
+def test_a_finding_by_a_decoder_is_as_present_as_its_strongest_cells_and_drawn_by_them(tmp_path: Path) -> None:
+    """Its evidence is the image's brightness less 1: 3 where it is bright, -1 elsewhere."""
+    level = np.zeros((1, 2, 3, 3))
+    level[0, 1, 1, 1] = 1.0
+    tensors = {
+        "narrow.weight": np.zeros((1, WIDTH)),
+        "narrow.bias": np.zeros(1),
+        "level1.weight": level,
+        "level1.bias": np.zeros(1),
+        "classes.weight": np.array([[1.0]]),
+        "classes.bias": np.array([-1.0]),
+    }
+    record = {
+        "task": "finding",
+        "kind": "decoder",
+        "levels": 1,
+        "top_tokens": 1,
+        "calibration": {"slope": 0.5, "intercept": 0.25},
+        "threshold": 0.5,
+        "mask_threshold": 1.0,
+        "minimum_volume_ml": 0.0,
+    }
+    images = np.zeros((SLICES, 1, 64, 64), np.float32)
+    images[3:9, 0, 16:48, 16:48] = 4.0
+    for seen, present in ((images, True), (0 * images, False)):
+        folder = write_kind(tmp_path / str(present), record, ("lung",), tensors, category=True)
+        answer = answer_of(folder, series_of(random_features(), encoder_input=input_of(seen, SOURCE)))
+        (finding,) = answer.findings
+        assert finding.probability == pytest.approx(expit(0.5 * (3.0 if present else -1.0) + 0.25))
+        assert finding.present == present
+        assert len(answer.masks) == (1 if present else 0)
+    folder = write_kind(tmp_path / "drawn", record, ("lung",), tensors, category=True)
+    (mask,) = answer_of(folder, series_of(random_features(), encoder_input=input_of(images, SOURCE))).masks
+    (region,) = mask.regions(SOURCE, with_probabilities=False)
+    assert region.mask[3:9, 20:44, 20:44].all()
+    assert not region.mask[:, :8].any()
+
+
 def test_more_doublings_than_pixels_are_refused(tmp_path: Path) -> None:
     folder, _ = decoder(tmp_path, levels=3)
     small = Snapshot(TINY.model_copy(update={"patch_size": 4}), SNAPSHOT.input_settings, {}, SNAPSHOT.sha256)

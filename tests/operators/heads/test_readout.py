@@ -7,6 +7,7 @@ import pytest
 from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
+from operators.domain.value_meaning import ValueMeaning
 from operators.errors import ModelError
 from operators.heads.finding import slice_scores
 from operators.heads.head import Head, Heads, Needs, SeriesFeatures, ask
@@ -42,7 +43,7 @@ def heads(model_folder: Path) -> Heads:
         (
             replace(region_head, linear=region),
             replace(organ_head, linear=organs),
-            replace(mass_head, linear=mass),
+            replace(mass_head, evidence_of=mass),
         )
     )
 
@@ -163,8 +164,37 @@ def test_several_regions_of_a_head_count_together() -> None:
 def test_contrast_and_the_number_of_slices_are_part_of_the_scope(
     scope: dict, contrast: str | None, obstacle: str | None
 ) -> None:
-    given = series_obstacle(Scope(modality=("CT",), **scope), modality="CT", num_slices=40, contrast=contrast)
+    of = Scope(modality=("CT",), **scope)
+    given = series_obstacle(of, modality="CT", values="HU", num_slices=40, contrast=contrast)
     assert given is None if obstacle is None else obstacle in str(given)
+
+
+def test_grey_levels_are_read_by_heads_that_know_them_alone() -> None:
+    def told(values: ValueMeaning, *known: ValueMeaning) -> str | None:
+        scope = Scope(modality=("CT",), values=known) if known else Scope(modality=("CT",))
+        return series_obstacle(scope, modality="CT", values=values, num_slices=40, contrast=None)
+
+    assert told("grey levels") == "trained on HU and scanner units, the values of this series are grey levels"
+    assert told("HU", "grey levels") == "trained on grey levels, the values of this series are HU"
+    assert told("HU") is None
+    assert told("grey levels", "HU", "grey levels") is None
+
+
+def test_a_region_that_is_not_likely_enough_is_not_named(heads: Heads) -> None:
+    """Every region is as likely as any other, and the head asks for more."""
+    flat = with_region(heads, linear=Linear(np.zeros((5, 16), np.float32), np.zeros(5, np.float32))).all[0]
+    shown = features(block=0.0)
+    for threshold, is_sure in ((0.1, True), (0.3, False)):
+        head = replace(flat, record=flat.record.model_copy(update={"threshold": threshold}))
+        (answer,) = ask([head], series(shown))
+        (finding,) = answer.findings
+        assert finding.probability == pytest.approx(0.2)
+        assert (finding.present, finding.site is not None, bool(answer.regions)) == (
+            True if is_sure else None,
+            is_sure,
+            is_sure,
+        )
+        assert (finding.not_evaluated is None) == is_sure
 
 
 def test_the_region_of_a_series_is_the_mean_over_its_slices(heads: Heads) -> None:

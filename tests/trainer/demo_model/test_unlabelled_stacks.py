@@ -5,7 +5,8 @@ import pytest
 
 from phantoms import SeriesSpec, build_datasets
 from trainer.demo_model.open_data import DEMO_STUDY_SLICES, SARCOMA_PATIENTS
-from trainer.demo_model.unlabelled_stacks import Stack, lay_out, unlabelled_stacks
+from trainer.demo_model.stacks import Stack, lay_out
+from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
 
 SLICES = DEMO_STUDY_SLICES[1] + 5
 
@@ -13,7 +14,7 @@ SLICES = DEMO_STUDY_SLICES[1] + 5
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Empty files in the places of the open data, and a chest series whose files are named against its order."""
-    patients = [*SARCOMA_PATIENTS, "STS_017", "STS_040"]
+    patients = [*SARCOMA_PATIENTS, "STS_020", "STS_040"]
     names = [f"sts/{patient}/{series}/1.dcm" for patient in patients for series in ("CT", "MR_T1")]
     names += ["dev/mr_brain_positions/HFS/1.dcm", "dev/ct_prior_current_2d/A1/1.dcm", "dev/edge/ct_missing_slice/1.dcm"]
     for name in names:
@@ -36,9 +37,12 @@ def test_neither_the_demo_study_nor_measured_nor_reserved_patients_are_trained_o
     assert not [file for file in files if "prior_current" in file or "edge" in file]
 
 
-def test_links_lead_to_the_files_and_are_made_anew(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1.dcm").write_text(name)
-        lay_out([Stack("P", "CT", (tmp_path / name / "1.dcm",))], tmp_path / "tree")
-        assert (tmp_path / "tree/P/CT/1.dcm").read_text() == name
+def test_links_lead_to_the_files_of_any_folder_and_are_made_anew(tmp_path: Path) -> None:
+    files = [tmp_path / name / "1.dcm" for name in ("one", "two")]
+    for text in ("first", "second"):
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f"{file.parent.name} {text}")
+        lay_out([Stack("P", "CT", tuple(files))], tmp_path / "tree")
+        found = {link.name: link.read_text() for link in (tmp_path / "tree/P/CT").iterdir()}
+        assert found == {"one-1.dcm": f"one {text}", "two-1.dcm": f"two {text}"}

@@ -10,7 +10,7 @@ from operators.encoder.snapshot import read_snapshot
 from operators.encoder.torchvision_schemas import define_missing_schemas
 from operators.encoder.vision_transformer import build_vision_transformer
 from operators.heads.linear import Linear, read_linear
-from trainer.demo_model.head_labels import MASS
+from trainer.demo_model.head_labels import structure
 from trainer.export.model_folder import to_toml, write_head, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 
@@ -40,13 +40,23 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_weights_in_fortran_order_come_back_as_they_were(tmp_path: Path) -> None:
     weight = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
-    write_head(MASS, [MASS], Linear(weight, np.zeros(2, np.float32)).tensors, tmp_path)
+    write_head(
+        structure("soft-tissue mass"),
+        [structure("soft-tissue mass")],
+        Linear(weight, np.zeros(2, np.float32)).tensors,
+        tmp_path,
+    )
     np.testing.assert_array_equal(read_linear(tmp_path, num_outputs=2, num_features=3).weight, weight)
 
 
 def test_whoever_may_read_the_settings_may_read_the_weights(tmp_path: Path) -> None:
     write_snapshot(random_state(TINY, RandomEncoderSettings()), TINY, EncoderInputSettings(), tmp_path / "encoder")
-    write_head(MASS, [MASS], Linear(np.ones((2, 3), np.float32), np.zeros(2, np.float32)).tensors, tmp_path / "head")
+    write_head(
+        structure("soft-tissue mass"),
+        [structure("soft-tissue mass")],
+        Linear(np.ones((2, 3), np.float32), np.zeros(2, np.float32)).tensors,
+        tmp_path / "head",
+    )
     modes = {path.stat().st_mode for path in tmp_path.glob("*/*")}
     assert len(modes) == 1
 

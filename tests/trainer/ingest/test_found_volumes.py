@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from phantoms import (
     SeriesSpec,
@@ -118,6 +119,25 @@ def test_nifti_files_are_what_their_pattern_says(tmp_path: Path) -> None:
     assert refused == [
         "NIfTI: cannot be read (ImageFileError)",
         "NIfTI: no --nifti pattern names its modality",
+    ]
+
+
+def test_a_picture_is_a_slice_of_grey_levels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
+    for name in ("case/one_ct.png", "case/one_mask.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "case/broken_ct.png").write_bytes(b"no picture")
+
+    rules = (FileRule("NIfTI", "MR", "*"), FileRule("picture", "CT", "*_ct.png"))
+    found = list(find_volumes(next(walk([tmp_path])), KEY, rules))
+
+    (volume,) = (one for one in found if isinstance(one, FoundVolume))
+    assert (volume.modality, volume.values) == ("CT", "grey levels")
+    np.testing.assert_array_equal(volume.volume.array[0], pixels)
+    assert sorted(one.reason for one in found if isinstance(one, Refused)) == [
+        "picture: cannot be read (ValueError)",
+        "picture: no --pictures pattern names its modality",
     ]
 
 

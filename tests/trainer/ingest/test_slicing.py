@@ -15,7 +15,7 @@ SPEC = SeriesSpec(shape=(6, 20, 30), slice_spacing=8.0)
 
 def _found(spec: SeriesSpec, array: np.ndarray | None = None) -> FoundVolume:
     values = phantom_value(grid_positions(spec.geometry)) if array is None else array
-    return FoundVolume("p" * 32, "s" * 16, "k" * 16, "CT", None, Volume(values.astype(np.float32), spec.geometry))
+    return FoundVolume("p" * 32, "s" * 16, "k" * 16, "CT", "HU", None, Volume(values.astype(np.float32), spec.geometry))
 
 
 def _slices(spec: SeriesSpec, array: np.ndarray | None = None) -> list[SliceSample]:

@@ -1,0 +1,47 @@
+import numpy as np
+import torch
+
+from trainer.heads.decoder import DecoderFit, OutlinedSlices, decode, decoder_tensors, fit_decoder, outline_loss
+
+GRID, CELLS = 8, 32
+FIT = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
+
+
+def discs(count: int, *, seed: int) -> OutlinedSlices:
+    """Discs that one of the tokens' features tells and the image shows; every fourth slice holds none."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.ogrid[:CELLS, :CELLS]
+    classes = np.zeros((count, CELLS, CELLS), np.uint8)
+    for k in range(count):
+        if k % 4:
+            row, column = rng.integers(8, CELLS - 8, 2)
+            classes[k] = (rows - row) ** 2 + (columns - column) ** 2 < rng.integers(4, 8) ** 2
+    share = classes.reshape(count, GRID, 4, GRID, 4).mean(axis=(2, 4)).reshape(count, -1, 1)
+    noise = rng.normal(size=(count, GRID**2, 7))
+    tokens = 30.0 + 5.0 * np.concatenate([share, noise], axis=2)
+    images = classes + rng.normal(0.0, 0.3, classes.shape)
+    return OutlinedSlices(tokens.astype(np.float16), images.astype(np.float16), classes)
+
+
+def test_it_outlines_what_tokens_and_image_tell_in_slices_it_never_saw() -> None:
+    decoder = fit_decoder(discs(48, seed=0), FIT, num_classes=1)
+    asked = discs(16, seed=1)
+    found = decode(decoder, asked)[:, 0] > 0
+    overlap = 2 * (found & (asked.classes > 0)).sum() / (found.sum() + asked.classes.sum())
+    assert overlap > 0.85
+    assert not found[0].any()  # holds no disc
+
+
+def test_the_same_seed_gives_the_same_decoder() -> None:
+    few = DecoderFit(levels=2, hidden=4, steps=3)
+    one, other = (decoder_tensors(fit_decoder(discs(8, seed=0), few, num_classes=1)) for _ in range(2))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_the_loss_is_small_only_where_everything_is_right() -> None:
+    classes = torch.zeros(1, 4, 4, dtype=torch.long)
+    classes[0, :2] = 1
+    right = torch.where(classes[:, None] == 1, 20.0, -20.0)
+    assert outline_loss(right, classes) < 1e-3
+    # Half of all cells are wrong: cross-entropy 20 each, and nothing overlaps.
+    assert outline_loss(-right, classes).item() > 20

@@ -1,0 +1,160 @@
+"""Which things the embedded model outlines: from whose images, where a head may be asked, and what its card says."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from operators.domain.value_meaning import ValueMeaning
+from operators.heads.dense import DecoderRecord
+from operators.heads.finding import Calibration, DecodedFindingRecord
+from operators.heads.scope import Modality, Region
+from trainer.demo_model.open_data import read_sarcoma_scans
+from trainer.demo_model.outlines import LEVELS, TOP_TOKENS, OutlineFigures
+from trainer.demo_model.pack_scans import (
+    read_hippocampus_scans,
+    read_pair_scans,
+    read_tumour_scans,
+    read_ventricle_scans,
+)
+from trainer.features.scans import Scan
+
+THRESHOLD = 0.5
+REGION_CONFIDENCE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinedHead:
+    """What a head is called and fitted on.
+
+    label : the structure's name in the table of concepts
+    task : "finding" where it may be absent, "segmentation" where it is anatomy
+    scans : of the data folder
+    lowest_dice : of held-out people, under which the head is left out of the folder
+    """
+
+    name: str
+    label: str
+    task: Literal["finding", "segmentation"]
+    modality: Modality
+    values: tuple[ValueMeaning, ...]
+    region: Region
+    minimum_volume_ml: float
+    lowest_dice: float
+    data: str
+    scans: Callable[[Path], Iterator[Scan]]
+
+
+def record_of(
+    head: OutlinedHead, figures: OutlineFigures, *, encoder_sha256: str, version: str
+) -> DecodedFindingRecord | DecoderRecord:
+    """The head.toml of what was fitted."""
+    common = {
+        "name": head.name,
+        "version": version,
+        "encoder_sha256": encoder_sha256,
+        "modality": (head.modality,),
+        "values": head.values,
+        "body_region": (head.region,),
+        "region_confidence": REGION_CONFIDENCE,
+        "levels": LEVELS,
+        "minimum_volume_ml": head.minimum_volume_ml,
+        "data": head.data,
+        "measured": figures.measured,
+    }
+    if head.task == "segmentation":
+        return DecoderRecord.model_validate({"task": "segmentation", "kind": "decoder", **common})
+    finding = {
+        "task": "finding",
+        "kind": "decoder",
+        "top_tokens": TOP_TOKENS,
+        "calibration": Calibration(slope=figures.slope, intercept=figures.intercept),
+        "threshold": THRESHOLD,
+        "mask_threshold": figures.mask_threshold,
+    }
+    return DecodedFindingRecord.model_validate({**finding, **common})
+
+
+def _sarcomas(modality: Modality) -> Callable[[Path], Iterator[Scan]]:
+    def read(data: Path) -> Iterator[Scan]:
+        return (
+            scan.thinned(max(1, scan.sparse_step)) for scan in read_sarcoma_scans(data) if scan.modality == modality
+        )
+
+    return read
+
+
+_SARCOMA = (
+    "{} of people with soft-tissue sarcoma (IBSI's set of TCIA's Soft-tissue-Sarcoma, CC BY 3.0), tumours outlined by "
+    "people. Every field of view ends 5 cm around the tumour, and everybody has one: the task is easier than, and "
+    "unlike, finding a mass in a whole examination"
+)
+
+HEADS = (
+    OutlinedHead(
+        "soft-tissue-mass-ct",
+        "soft-tissue mass",
+        "finding",
+        "CT",
+        ("HU",),
+        "extremity",
+        2.0,
+        0.3,
+        _SARCOMA.format("CT"),
+        _sarcomas("CT"),
+    ),
+    OutlinedHead(
+        "soft-tissue-mass-mr",
+        "soft-tissue mass",
+        "finding",
+        "MR",
+        ("scanner units",),
+        "extremity",
+        2.0,
+        0.3,
+        _SARCOMA.format("T1-weighted MR"),
+        _sarcomas("MR"),
+    ),
+    OutlinedHead(
+        "brain-mass",
+        "brain mass",
+        "finding",
+        "MR",
+        ("grey levels", "scanner units"),
+        "head",
+        0.05,
+        0.4,
+        "T1-weighted MR with gadolinium of people with meningioma, glioma or pituitary tumour, single slices, 8-bit "
+        "grey levels (Cheng 2015, CC BY 4.0), and of people with glioblastoma at two dates in scanner units (TCIA's "
+        "Brain-Tumor-Progression, CC BY 3.0). Nearly every slice shows a tumour: what a slice without one looks like "
+        "was learned from few",
+        lambda data: chain(read_tumour_scans(data), read_pair_scans(data)),
+    ),
+    OutlinedHead(
+        "left-ventricle",
+        "left ventricle",
+        "segmentation",
+        "MR",
+        ("grey levels", "scanner units"),
+        "chest",
+        0.05,
+        0.6,
+        "short-axis cine MR, 8-bit grey levels, the left ventricle's cavity outlined by people (Sunnybrook Cardiac "
+        "Data, Radau 2009, CC0 1.0). Fitted on grey levels alone; the z-score takes scale and offset away",
+        read_ventricle_scans,
+    ),
+    OutlinedHead(
+        "hippocampus",
+        "hippocampus",
+        "segmentation",
+        "MR",
+        ("scanner units",),
+        "head",
+        0.05,
+        0.6,
+        "T1-weighted MR crops of about 35 x 50 mm around the hippocampus (Medical Segmentation Decathlon, CC BY-SA "
+        "4.0). Only crops were seen: on a whole head it is out of scope",
+        read_hippocampus_scans,
+    ),
+)
