@@ -69,6 +69,7 @@ def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) ->
     modules: list[nn.Linear | nn.Conv2d] = [*maps, *levels]
     for module in modules:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        assert module.bias is not None
         nn.init.zeros_(module.bias)
     narrow, classes = maps
     decoder = Decoder(_as_linear(narrow), tuple(map(_as_linear, levels)), _as_linear(classes))

@@ -13,6 +13,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Range = tuple[Share, Share]
 
+GUIDE_PATCH, GUIDE_STRIDE = 16, 32
+"""Pixels: what a token of the frozen network covers, and what its coarsest features ask of an image."""
+
 SIZES = {
     "small": {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 3},
     "B": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
@@ -288,7 +291,12 @@ class PretrainingConfig(_Table):
         return self
 
     def _check_sizes(self, stage: StageSettings) -> None:
-        patch = self.model.patch_size
+        patch, size = self.model.patch_size, stage.global_size or self.crops.global_size
+        if self.losses.distillation and (patch != GUIDE_PATCH or size % GUIDE_STRIDE):
+            raise ValueError(
+                f"stage {stage.name!r}: the frozen network asks for patches of {GUIDE_PATCH} and a global_size that "
+                f"divides by {GUIDE_STRIDE}, got {patch} and {size}"
+            )
         for name, size in (
             ("global_size", stage.global_size or self.crops.global_size),
             ("local_size", stage.local_size or self.crops.local_size),

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from trainer.pretraining.config import ModelSettings, PretrainingConfig, StageSettings, read_config
 
@@ -67,6 +68,23 @@ def test_mistakes_are_named_with_the_file(tmp_path: Path, text: str, message: st
     with pytest.raises(ValueError, match=message) as caught:
         read_config(path)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"losses": {"distillation": 1.0}}, "guide.weights: expected with losses.distillation"),
+        ({"guide": {"weights": "w.safetensors"}}, "guide.weights: expected with losses.distillation"),
+        ({"crops": {"global_size": 48}}, "divides by 32, got 16 and 48"),
+        ({"model": {"patch_size": 8}}, "patches of 16 and a global_size that divides by 32, got 8"),
+    ],
+)
+def test_a_frozen_network_and_its_weight_belong_together(tables: dict[str, object], message: str) -> None:
+    record: dict[str, object] = {"data": {"shards": "none"}, "stages": [{"name": "only", "steps": 1}]}
+    if "losses" not in tables and "guide" not in tables:
+        record |= {"losses": {"distillation": 1.0}, "guide": {"weights": "w.safetensors"}}
+    with pytest.raises(ValidationError, match=message):
+        PretrainingConfig.model_validate(record | tables)
 
 
 def test_stages_are_told_apart() -> None:
