@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup lock demo test check docs map images conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup lock demo test check docs map sbom images conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -71,6 +71,9 @@ docs: $(INSTALLED) ## The pages as static HTML, into build/docs
 
 map: $(INSTALLED) ## The MONAI Application Package's build context, into build/map: MODEL=<folder>, GPU=1
 	@$(BIN)/python docker/map/map_context.py --out build/map $(if $(MODEL),--model $(MODEL)) $(if $(GPU),--gpu)
+
+sbom: $(INSTALLED) ## Bills of materials of the service's and the trainer's image, into build/sbom (that of the MAP lies in it)
+	@$(BIN)/python docker/image_bills.py --out build/sbom
 
 images: $(INSTALLED) $(MINBASE) map ## Carry out every step of every Dockerfile, without an engine (as root): IMAGES="service orthanc"
 	$(BIN)/python tests/docker/carry_out_dockerfiles.py $(IMAGES)

@@ -120,7 +120,7 @@ def script_of(image: Image, folder: Path) -> str:
 def carried_out(step: tuple[str, str], folder: Path) -> list[str]:
     name, rest = step
     if name == "RUN":
-        told = " ".join(f"{key}={shlex.quote(value)}" for key, value in os.environ.items() if key.startswith("PIP_"))
+        told = " ".join(f"{key}={shlex.quote(value)}" for key, value in told_to_pip().items())
         return [f"chroot $root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root {told} sh -c {shlex.quote(rest)}"]
     if name == "COPY" and rest.startswith("--from="):
         origin, source, target = rest.removeprefix("--from=").split()
@@ -135,13 +135,20 @@ def carried_out(step: tuple[str, str], folder: Path) -> list[str]:
     return []
 
 
+CERTIFICATES = "/run/pip-certificates.crt"
+"""In the image; the system's own file is written anew when a step installs Debian's certificates."""
+
+
+def told_to_pip() -> dict[str, str]:
+    told = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
+    return told | ({"PIP_CERT": CERTIFICATES} if "PIP_CERT" in told else {})
+
+
 def shared_by_pip() -> Iterator[str]:
-    for variable in ("PIP_FIND_LINKS", "PIP_CERT"):
-        place = os.environ.get(variable, "")
-        if place.startswith("/") and Path(place).is_dir():
-            yield f"mkdir -p $root{place} && mount --bind {place} $root{place}"
-        elif place.startswith("/") and Path(place).is_file():
-            yield f"mkdir -p $(dirname $root{place}) && cp {place} $root{place}"
+    if certificates := os.environ.get("PIP_CERT"):
+        yield f"cp {shlex.quote(certificates)} $root{CERTIFICATES}"
+    if (wheels := Path(os.environ.get("PIP_FIND_LINKS", ""))).is_absolute():
+        yield f"mkdir -p $root{wheels} && mount --bind {wheels} $root{wheels}"
 
 
 def main(names: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The locks: every package at one version with the digests of its files, and installed as they say."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import map_context
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -121,3 +123,38 @@ def wheel(folder: Path, name: str, version: str, *, needs: str = "") -> Path:
 def lock(path: Path, pin: str, *files: Path) -> None:
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     path.write_text(" \\\n    ".join([pin, *(f"--hash=sha256:{digest}" for digest in digests)]) + "\n")
+
+
+@pytest.mark.parametrize("image", ["service", "trainer"])
+def test_an_image_gets_what_it_needs_in_licences_that_may_be_shipped_and_no_tools(image: str) -> None:
+    names = (ROOT / f"docker/{image}.packages").read_text().split()
+    assert set(names) <= {name for name, _, _ in ENTRY.findall((ROOT / "requirements.lock").read_text())}
+    assert not {"pytest", "mypy", "ruff", "simpleitk", "mkdocs"} & set(names)
+    lacking = {needed for name in names for needed in needs(name, set()) if needed not in names and needed != "torch"}
+    assert lacking == set()
+    assert needs("curia-pacs", {"gpu"} if image == "service" else {"gpu", "trainer"}) - {"monai", "torch"} <= set(names)
+    for name in names:
+        words = map_context.licence(name)
+        assert words != "not stated", name
+        assert "GPL" not in words.replace("LGPL", ""), (name, words)
+
+
+def needs(name: str, extras: set[str]) -> set[str]:
+    """What a distribution asks for, by name."""
+    requirements = [Requirement(line) for line in metadata.requires(name) or ()]
+    return {
+        canonicalize_name(one.name)
+        for one in requirements
+        if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    }
+
+
+def test_the_images_bills_name_what_they_install(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "docker/image_bills.py", "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    for image in ("service", "trainer"):
+        bill = json.loads((tmp_path / f"{image}.cdx.json").read_text())
+        named = {part["name"]: part["version"] for part in bill["components"]}
+        wanted = {"torch", *(ROOT / f"docker/{image}.packages").read_text().split()}
+        assert named == {name: version for name, version in locked().items() if name in wanted}
+        assert all(part["licenses"] for part in bill["components"])
