@@ -1,5 +1,6 @@
 """Segmentation by a linear map of tokens, judged on the image's own grid."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,12 @@ from operators.heads.evidence import cell_evidence, strongest_class
 from operators.heads.linear import Linear
 from trainer.benchmark.dataset import BenchmarkDataError, mask_on
 from trainer.benchmark.features import FeatureTable, slice_places, thinned
-from trainer.benchmark.question import Fold, Question
+from trainer.benchmark.question import Question
 from trainer.evaluation.folds import patient_folds
 from trainer.evaluation.overlap import best_threshold, dice, hd95
 from trainer.evaluation.predictions import Predictions
 from trainer.features.token_labels import cell_labels
-from trainer.heads.linear import fit_cells
+from trainer.heads.cell_moments import CellMoments, added
 
 SUBDIVISION = 4
 """Cells along each side of a token that have evidence of their own."""
@@ -37,9 +38,11 @@ def answer_dense(question: Question, table: FeatureTable) -> Predictions:
     """Dice and HD95 of each image, means over classes; a class that neither shows in an image is left out of them."""
     masks = [true_classes(question, row) for row in question.rows]
     num_classes = len(question.task.mask_values) or max(1, len(question.classes))
+    groups = _groups(question)
+    samples = _samples(question, table, groups, masks, num_classes)
     found: dict[int, tuple[float, float]] = {}
-    for number, fold in enumerate(question.folds):
-        linear = _fit(question, table, fold, masks, num_classes, seed=number)
+    for fold in question.folds:
+        linear = _fit([samples[group] for group in np.unique(groups[fold.fitted]).tolist()])
         for place in fold.asked.tolist():
             features = features_at(table, question.rows[place], masks[place].geometry)
             evidence = cell_evidence(features, linear, SUBDIVISION)
@@ -55,61 +58,68 @@ def answer_dense(question: Question, table: FeatureTable) -> Predictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
-    """Some tokens of each image, (n, D), the classes of their cells, (n, cells), and whose they are, (n,)."""
+    """Some tokens of a group of patients, (n, D), the classes of their cells, (n, cells), and their sums."""
 
-    tokens: NDArray[np.float32]
+    tokens: NDArray[np.float16]
     cells: NDArray[np.uint8]
-    patients: NDArray[np.str_]
-
-    def of(self, chosen: NDArray[np.bool_]) -> "_Sample":
-        return _Sample(self.tokens[chosen], self.cells[chosen], self.patients[chosen])
-
-    def fit(self, num_classes: int) -> Linear:
-        return fit_cells(self.tokens, self.cells, num_classes=num_classes, penalty=PENALTY, balance=BALANCE)
+    moments: CellMoments
 
 
-def _fit(
-    question: Question, table: FeatureTable, fold: Fold, masks: Sequence[Volume], num_classes: int, *, seed: int
-) -> Linear:
-    """Least squares to the cells of some tokens; each class's threshold by patients that an inner fit did not see."""
-    sample = _sample(question, table, fold, masks, seed=seed)
-    linear = sample.fit(num_classes)
-    evidence, cells = _held_out_evidence(sample, num_classes)
-    thresholds = [best_threshold(evidence[:, number], cells == number + 1, THRESHOLDS) for number in range(num_classes)]
-    return Linear(linear.weight, linear.bias - np.repeat(np.array(thresholds, np.float32), SUBDIVISION**2))
+def _groups(question: Question) -> NDArray[np.int64]:
+    """(n,) the group that each place's patient is in: the fold that asks about it; of those that no fold asks about,
+    some few groups.
+    """
+    groups = np.full(len(question.rows), -1)
+    for number, fold in enumerate(question.folds):
+        groups[fold.asked] = number
+    rest = sorted(set(question.patients[groups < 0].tolist()))
+    if rest:
+        for number, names in enumerate(patient_folds(rest, min(INNER_FOLDS, len(rest)))):
+            groups[np.isin(question.patients, sorted(names))] = len(question.folds) + number
+    return groups
 
 
-def _sample(question: Question, table: FeatureTable, fold: Fold, masks: Sequence[Volume], *, seed: int) -> _Sample:
-    rng = np.random.default_rng(seed)
-    tokens, labels, patients = [], [], []
-    for place in fold.fitted.tolist():
-        features = features_at(table, question.rows[place], masks[place].geometry)
-        cells = cell_labels(masks[place], features.geometry, SUBDIVISION).reshape(-1, SUBDIVISION**2)
-        chosen = rng.choice(
-            len(cells), min(len(cells), TOKENS_FROM_EACH_IMAGE * len(masks[place].array)), replace=False
-        )
-        tokens.append(features.tokens.reshape(len(cells), -1)[chosen])
-        labels.append(cells[chosen])
-        patients.append(np.full(len(chosen), question.patients[place]))
-    return _Sample(np.concatenate(tokens), np.concatenate(labels), np.concatenate(patients))
+def _samples(
+    question: Question, table: FeatureTable, groups: NDArray[np.int64], masks: Sequence[Volume], num_classes: int
+) -> dict[int, _Sample]:
+    """Of every group that a fold is fitted on."""
+    fitted = np.unique(np.concatenate([fold.fitted for fold in question.folds]))
+    tokens: dict[int, list[NDArray[np.float16]]] = defaultdict(list)
+    labels: dict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+    for place in fitted.tolist():
+        row, mask = question.rows[place], masks[place]
+        features = features_at(table, row, mask.geometry)
+        cells = cell_labels(mask, features.geometry, SUBDIVISION).reshape(-1, SUBDIVISION**2)
+        most = min(len(cells), TOKENS_FROM_EACH_IMAGE * len(mask.array))
+        chosen = np.random.default_rng(row).choice(len(cells), most, replace=False)
+        tokens[int(groups[place])].append(features.tokens.reshape(len(cells), -1)[chosen].astype(np.float16))
+        labels[int(groups[place])].append(cells[chosen])
+    origin = next(iter(tokens.values()))[0].mean(axis=0, dtype=np.float32)
+    found = {}
+    for group in sorted(tokens):
+        shown, cells = np.concatenate(tokens.pop(group)), np.concatenate(labels.pop(group))
+        found[group] = _Sample(shown, cells, CellMoments.of(shown, cells, num_classes=num_classes, origin=origin))
+    return found
 
 
-def _held_out_evidence(sample: _Sample, num_classes: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(n, classes, cells) evidence about each patient by a fit without that patient, and the (n, cells) true classes.
+def _fit(samples: Sequence[_Sample]) -> Linear:
+    """Least squares to the cells; each class's threshold by groups of patients that an inner fit did not see.
 
     What a fit says of the tokens that it has seen is larger than what it says of others; a threshold that suits the one
     finds nothing in the other.
     """
-    names = sorted(set(sample.patients.tolist()))
-    folds = patient_folds(names, INNER_FOLDS) if len(names) >= INNER_FOLDS else (frozenset[str](),)
-    evidence, cells = [], []
-    for fold in folds:
-        held = np.isin(sample.patients, sorted(fold)) if fold else np.ones(len(sample.patients), bool)
-        linear = sample.of(~held if fold else held).fit(num_classes)
-        asked = sample.of(held)
-        evidence.append(linear(asked.tokens).reshape(-1, num_classes, SUBDIVISION**2))
-        cells.append(asked.cells)
-    return np.concatenate(evidence), np.concatenate(cells)
+    evidence = []
+    for held in samples:
+        shown = [sample for sample in samples if sample is not held] or samples
+        evidence.append(_solved(shown)(held.tokens.astype(np.float32)).reshape(len(held.cells), -1, SUBDIVISION**2))
+    told, cells = np.concatenate(evidence), np.concatenate([sample.cells for sample in samples])
+    thresholds = [best_threshold(told[:, k], cells == k + 1, THRESHOLDS) for k in range(told.shape[1])]
+    linear = _solved(samples)
+    return Linear(linear.weight, linear.bias - np.repeat(np.array(thresholds, np.float32), SUBDIVISION**2))
+
+
+def _solved(samples: Sequence[_Sample]) -> Linear:
+    return added([sample.moments for sample in samples]).fit(penalty=PENALTY, balance=BALANCE)
 
 
 def features_at(table: FeatureTable, row: int, image: Geometry) -> FeatureVolume:

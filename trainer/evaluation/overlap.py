@@ -23,7 +23,9 @@ def hd95(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray
     # A single slice has borders within the slice alone.
     several = [axis for axis, size in enumerate(true.shape) if size > 1]
     spacing = spacing[several]
-    predicted, true = np.squeeze(predicted), np.squeeze(true)
+    # Nothing outside the box of both is on a border or nearest to one.
+    box = ndimage.find_objects(np.squeeze(predicted | true).astype(np.uint8))[0]
+    predicted, true = np.squeeze(predicted)[box], np.squeeze(true)[box]
     borders = [mask & ~ndimage.binary_erosion(mask, border_value=0) for mask in (predicted, true)]
     distances = [ndimage.distance_transform_edt(~border, sampling=spacing) for border in borders]
     return float(max(np.percentile(distances[1 - side][borders[side]], 95) for side in (0, 1)))

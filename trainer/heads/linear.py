@@ -2,9 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 
 from operators.heads.linear import Linear
+from trainer.heads.cell_moments import CellMoments
 
 Features = NDArray[np.float32]
 
@@ -35,19 +36,12 @@ def fit_cells(
 ) -> Linear:
     """Least squares to the class of every cell of a token, in closed form.
 
-    Background's read-out is subtracted from the others, so that a class wins where its evidence is above 0.
-
     features : (n, F); labels : (n, cells), 0 for background, 1 .. num_classes else
-    balance : 0 weighs every token the same, 1 every class; between the two by geometric mean
+    balance : as `CellMoments.fit` says
     """
-    mean, scale = _standard(features)
-    targets = np.stack([labels == number for number in range(num_classes + 1)], axis=1).astype(np.float32)
-    model = Ridge(alpha=penalty)
-    model.fit((features - mean) / scale, targets.reshape(len(labels), -1), sample_weight=_weights(labels, balance))
-    weight = model.coef_.reshape(num_classes + 1, labels.shape[1], -1)
-    bias = model.intercept_.reshape(num_classes + 1, labels.shape[1])
-    weight, bias = weight[1:] - weight[0], bias[1:] - bias[0]
-    return _unstandardised(weight.reshape(-1, features.shape[1]), bias.reshape(-1), mean=mean, scale=scale)
+    origin = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    moments = CellMoments.of(features, labels, num_classes=num_classes, origin=origin)
+    return moments.fit(penalty=penalty, balance=balance)
 
 
 def fit_calibration(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float]:
@@ -69,12 +63,3 @@ def _unstandardised(
     """The same map for features as the encoder gives them."""
     raw = np.asarray(weight / scale, np.float64)
     return Linear(raw.astype(np.float32), np.asarray(bias - raw @ mean, np.float32))
-
-
-def _weights(labels: NDArray[np.uint8], balance: float) -> NDArray[np.float64]:
-    """By the most frequent class of each token's cells, the rare ones heavier."""
-    counts = np.stack([(labels == number).sum(axis=1) for number in range(int(labels.max()) + 1)], axis=1)
-    majority = counts.argmax(axis=1)
-    frequency = np.bincount(majority, minlength=counts.shape[1]).clip(min=1)
-    weights = (1.0 / frequency[majority]) ** balance
-    return np.asarray(weights / weights.mean(), np.float64)

@@ -45,7 +45,9 @@ def fit_logistic(
     standard, shown = Standardiser(features), np.unique(classes).astype(int)
     if len(shown) == 1:
         return lambda asked: np.eye(num_classes)[np.full(len(asked), shown[0])]
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=500).fit(standard(features), classes)
+    # In single precision L-BFGS takes the same steps in half the time.
+    known = standard(features).astype(np.float32)
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=500).fit(known, classes)
 
     def answer(asked: Features) -> Floats:
         probabilities = np.zeros((len(asked), num_classes))

@@ -26,3 +26,22 @@ def test_borders_of_a_square_that_was_moved_are_as_far_apart_as_it_was_moved() -
     far[0, 39, 39] = True
     assert hd95(square, far, spacing) == 0.0
     assert np.isnan(hd95(square, square & ~square, spacing))
+
+
+def test_borders_are_as_far_apart_as_the_nearest_of_all_their_voxels() -> None:
+    """Against every distance between border voxels, one by one; masks that touch the image's edge among them."""
+    rng = np.random.default_rng(0)
+    spacing = np.array([3.0, 0.7, 1.1])
+    for first, second in (rng.random((2, 2, 4, 12, 9)) < 0.1).transpose(1, 0, 2, 3, 4):
+        first[1, :5, :4] = True
+        places = [np.argwhere(mask & ~eroded(mask)) * spacing for mask in (first, second)]
+        distances = np.linalg.norm(places[0][:, None] - places[1][None], axis=2)
+        expected = max(np.percentile(distances.min(axis=axis), 95) for axis in (0, 1))
+        assert hd95(first, second, spacing) == pytest.approx(expected)
+
+
+def eroded(mask: np.ndarray) -> np.ndarray:
+    """Voxels whose six neighbours are all in the mask; beyond the edge nothing is."""
+    padded = np.pad(mask, 1)
+    shifted = [np.roll(padded, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (-1, 1)]
+    return mask & np.logical_and.reduce(shifted)
