@@ -120,13 +120,15 @@ def bench(
     model: Annotated[
         list[str],
         typer.Option(
-            help="Model folder, or random, or pixels; may be repeated, the first is compared with the others."
+            help="Model folder, or random, before-training, pixels, place; may be repeated, the first is compared "
+            "with the others."
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder with the tasks' data.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="For results.json and report.html; a run that was cut off goes on.")],
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int, typer.Option(help="Processes on this machine, by Ray where there are several.", min=1)] = 1,
+    limit: Annotated[int | None, typer.Option(help="Patients of a task, for a trial.", min=2)] = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster; its machines share the folders.")] = None,
 ) -> None:
     """Measure models on CuriaBench's tracks and on packs of labelled images."""
@@ -145,7 +147,7 @@ def bench(
                 from trainer.benchmark.ray_pool import ray_pool
 
                 pool = stack.enter_context(ray_pool(ray, workers=workers))
-            outcome = measure(tracks, model, data, out, pool=pool, console=console, device=device)
+            outcome = measure(tracks, model, data, out, pool=pool, console=console, device=device, limit=limit)
     except (ValueError, OSError, CuriaError) as error:
         console.print(f"{error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(SETTINGS) from error

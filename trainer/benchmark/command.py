@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from trainer.benchmark.dataset import BenchmarkDataError
 from trainer.benchmark.evaluation import Evaluation, read_evaluations
-from trainer.benchmark.models import ModelSpec, model_specs, open_spec
-from trainer.benchmark.packs import find_packs, read_pack, suggest_tasks
+from trainer.benchmark.models import WITHOUT_NETWORK, ModelSpec, model_specs, open_spec
+from trainer.benchmark.packs import find_packs, ignored_columns, read_pack, tasks_of
 from trainer.benchmark.plan import EvaluationWork, chunk_work, evaluation_work
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.report.page import write_report
@@ -23,7 +23,6 @@ from trainer.benchmark.shards import find_shards
 from trainer.benchmark.task import Task, Track, read_tasks
 from trainer.evaluation.pairs import holm, paired_p_value
 from trainer.evaluation.predictions import figure_of
-from trainer.features.slice_models import PIXELS
 
 COMPARISONS = "comparisons.json"
 SIMILARITY_TASKS = 4
@@ -72,8 +71,11 @@ def bench(
     pool: Pool,
     console: Console,
     device: str = "cpu",
+    limit: int | None = None,
 ) -> Outcome:
     """Measure every model at every task that *data* holds; what an earlier run left in *out* is not computed again.
+
+    limit : patients of a task, for a trial
 
     Raises
     ------
@@ -81,7 +83,13 @@ def bench(
         When a model cannot be opened as it is named, or *data* holds nothing of the tracks.
     """
     specs = model_specs(list(models), device=device)
-    questions, refused = pose_all(tracks, data)
+    questions, refused = pose_all(tracks, data, limit)
+    for dataset in {question.dataset: None for question in questions if question.task.track == "packs"}:
+        asked = [question.task for question in questions if question.dataset is dataset]
+        if ignored := ignored_columns(dataset, asked):
+            console.print(
+                f"{dataset.name}: no task reads the columns {', '.join(ignored)}", markup=False, soft_wrap=True
+            )
     if not questions and not refused:
         raise ValueError(f"--data {data}: expected data of the track {', '.join(tracks)}, found none")
     cache = out / "cache"
@@ -108,30 +116,32 @@ def bench(
     return Outcome(rows, comparisons, tuple(refused))
 
 
-def pose_all(tracks: Sequence[Track], data: Path) -> tuple[list[Question], list[str]]:
+def pose_all(tracks: Sequence[Track], data: Path, limit: int | None = None) -> tuple[list[Question], list[str]]:
     """Every question that the data of the tracks allow, and why others are refused."""
     questions: list[Question] = []
     refused: list[str] = []
     if "packs" in tracks:
         declared = [task for task in read_tasks() if task.track == "packs"]
         for folder in find_packs(data):
-            _pose_pack(folder, declared, questions, refused)
+            _pose_pack(folder, declared, questions, refused, limit)
     for task in read_tasks():
         if task.track in tracks and task.track != "packs":
             try:
                 dataset = find_shards(data, task.dataset)
                 if dataset is not None:
-                    questions.append(pose(task, dataset))
+                    questions.append(pose(task, dataset, limit))
             except BenchmarkDataError as error:
                 refused.append(f"{task.name}: {error}")
     return questions, refused
 
 
-def _pose_pack(folder: Path, declared: Iterable[Task], questions: list[Question], refused: list[str]) -> None:
+def _pose_pack(
+    folder: Path, declared: Iterable[Task], questions: list[Question], refused: list[str], limit: int | None
+) -> None:
     """Add the pack's questions to *questions*, and why it or a task of it is left out to *refused*."""
     try:
         pack = read_pack(folder)
-        tasks = [task for task in declared if task.dataset in pack.name] or list(suggest_tasks(pack))
+        tasks = tasks_of(pack, declared)
     except BenchmarkDataError as error:
         refused.append(str(error))
         return
@@ -139,7 +149,7 @@ def _pose_pack(folder: Path, declared: Iterable[Task], questions: list[Question]
     for task in tasks:
         name = task.name if task.name not in taken else f"{task.name}-{len(taken)}"
         try:
-            questions.append(pose(task.model_copy(update={"name": name}), pack))
+            questions.append(pose(task.model_copy(update={"name": name}), pack, limit))
         except BenchmarkDataError as error:
             refused.append(f"{task.name}: {error}")
 
@@ -183,11 +193,11 @@ def compare(
 def similarity_pictures(
     specs: Sequence[ModelSpec], dense: Sequence[tuple[ModelSpec, EvaluationWork]]
 ) -> list[tuple[str, Figure]]:
-    """For each model that is no statistic of pixels: what a patch looks like to it elsewhere."""
+    """For each network: what a patch looks like to it elsewhere."""
     pictures = []
     for spec in specs:
         asked = [(item.question, item.tables[0]) for other, item in dense if other == spec][:SIMILARITY_TASKS]
-        if asked and spec.word != PIXELS:
+        if asked and spec.word not in WITHOUT_NETWORK:
             pictures.append((f"Similarity of a patch, {open_spec(spec).name}", draw_similarity(asked)))
     return pictures
 

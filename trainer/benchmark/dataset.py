@@ -26,6 +26,7 @@ class DataSet:
     rows : cells by column
     read_image : of a row's column
     read_mask : the same for a mask, its numbers as they are stored
+    modality : CT, MR or what else a header says; "" where nothing tells
     """
 
     name: str
@@ -33,6 +34,7 @@ class DataSet:
     rows: tuple[Mapping[str, str], ...]
     read_image: Callable[[int, str], Volume]
     read_mask: Callable[[int, str], Volume]
+    modality: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -47,10 +47,8 @@ def answer_dense(question: Question, table: FeatureTable) -> Predictions:
             features = features_at(table, question.rows[place], masks[place].geometry)
             evidence = cell_evidence(features, linear, SUBDIVISION)
             predicted = strongest_class(evidence, masks[place].geometry)
-            if overlaps := _overlaps(predicted, masks[place], num_classes):
-                dices, distances = zip(*overlaps, strict=True)
-                known = [distance for distance in distances if np.isfinite(distance)]
-                found[place] = float(np.mean(dices)), float(np.mean(known)) if known else float("nan")
+            if (overlaps := image_overlaps(predicted, masks[place], num_classes)) is not None:
+                found[place] = overlaps
     places = sorted(found)
     scores = np.array([found[place] for place in places]).reshape(-1, 2)
     return Predictions(question.patients[places], np.zeros(len(places)), scores[None])
@@ -156,8 +154,13 @@ def true_classes(question: Question, row: int) -> Volume:
     return Volume(classes, mask.geometry)
 
 
-def _overlaps(predicted: NDArray[np.uint8], true: Volume, num_classes: int) -> list[tuple[float, float]]:
-    """Dice and HD95 of every class that is there in one of them."""
+def image_overlaps(predicted: NDArray[np.uint8], true: Volume, num_classes: int) -> tuple[float, float] | None:
+    """Dice and HD95, means over the classes that are there in one of the two; None where no class is."""
     pairs = [(predicted == number, true.array == number) for number in range(1, num_classes + 1)]
-    spacing = true.geometry.spacing
-    return [(dice(ours, theirs), hd95(ours, theirs, spacing)) for ours, theirs in pairs if ours.any() or theirs.any()]
+    shown = [(ours, theirs) for ours, theirs in pairs if ours.any() or theirs.any()]
+    if not shown:
+        return None
+    distances = [hd95(ours, theirs, true.geometry.spacing) for ours, theirs in shown]
+    known = [distance for distance in distances if np.isfinite(distance)]
+    dices = [dice(ours, theirs) for ours, theirs in shown]
+    return float(np.mean(dices)), float(np.mean(known)) if known else float("nan")

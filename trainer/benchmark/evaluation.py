@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from operators.documents import write_whole
 from trainer.benchmark.features import FeatureTable
-from trainer.benchmark.protocols import answers
 from trainer.benchmark.question import Question
 from trainer.benchmark.task import Kind
 from trainer.evaluation.figures import Figure
@@ -58,11 +57,16 @@ def evaluation_file(cache: Path, question: Question, model_key: str, protocol: s
     return cache / "evaluations" / f"{question.task.name}-{protocol}-{digest}.json"
 
 
-def evaluate(question: Question, tables: Sequence[FeatureTable], protocol: str, path: Path) -> None:
-    """Answer, measure, write whole or not at all."""
+def evaluate(
+    question: Question, tables: Sequence[FeatureTable], answers: Iterator[tuple[str, Predictions]], path: Path
+) -> None:
+    """Answer, measure, write whole or not at all.
+
+    answers : protocols with their predictions, which are made as they are asked for
+    """
     found: list[Evaluation] = []
     before = time.perf_counter()
-    for name, predictions in answers(question, tables, protocol):
+    for name, predictions in answers:
         seconds = sum(table.seconds() for table in tables) + time.perf_counter() - before
         found += _measured(question, name, predictions, seconds)
         before = time.perf_counter()

@@ -1,23 +1,34 @@
 """The models that a run asks, by what the command line calls them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from operators.encoder.vision_transformer import EncoderConfig
+from operators.heads.records import read_table
+from operators.model.model_folder import MODEL_FILE
 from trainer.features.rivals.timm_models import open_timm_model
 from trainer.features.rivals.transformers_models import open_transformers_model
 from trainer.features.slice_models import (
-    BUILT_IN,
-    PIXELS,
-    RANDOM,
     SMALL,
     FeatureModel,
     open_model,
     pixel_model,
+    place_model,
     random_model,
+    untrained_model,
 )
+from trainer.pretraining.config import read_config
+from trainer.pretraining.model.masked_encoder import start_weights
+
+RANDOM, PIXELS, PLACE, BEFORE_TRAINING = "random", "pixels", "place", "before-training"
+BUILT_IN = (RANDOM, PIXELS, PLACE, BEFORE_TRAINING)
+WITHOUT_NETWORK = (PIXELS, PLACE)
+
+SOURCES = Path(__file__).parents[2]
+"""From which a model folder names the settings of its training."""
 
 RIVALS: dict[str, Callable[..., FeatureModel]] = {
     "timm": open_timm_model,
@@ -30,22 +41,26 @@ RIVALS: dict[str, Callable[..., FeatureModel]] = {
 class ModelSpec:
     """What a worker opens a model by.
 
-    word : "random", "pixels", a folder, or a rival's kind, "=" and its folder
+    word : one of `BUILT_IN`, a folder, or a rival's kind, "=" and its folder
     like : architecture of what is built in
+    device : that networks run on
+    initial, seed : how the weights of *like* began
     """
 
     word: str
     like: EncoderConfig
     device: str
+    initial: Literal["truncated-normal", "random-features"] = "truncated-normal"
+    seed: int = 0
 
 
 def model_specs(words: list[str], *, device: str) -> list[ModelSpec]:
-    """Of every --model; random weights and pixel statistics take the architecture of the first folder.
+    """Of every --model; what is built in takes the architecture of the first folder.
 
     Raises
     ------
     ValueError
-        When a model is named twice, or a folder is none.
+        When a model is named twice, a folder is none, or no folder says which training "before-training" comes before.
     """
     if len(set(words)) != len(words):
         raise ValueError(f"--model: expected each once, got {', '.join(words)}")
@@ -53,8 +68,11 @@ def model_specs(words: list[str], *, device: str) -> list[ModelSpec]:
         _check(word)
     own = next((word for word in words if word not in BUILT_IN and "=" not in word), None)
     opened = open_spec(ModelSpec(own, SMALL, device)) if own else None
+    if own is None and BEFORE_TRAINING in words:
+        raise ValueError(f"--model {BEFORE_TRAINING}: expected a model folder among the models, whose start it is")
     like = getattr(getattr(opened, "encoder", None), "config", SMALL)
-    return [ModelSpec(word, like, device) for word in words]
+    spec = _with_start(ModelSpec(own or RANDOM, like, device))
+    return [replace(spec, word=word) for word in words]
 
 
 @lru_cache(maxsize=2)
@@ -64,10 +82,28 @@ def open_spec(spec: ModelSpec) -> FeatureModel:
         return random_model(spec.like, device=spec.device)
     if spec.word == PIXELS:
         return pixel_model(spec.like)
+    if spec.word == PLACE:
+        return place_model(spec.like)
+    if spec.word == BEFORE_TRAINING:
+        start = start_weights(spec.like, spec.initial, seed=spec.seed)
+        return untrained_model(spec.word, spec.like, start, device=spec.device)
     kind, found, folder = spec.word.partition("=")
     if found:
         return RIVALS[kind](Path(folder), device=spec.device)
     return open_model(Path(spec.word), device=spec.device)
+
+
+def _with_start(spec: ModelSpec) -> ModelSpec:
+    """As the settings have it that model.toml names; where it names none that are here, as DINOv2 begins."""
+    record = Path(spec.word) / MODEL_FILE
+    if spec.word in BUILT_IN or not record.is_file():
+        return spec
+    told = read_table(record).get("encoder")
+    config = SOURCES / str(told.get("config", "")) if isinstance(told, dict) else SOURCES
+    if not config.is_file():
+        return spec
+    settings = read_config(config)
+    return replace(spec, initial=settings.model.initial, seed=settings.run.seed)
 
 
 def _check(word: str) -> None:

@@ -1,7 +1,7 @@
 """What a run has to compute: features of which images by which model, and which questions by which protocol."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,13 @@ from operators.errors import CuriaError
 from trainer.benchmark.dataset import BenchmarkDataError, DataSet
 from trainer.benchmark.evaluation import evaluate, evaluation_file
 from trainer.benchmark.features import FeatureRequest, FeatureTable, compute_chunk, missing_chunks, table_folder
+from trainer.benchmark.head_answers import PROTOCOL, answer_by_head, head_for
 from trainer.benchmark.models import ModelSpec, open_spec
+from trainer.benchmark.protocols import answers
 from trainer.benchmark.question import Question
 from trainer.benchmark.task import Task, Values
+from trainer.evaluation.predictions import Predictions
+from trainer.features.slice_models import SliceModel
 
 _Kind = tuple[str, str, Values, int, str, float]
 
@@ -41,8 +45,9 @@ class ChunkWork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationWork:
-    """One question answered from one model's features by one protocol."""
+    """One question answered from one model's features by one protocol, or by a head of the model."""
 
+    spec: ModelSpec
     question: Question
     tables: tuple[FeatureTable, ...]
     protocol: str
@@ -51,10 +56,20 @@ class EvaluationWork:
     def do(self) -> str | None:
         """Why it could not be done; None where it was."""
         try:
-            evaluate(self.question, self.tables, self.protocol, self.path)
+            evaluate(self.question, self.tables, self._answers(), self.path)
         except (ValueError, CuriaError) as error:
             return f"{self.question.task.name}: {error}"
         return None
+
+    def _answers(self) -> Iterator[tuple[str, Predictions]]:
+        if self.protocol != PROTOCOL:
+            yield from answers(self.question, self.tables, self.protocol)
+            return
+        model = open_spec(self.spec)
+        assert isinstance(model, SliceModel), "rivals have no heads"
+        head = head_for(model.heads, self.question)
+        assert head is not None, "whoever plans it has found one"
+        yield PROTOCOL, answer_by_head(self.question, self.tables[0], model, head)
 
     @property
     def has_features(self) -> bool:
@@ -103,15 +118,19 @@ def evaluation_work(
     """Every evaluation of the run, those on disk included, with its model."""
     requests, work = feature_requests(questions), []
     for spec in specs:
-        key = open_spec(spec).key
+        model = open_spec(spec)
+        heads = model.heads if isinstance(model, SliceModel) else ()
         for question in questions:
             tables = tuple(
-                FeatureTable(request, table_folder(cache, key, question.dataset, request))
+                FeatureTable(request, table_folder(cache, model.key, question.dataset, request))
                 for request in requests[question.task.name]
             )
             for protocol in question.task.protocols:
-                path = evaluation_file(cache, question, key, protocol)
-                work.append((spec, EvaluationWork(question, tables, protocol, path)))
+                path = evaluation_file(cache, question, model.key, protocol)
+                work.append((spec, EvaluationWork(spec, question, tables, protocol, path)))
+            if (head := head_for(heads, question)) is not None:
+                path = evaluation_file(cache, question, f"{model.key}-{head.algorithm}", PROTOCOL)
+                work.append((spec, EvaluationWork(spec, question, tables, PROTOCOL, path)))
     return work
 
 

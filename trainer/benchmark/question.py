@@ -1,5 +1,6 @@
 """A task meets its data set: which rows are asked, what is true of them, and who is fitted on when."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +45,10 @@ class Question:
     folds: tuple[Fold, ...]
 
 
-def pose(task: Task, dataset: DataSet) -> Question:
+def pose(task: Task, dataset: DataSet, limit: int | None = None) -> Question:
     """The question of a task to a data set.
+
+    limit : at most so many patients, always the same ones
 
     Raises
     ------
@@ -56,6 +59,8 @@ def pose(task: Task, dataset: DataSet) -> Question:
     """
     dataset.check_columns(task.columns)
     rows = [row for row in range(len(dataset.rows)) if _is_asked(task, dataset.rows[row])]
+    if limit is not None:
+        rows = _of_some_patients(task, dataset, rows, limit)
     if task.kind == "segmentation":
         rows = _thinned(task, dataset, rows)
     true, classes = _truth(task, dataset, rows)
@@ -158,6 +163,13 @@ def _number(dataset: DataSet, row: int, column: str) -> float:
         raise BenchmarkDataError(
             f"{dataset.name}: {column}: expected a number, got {dataset.rows[row][column]!r}"
         ) from None
+
+
+def _of_some_patients(task: Task, dataset: DataSet, rows: list[int], limit: int) -> list[int]:
+    """Drawn by the digest of their names, so that neither the table's order nor another pack's patients matter."""
+    names = {dataset.rows[row][task.patient] for row in rows}
+    drawn = set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:limit])
+    return [row for row in rows if dataset.rows[row][task.patient] in drawn]
 
 
 def _thinned(task: Task, dataset: DataSet, rows: list[int]) -> list[int]:

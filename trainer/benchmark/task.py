@@ -62,6 +62,7 @@ class Task(BaseModel):
     mask_from : voxels of the mask count from this value on; None takes its numbers for classes
     mask_values : the numbers that stand for the classes of a segmentation, in their order; empty for 1, 2, 3, ...
     ranges : classes as ranges of a number, both ends included; rows in none are left out
+    structures : for a segmentation the name that a head's label has for each class, where heads may know them
     event : for survival the column that says whether the time ended with the event (1) or was cut off (0)
     findings : for many labels at once, their columns; empty takes every column that holds 0, 1 or nothing
     train_modality : where the column modality says so the row is fitted on, all others are asked about
@@ -89,6 +90,7 @@ class Task(BaseModel):
     target: str = ""
     classes: tuple[str, ...] = ()
     ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    structures: tuple[str, ...] = ()
     event: str = ""
     findings: tuple[str, ...] = ()
     patient: str = "patient_id"

@@ -1,25 +1,27 @@
 """Models that a benchmark asks, each with its own input contract behind one protocol."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from operators.domain.features import EncoderInputSettings, FeatureVolume
+from torch import Tensor
+
+from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
 from operators.domain.volume import Volume
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot
 from operators.encoder.vision_transformer import EncoderConfig
+from operators.heads.head import Head
 from operators.imaging.encoder_input import make_encoder_input
 from operators.model.model_folder import read_model
 from trainer.features.encoded_scans import SliceEncoder
-from trainer.features.pixel_statistics import PixelStatistics
+from trainer.features.pixel_statistics import PatchPlace, PixelStatistics
 from trainer.features.random_features import RandomEncoderSettings, random_state
 
 Values = Literal["hu", "8-bit", "scanner"]
 
-RANDOM, PIXELS = "random", "pixels"
-BUILT_IN = (RANDOM, PIXELS)
 
 SMALL = EncoderConfig(
     hidden_size=192,
@@ -58,13 +60,18 @@ class SliceModel:
     key: str
     encoder: SliceEncoder
     settings: EncoderInputSettings
+    heads: tuple[Head, ...] = ()
 
     def features(self, volume: Volume, values: Values) -> FeatureVolume:
+        return self.encoder.encode(self.encoder_input(volume, values))
+
+    def encoder_input(self, volume: Volume, values: Values) -> EncoderInput:
+        """Its slices as the encoder sees them."""
         settings = self.settings
         if values != "hu":
             # Neither air nor the cast to int16 mean anything where values are no HU; the z-score is each slice's own.
             settings = replace(settings, clip_below_air=False, integer_cast="skip")
-        return self.encoder.encode(make_encoder_input(volume, settings))
+        return make_encoder_input(volume, settings)
 
 
 def open_model(folder: Path, *, device: str = "cpu") -> SliceModel:
@@ -76,22 +83,36 @@ def open_model(folder: Path, *, device: str = "cpu") -> SliceModel:
         As `operators.model.read_model` says.
     """
     model = read_model(folder)
-    return snapshot_model(f"{model.name} {model.version}".strip(), model.snapshot, device)
+    opened = snapshot_model(f"{model.name} {model.version}".strip(), model.snapshot, device)
+    return replace(opened, heads=model.heads.all)
 
 
 def random_model(like: EncoderConfig = SMALL, *, device: str = "cpu") -> SliceModel:
     """Seeded random weights of an architecture; what the architecture gives without any training."""
-    state = random_state(like, RandomEncoderSettings())
-    digest = hashlib.sha256(like.model_dump_json().encode()).hexdigest()
-    settings = EncoderInputSettings(image_size=like.image_size)
-    return snapshot_model(RANDOM, Snapshot(like, settings, state, f"random-{digest}"), device)
+    return untrained_model("random", like, random_state(like, RandomEncoderSettings()), device=device)
+
+
+def untrained_model(name: str, config: EncoderConfig, state: Mapping[str, Tensor], *, device: str) -> SliceModel:
+    """Weights that no file holds."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for tensor_name in sorted(state):
+        digest.update(state[tensor_name].numpy().tobytes())
+    settings = EncoderInputSettings(image_size=config.image_size)
+    return snapshot_model(name, Snapshot(config, settings, dict(state), digest.hexdigest()), device)
 
 
 def pixel_model(like: EncoderConfig = SMALL) -> SliceModel:
     """Mean, deviation and percentiles of each patch's pixels; what there is without any network."""
     settings = EncoderInputSettings(image_size=like.image_size)
     key = f"pixels-{like.image_size}-{like.patch_size}"
-    return SliceModel(PIXELS, key, PixelStatistics(like.patch_size), settings)
+    return SliceModel("pixels", key, PixelStatistics(like.patch_size), settings)
+
+
+def place_model(like: EncoderConfig = SMALL) -> SliceModel:
+    """Where in the image each patch lies and nothing else; what a figure owes to where people put what they image."""
+    settings = EncoderInputSettings(image_size=like.image_size)
+    key = f"place-{like.image_size}-{like.patch_size}"
+    return SliceModel("place", key, PatchPlace(like.patch_size), settings)
 
 
 def snapshot_model(name: str, snapshot: Snapshot, device: str) -> SliceModel:

@@ -1,20 +1,36 @@
 """NIfTI files as volumes: LPS millimetres, axes (slice, row, column)."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 
 
 def read_nifti(path: Path) -> Volume:
-    """A three-dimensional file's voxels as they are stored."""
-    image = nibabel.load(path)
-    return _volume(np.asarray(image.dataobj), image.affine)
+    """A three-dimensional file's voxels as they are stored.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged or no NIfTI, or has another number of dimensions.
+    """
+    try:
+        image = nibabel.load(path)
+        voxels = np.asarray(image.dataobj)
+    except FileNotFoundError:
+        raise
+    except (ImageFileError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: expected a NIfTI file, could not read it: {error}") from error
+    if voxels.ndim != 3:
+        raise ValueError(f"{path}: expected three dimensions, got {voxels.ndim}")
+    return _volume(voxels, image.affine)
 
 
 def read_nifti_series(path: Path) -> Iterator[Volume]:

@@ -45,6 +45,12 @@ def read_picture(path: Path) -> Volume:
     raise ValueError(f"{path}: expected .jpg, .png, .tif, .nii, .nii.gz or .dcm")
 
 
+def picture_modality(path: Path) -> str:
+    """Of a DICOM file's header; "" where it says none, or the file is no DICOM."""
+    header = read_header(path)
+    return str(header[0].get("Modality", "")) if isinstance(header, tuple) else ""
+
+
 def read_pixels(encoded: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """(H, W) float32 of a JPEG, PNG or TIFF file; of colours the luminance."""
     with Image.open(BytesIO(encoded)) as picture:

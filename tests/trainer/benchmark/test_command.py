@@ -39,7 +39,7 @@ def run(data: Path, out: Path, pool: InProcess | None = None, words: Sequence[st
 
 def test_a_pack_gives_figures_with_intervals_and_a_page(pack: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["bench", "--track", "packs", "--model", "pixels", "--model", "random"]
+    command = ["bench", "--track", "packs", "--model", "pixels", "--model", "random", "--model", "place"]
     result = CliRunner().invoke(app, [*command, "--data", str(pack.parent), "--out", str(out)])
     assert result.exit_code == 0, result.output
     rows = json.loads((out / "results.json").read_text())
@@ -51,6 +51,11 @@ def test_a_pack_gives_figures_with_intervals_and_a_page(pack: Path, tmp_path: Pa
     assert (told["value"], told["low"], told["n_patients"], told["n_test"]) == (1.0, 1.0, 12, 24)
     assert found["made-mask", "pixels", "dense", "dice"]["value"] > 0.85
     assert found["made-age", "pixels", "ridge", "mae"]["value"] < 6
+    assert found["made-label", "place", "linear", "balanced-accuracy"]["value"] == 0.5
+    assert found["made-mask", "place", "dense", "dice"]["value"] < found["made-mask", "pixels", "dense", "dice"]["low"]
+    compared = json.loads((out / "comparisons.json").read_text())
+    assert {(row["model"], row["other"]) for row in compared} == {("pixels", "random"), ("pixels", "place")}
+    assert all(row["low"] <= row["difference"] <= row["high"] <= 1 and row["p_adjusted"] <= 1 for row in compared)
     page = (out / "report.html").read_text()
     assert "made-label" in page
     assert "SECRET" not in page + (out / "results.json").read_text()

@@ -4,7 +4,7 @@ Inside is the very model that the application runs (`operators.encoder`); what i
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +85,17 @@ def initialise(encoder: MaskedEncoder, generator: torch.Generator) -> None:
     nn.init.trunc_normal_(vit.pos_embed, std=INIT_STD, generator=generator)
     nn.init.normal_(vit.cls_token, std=1e-6, generator=generator)
     nn.init.zeros_(encoder.mask_token)
+
+
+def start_weights(
+    config: EncoderConfig, initial: Literal["truncated-normal", "random-features"], *, seed: int
+) -> Mapping[str, Tensor]:
+    """What a pre-training begins with, as a snapshot has it."""
+    encoder = MaskedEncoder(config, drop_path=0.0, checkpointing=False)
+    initialise(encoder, torch.Generator().manual_seed(seed))
+    if initial == "random-features":
+        take_random_features(encoder, config, seed=seed)
+    return encoder.snapshot_state()
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from trainer.pretraining.losses.ibot import ibot_loss
 from trainer.pretraining.losses.koleo import koleo_loss
 from trainer.pretraining.losses.sigreg import sigreg_loss
 from trainer.pretraining.losses.sinkhorn import sinkhorn_knopp
+from trainer.pretraining.model.masked_encoder import start_weights
 from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.schedules import build_schedules
@@ -213,3 +214,12 @@ def test_losses_and_gradients_ask_a_device_for_nothing() -> None:
     with waits:
         batch.masks[batch.masks]
     assert waits.found != []
+
+
+@pytest.mark.parametrize("initial", ["truncated-normal", "random-features"])
+def test_start_weights_are_those_that_a_training_begins_with(initial: str) -> None:
+    config = tiny_config(model={"initial": initial}, run={"seed": 3})
+    began = StudentTeacher(config).student.encoder.snapshot_state()
+    told = start_weights(config.encoder_config, config.model.initial, seed=3)
+    assert told.keys() == began.keys()
+    assert all(torch.equal(told[name], tensor) for name, tensor in began.items())
