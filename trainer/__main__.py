@@ -213,6 +213,23 @@ def card(
         raise typer.Exit(DATA) from error
 
 
+@app.command("bundle")
+def bundle(
+    model: Annotated[Path, typer.Option(help="Model folder.", exists=True, file_okay=False)],
+    head: Annotated[str, typer.Option(help="Name of one of its heads.")],
+    out: Annotated[Path, typer.Option(help="Folder in which the bundle gets a folder of the head's name.")],
+) -> None:
+    """Write an encoder and a head as a MONAI bundle."""
+    # Not needed where only training runs.
+    from trainer.bundle.writing import write_bundle
+
+    try:
+        typer.echo(write_bundle(model, head, out))
+    except (ValueError, OSError, CuriaError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(SETTINGS) from error
+
+
 @app.command("masks")
 def masks(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/images/masking.png"),

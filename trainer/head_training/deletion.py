@@ -8,6 +8,7 @@ import numpy as np
 
 from operators.domain.features import FeatureVolume
 from operators.encoder.snapshot import Snapshot
+from operators.heads.distance import GuardedHead
 from operators.heads.faithfulness import deletion
 from operators.heads.head import HeadFolder, SeriesFeatures, ask
 from operators.heads.kinds import read_head
@@ -37,6 +38,9 @@ def measure_deletion(
     folder : of the head
     """
     head = read_head(HeadFolder(folder, snapshot, folder_digest(folder)))
+    if isinstance(head, GuardedHead):
+        # What is left after a deletion may be unlike every series; it is judged all the same.
+        head = head.head
     drops: dict[str, list[tuple[float, float]]] = {}
     for number, features in enumerate(studies):
         series = SeriesFeatures(features, features.geometry, head.record.modality[0], f"1.2.{number}")

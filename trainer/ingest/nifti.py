@@ -3,14 +3,13 @@
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
+from trainer.features.ras_volume import volume_of_ras
 
 
 def read_nifti(path: Path) -> Volume:
@@ -30,7 +29,7 @@ def read_nifti(path: Path) -> Volume:
         raise ValueError(f"{path}: expected a NIfTI file, could not read it: {error}") from error
     if voxels.ndim != 3:
         raise ValueError(f"{path}: expected three dimensions, got {voxels.ndim}")
-    return _volume(voxels, image.affine)
+    return volume_of_ras(voxels, image.affine)
 
 
 def read_nifti_series(path: Path) -> Iterator[Volume]:
@@ -45,15 +44,7 @@ def read_nifti_series(path: Path) -> Iterator[Volume]:
     if len(image.shape) not in (3, 4):
         raise ValueError(f"NIfTI: expected three or four dimensions, got {len(image.shape)}")
     if len(image.shape) == 3:
-        yield _volume(np.asarray(image.dataobj, np.float32), image.affine)
+        yield volume_of_ras(np.asarray(image.dataobj, np.float32), image.affine)
         return
     for time in range(image.shape[3]):
-        yield _volume(np.asarray(image.dataobj[..., time], np.float32), image.affine)
-
-
-def _volume(voxels: Any, ras: Any) -> Volume:
-    # NIfTI counts (column, row, slice) and its world is RAS.
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(ras, np.float64)[:, [2, 1, 0, 3]]
-    array = voxels.transpose(2, 1, 0)
-    depth, height, width = array.shape
-    return Volume(array, Geometry(affine, (depth, height, width)))
+        yield volume_of_ras(np.asarray(image.dataobj[..., time], np.float32), image.affine)

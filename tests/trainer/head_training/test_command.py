@@ -230,3 +230,13 @@ def test_a_bag_finds_the_one_token_and_shows_it(train: Train, cohort: Cohort, mo
     assert tomllib.loads((folder / "head.toml").read_text())["measured"]["mean_auc"] == 1.0
     assert "| head: nodule | 3 |" in (folder / "card.md").read_text()
     assert "| 100% |" in (folder / "card.md").read_text()
+
+
+def test_faithfulness_is_measured_whatever_the_scope_says_of_what_is_left(train: Train, cohort: Cohort) -> None:
+    folder = train(
+        {"task": "classification", "kind": "multi-label"},
+        ["nodule"],
+        distance={"rank": 1, "percentile": 1},
+        faithfulness={"studies": 2, "tries": 4},
+    )
+    assert "| head: nodule | 2 |" in (folder / "card.md").read_text()
