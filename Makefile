@@ -40,7 +40,7 @@ demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG an
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build/node/.installed $(OHIF) $(MINBASE)
+	@$(MAKE) --no-print-directory build/node/.installed $(OHIF) $(MINBASE) build/rivals/monai
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests

@@ -8,6 +8,7 @@ slices and device. The memory row lets several kinds of heads read 2,000 slices 
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -31,11 +32,15 @@ from operators.encoder.features import Encoder  # noqa: E402
 from operators.encoder.snapshot import Snapshot, read_snapshot  # noqa: E402
 from operators.heads.head import Head, HeadFolder, SeriesFeatures, ask  # noqa: E402
 from operators.heads.kinds import read_head  # noqa: E402
+from trainer.heads.affine import AffineFit, Examples, fit_affine  # noqa: E402
+from trainer.heads.objectives import each_label  # noqa: E402
+from trainer.heads.optimising import Optimiser  # noqa: E402
 
 FINDINGS = 200
 SHARE = 0.05
 CPU_SLICES, GPU_SLICES = 2, 256
 LONG_SERIES = 2000
+TRAINING_ROWS = 100_000
 REPEATS = 3
 
 
@@ -57,6 +62,7 @@ def _rows(snapshot: Snapshot, folder: Path) -> Iterator[Row]:
     if torch.cuda.is_available():
         yield _time_row(snapshot, folder, "cuda:0", GPU_SLICES)
     yield _memory_row()
+    yield _training_row()
 
 
 def _time_row(snapshot: Snapshot, folder: Path, device: str, slices: int) -> Row:
@@ -90,6 +96,26 @@ def _memory_row() -> Row:
         1.0,
         unit="GB",
         detail="above what the process held before: many findings, a bag of all tokens, organs of three classes",
+    )
+
+
+def _training_row() -> Row:
+    """One finding told by a few of the features, as hard as the penalty lets it be."""
+    rng, width = np.random.default_rng(0), CURIA_2_B.hidden_size
+    features = rng.normal(size=(TRAINING_ROWS, width)).astype(np.float32)
+    present = features[:, :8].sum(axis=1) + rng.logistic(size=TRAINING_ROWS) > 0
+    examples = Examples(features, present[:, None].astype(np.float64), np.ones((TRAINING_ROWS, 1)))
+    fits: list[AffineFit] = []
+    ours = seconds(
+        lambda: fits.append(fit_affine(examples, each_label, Optimiser(), num_outputs=1, penalty=1e-4, seed=0))
+    )
+    right = ((fits[0].linear(features)[:, 0] > 0) == present).mean()
+    return row(
+        f"linear probe of {TRAINING_ROWS} rows of {width} features",
+        ours,
+        "goal",
+        60.0,
+        detail=f"L-BFGS, {fits[0].epochs} steps, {os.cpu_count()} cores; {right:.3f} of the rows right",
     )
 
 
