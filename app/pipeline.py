@@ -60,5 +60,7 @@ class Pipeline:
             cache=FeatureCache(cache, settings.feature_cache_bytes) if cache else None,
             blocks=model.heads.needs.blocks,
         )
-        registration = AlignmentSettings(kind=settings.registration, points=settings.registration_points)
+        registration = AlignmentSettings(
+            kind=settings.registration, points=settings.registration_points, seconds=settings.registration_seconds
+        )
         return cls(Deployment.of(model, shown, results=settings.results, version=__version__), chain, registration)

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     feature_cache : folder that keeps features for later runs; None keeps none
     feature_cache_bytes : how large that folder may grow
     registration : how far a prior is aligned
+    registration_seconds : that aligning all priors may take; those that are not aligned by then are left out with a
+        warning. No digest knows it: what is aligned is aligned alike
     registration_points : of the lattice on which a deformation is looked for, about; fewer are faster and coarser
     model_public_key : PEM file of the Ed25519 key that has to have signed the model folder; None asks for no signature
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
@@ -48,6 +50,7 @@ class Settings(BaseSettings):
     integer_cast: Literal["published", "skip"] | None = None
     zscore_scope: Literal["slice", "volume"] | None = None
     registration: TransformKind = "deformable"
+    registration_seconds: float = Field(900.0, gt=0)
     registration_points: int = Field(128**3, ge=16**3, le=512**3)
     model_public_key: Path | None = None
     limits: ReadLimits = Field(default_factory=ReadLimits)

@@ -70,7 +70,7 @@ class Course:
     sizes : one for each date; None where it was not outlined, which does not say that it was not there
     change_ml, change_percent : of the volume, between the last two dates that it can be compared on, the current one
         being the last; None without them
-    doubling_time_days : of the volume, had it grown evenly between these two; None unless it grew
+    doubling_time_days : of a lesion's volume, had it grown evenly between these two; None unless it grew
     """
 
     name: str
@@ -156,7 +156,7 @@ def with_changes(course: Course, dates: Sequence[FollowUpDate]) -> Course:
         course,
         change_ml=now - before,
         change_percent=_percent(now, before) if before else None,
-        doubling_time_days=_doubling_time_days(before, now, days),
+        doubling_time_days=_doubling_time_days(before, now, days) if course.is_lesion else None,
     )
 
 

@@ -1,5 +1,6 @@
 """The one entry: two images to a transform, its quality and a verdict."""
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ from operators.domain.geometry import Geometry
 from operators.domain.registration import Registration, RegistrationQuality, TransformKind
 from operators.domain.transform import Affine, DisplacementField, Rigid
 from operators.domain.volume import Volume
+from operators.errors import ResourceError
 from operators.imaging.resampling import resample
 from operators.registration.affine_start import find_start, refine
 from operators.registration.body import normalised
@@ -64,11 +66,13 @@ class AlignmentSettings:
     kind : its last step
     points : of the lattice that the deformable step works on, about
     features : None chooses by what there is
+    seconds : that a registration may take; None for as long as it does
     """
 
     kind: TransformKind = "deformable"
     points: int = 128**3
     features: FeatureChoice | None = None
+    seconds: float | None = None
     convex_adam: ConvexAdamSettings = field(default_factory=ConvexAdamSettings)
     thresholds: VerdictThresholds = field(default_factory=VerdictThresholds)
 
@@ -89,6 +93,8 @@ def align(
     ------
     ValueError
         One is a single slice, the other a volume.
+    ResourceError
+        It takes longer than it may. That is asked before each look at the features, not within one.
     """
     pair = _Pair(fixed, moving, settings, demonstration, torch.device(device))
     pose, error_mm = _start(pair)
@@ -113,6 +119,7 @@ class _Pair:
         device: torch.device,
     ) -> None:
         self.settings, self.device = settings, device
+        self._until = None if settings.seconds is None else time.monotonic() + settings.seconds
         self.surveys = survey(fixed.volume, fixed.modality), survey(moving.volume, moving.modality)
         if self.surveys[0].is_flat != self.surveys[1].is_flat:
             raise ValueError("registration: expected two volumes or two single slices, got one of each")
@@ -128,6 +135,8 @@ class _Pair:
         return self.surveys[0].is_flat
 
     def describe(self, image: Tensor, maps: Tensor) -> Tensor:
+        if self._until is not None and time.monotonic() > self._until:
+            raise ResourceError("registration: it took longer than it may (registration_seconds)")
         return described(image, maps, self.choice)
 
     def lattice(self, which: int, points: int, finest_mm: float = 0.0) -> ImageLattice:

@@ -1,5 +1,6 @@
 """The priors' series laid on the current ones."""
 
+import time
 from dataclasses import replace
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.reading import SeriesReading, SeriesRegistration, StudyReading
 from operators.domain.registration import Registration
+from operators.errors import ResourceError
 from operators.registration.alignment import AlignmentSettings, RegistrationInput, align
 from operators.study_run.journal import RunJournal
 
@@ -21,12 +23,18 @@ def register_priors(
 ) -> StudyReading[SourceSeries]:
     """The reading with its priors aligned; the journal has why one is doubtful, failed or left out.
 
+    settings : its seconds are for all of them together, the latest prior first
     demonstration : the encoder is a demonstration, whose features count for less
     """
 
+    until = None if settings.seconds is None else time.monotonic() + settings.seconds
+
     def registered(fixed: SeriesReading[SourceSeries], moving: SeriesReading[SourceSeries]) -> Registration:
         sides = [RegistrationInput(one.source.volume, one.source.modality, one.encoded) for one in (fixed, moving)]
-        return align(sides[0], sides[1], settings=settings, demonstration=demonstration, device=device)
+        left = None if until is None else max(until - time.monotonic(), 0.0)
+        return align(
+            sides[0], sides[1], settings=replace(settings, seconds=left), demonstration=demonstration, device=device
+        )
 
     registrations: list[SeriesRegistration[SourceSeries]] = []
     for prior in reading.prior:
@@ -39,7 +47,7 @@ def register_priors(
             )
             try:
                 one = SeriesRegistration(series, moving, prior, registered(series, moving))
-            except ValueError as error:
+            except (ValueError, ResourceError) as error:
                 journal.warn("prior-not-used", f"{place}: {error}")
                 continue
             except (MemoryError, torch.OutOfMemoryError):

@@ -71,6 +71,11 @@ def test_without_growth_time_or_a_start_there_is_no_doubling_time(days: int | No
     assert with_changes(volumes(then, now), dates(days, 0)).doubling_time_days is None
 
 
+def test_an_organ_has_no_doubling_time() -> None:
+    found = with_changes(course("a", Sizes(900.0), Sizes(905.0), lesion=False), dates(60, 0))
+    assert (found.change_ml, found.doubling_time_days) == (5.0, None)
+
+
 def test_the_change_is_since_it_was_last_measured_as_a_whole() -> None:
     last_missing = with_changes(volumes(1.0, None, 4.0 * math.e), dates(200, 100, 0))
     assert last_missing.doubling_time_days == pytest.approx(200 * math.log(2) / math.log(4 * math.e))

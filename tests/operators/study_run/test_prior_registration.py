@@ -24,10 +24,12 @@ def series(volume: Volume, name: str) -> SeriesReading:
     return SeriesReading(source, features=features)
 
 
-def registered(now: SeriesReading, then: SeriesReading) -> tuple[StudyReading, RunJournal]:
+def registered(
+    now: SeriesReading, then: SeriesReading, settings: AlignmentSettings = SETTINGS
+) -> tuple[StudyReading, RunJournal]:
     journal, prior = RunJournal(), PriorReading("1.2", 10, {now.source.series_instance_uid: then})
     reading = StudyReading((now,), (prior,))
-    found = register_priors(reading, SETTINGS, demonstration=True, device="cpu", journal=journal)
+    found = register_priors(reading, settings, demonstration=True, device="cpu", journal=journal)
     return found, journal
 
 
@@ -38,3 +40,12 @@ def test_a_slice_and_a_volume_are_not_aligned():
     (warning,) = journal.warnings
     assert warning.code == "prior-not-used"
     assert "expected two volumes or two single slices" in warning.message
+
+
+def test_one_that_takes_too_long_is_left_out_with_the_reason():
+    hurried = replace(SETTINGS, seconds=1e-6)
+    reading, journal = registered(series(blob_volume(), "now"), series(blob_volume(), "then"), hurried)
+    assert reading.registrations == ()
+    (warning,) = journal.warnings
+    assert warning.code == "prior-not-used"
+    assert "took longer than it may (registration_seconds)" in warning.message
