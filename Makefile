@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup lock demo test check docs map sbom images conformance bench bench-registration fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup lock demo test check docs map sbom images conformance bench bench-packs bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -93,6 +93,11 @@ build/rivals/convexAdam: $(INSTALLED)
 
 bench: $(INSTALLED) build/rivals/monai build/rivals/convexAdam ## Measure against the rivals, side by side, into build/bench.json
 	@for part in tests/benchmarks/bench_*.py; do $(BIN)/python -W ignore $$part --out build/bench.json || exit 1; done
+
+bench-packs: $(INSTALLED) ## The embedded model on packs of labelled images: DATA=<folder with packs>, more OPTIONS= as --limit 20
+	$(BIN)/python -m trainer bench --track packs --model app/demo_model --model before-training --model random \
+	    --model pixels --model place --data $(DATA) --out build/bench-packs --no-images $(OPTIONS)
+	$(BIN)/python tests/benchmarks/packs_report.py build/bench-packs docs
 
 bench-registration: $(INSTALLED) build/rivals/convexAdam ## How accurately scans are aligned, beside rivals: DATA=<folder with the public data sets>
 	$(BIN)/python -W ignore tests/benchmarks/registration_accuracy.py $(DATA) --encoders

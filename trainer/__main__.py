@@ -129,6 +129,7 @@ def bench(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int, typer.Option(help="Processes on this machine, by Ray where there are several.", min=1)] = 1,
     limit: Annotated[int | None, typer.Option(help="Patients of a task, for a trial.", min=2)] = None,
+    images: Annotated[bool, typer.Option(help="Whether the report shows a few of the images.")] = True,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster; its machines share the folders.")] = None,
 ) -> None:
     """Measure models on CuriaBench's tracks and on packs of labelled images."""
@@ -147,7 +148,9 @@ def bench(
                 from trainer.benchmark.ray_pool import ray_pool
 
                 pool = stack.enter_context(ray_pool(ray, workers=workers))
-            outcome = measure(tracks, model, data, out, pool=pool, console=console, device=device, limit=limit)
+            outcome = measure(
+                tracks, model, data, out, pool=pool, console=console, device=device, limit=limit, with_images=images
+            )
     except (ValueError, OSError, CuriaError) as error:
         console.print(f"{error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(SETTINGS) from error

@@ -72,10 +72,12 @@ def bench(
     console: Console,
     device: str = "cpu",
     limit: int | None = None,
+    with_images: bool = True,
 ) -> Outcome:
     """Measure every model at every task that *data* holds; what an earlier run left in *out* is not computed again.
 
     limit : patients of a task, for a trial
+    with_images : whether the report shows some of the images
 
     Raises
     ------
@@ -110,7 +112,8 @@ def bench(
     out.mkdir(parents=True, exist_ok=True)
     write_rows(rows, out / RESULTS)
     write_rows(comparisons, out / COMPARISONS)
-    pictures = similarity_pictures(specs, [(spec, item) for spec, item in evaluations if item.protocol == "dense"])
+    dense = [(spec, item) for spec, item in evaluations if item.protocol == "dense"] if with_images else []
+    pictures = similarity_pictures(specs, dense)
     tasks = [question.task for question in questions]
     write_report(rows, comparisons, tasks, refused, out, pictures=pictures)
     return Outcome(rows, comparisons, tuple(refused))

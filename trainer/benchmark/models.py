@@ -9,6 +9,7 @@ from typing import Literal
 from operators.encoder.vision_transformer import EncoderConfig
 from operators.heads.records import read_table
 from operators.model.model_folder import MODEL_FILE
+from trainer.features.rivals.open_clip_models import open_open_clip_model
 from trainer.features.rivals.timm_models import open_timm_model
 from trainer.features.rivals.transformers_models import open_transformers_model
 from trainer.features.slice_models import (
@@ -33,8 +34,18 @@ SOURCES = Path(__file__).parents[2]
 RIVALS: dict[str, Callable[..., FeatureModel]] = {
     "timm": open_timm_model,
     "transformers": open_transformers_model,
+    "open-clip": open_open_clip_model,
 }
 """Kinds of snapshots that are no model folders, named before the folder: ``timm=DIR``."""
+
+NOT_HELD = {
+    "medimageinsight": "its architecture is in its makers' code alone, and its weights are pickles",
+    "merlin": "its inflated ResNet is in its makers' code alone, and its weights are pickles",
+    "ct-clip": "its three-dimensional transformer is in its makers' code alone, and its weights are pickles",
+    "ct-fm": "its encoder is MONAI's, which is not among the dependencies",
+    "pillar-0": "its architecture comes as code with the weights, which is never run here",
+}
+"""Rivals that no adapter opens, and why."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,8 @@ def _check(word: str) -> None:
     kind, found, folder = word.rpartition("=")
     if word in BUILT_IN:
         return
+    if kind.lower() in NOT_HELD:
+        raise ValueError(f"--model {word}: {kind} is not held: {NOT_HELD[kind.lower()]} (docs/benchmark.md, Rivals)")
     if found and kind not in RIVALS:
         raise ValueError(f"--model {word}: expected {' or '.join(f'{name}=DIR' for name in RIVALS)}")
     if not Path(folder).is_dir():

@@ -131,6 +131,7 @@ def test_an_image_that_cannot_be_read_leaves_its_pack_out(pack: Path, tmp_path: 
         (["--track", "4d", "--model", "pixels"], "--track: expected one of"),
         (["--track", "packs", "--model", "nowhere"], "--model nowhere: expected a model folder"),
         (["--track", "packs", "--model", "."], "config.json"),
+        (["--track", "packs", "--model", "pillar-0=."], "pillar-0 is not held: its architecture comes as code"),
         (["--track", "packs", "--model", "pixels"], "expected data of the track packs, found none"),
     ],
 )

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from operators.domain.volume import Volume
 from operators.encoder.torchvision_schemas import define_missing_schemas
+from trainer.features.rivals.open_clip_models import open_open_clip_model
 from trainer.features.rivals.picture_input import PictureInput
 from trainer.features.rivals.timm_models import open_timm_model
 from trainer.features.rivals.transformers_models import open_transformers_model
@@ -68,6 +69,32 @@ def test_a_timm_snapshot_gives_timms_tokens(tmp_path: Path, architecture: str, p
     assert found.geometry.shape == (2, 4, 4)
 
 
+def test_an_open_clip_folder_gives_the_tokens_of_its_image_half(tmp_path: Path) -> None:
+    """Named as open_clip names what it saves; the text half is left out."""
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=0, img_size=64).eval()
+    trunk = {f"visual.trunk.{name}": tensor for name, tensor in model.state_dict().items()}
+    save_file(
+        {**trunk, "text.proj.weight": torch.zeros(3), "logit_scale": torch.zeros(1)},
+        tmp_path / "open_clip_model.safetensors",
+    )
+    vision = {"timm_model_name": "vit_tiny_patch16_224", "image_size": 64}
+    told = {
+        "model_cfg": {"vision_cfg": vision},
+        "preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]},
+    }
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(told))
+    found = open_open_clip_model(tmp_path, device="cpu").features(phantom(), "hu")
+    contract = PictureInput(64, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
+    with torch.inference_mode():
+        expected = model.forward_features(contract.prepare(phantom(), "hu")).numpy()
+    np.testing.assert_allclose(found.tokens, expected[:, 1:], atol=1e-5)
+    np.testing.assert_allclose(found.cls, expected[:, 0], atol=1e-5)
+    assert found.geometry.shape == (2, 4, 4)
+
+
 @pytest.mark.parametrize("family", ["dinov2", "siglip"])
 def test_a_transformers_snapshot_gives_its_last_hidden_state(tmp_path: Path, family: str) -> None:
     from transformers import Dinov2Config, Dinov2Model, SiglipVisionConfig, SiglipVisionModel
@@ -90,8 +117,8 @@ def test_a_transformers_snapshot_gives_its_last_hidden_state(tmp_path: Path, fam
 
 def test_what_is_no_snapshot_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    for opened in (open_timm_model, open_transformers_model):
-        with pytest.raises(ValueError, match=r"expected config.json and model.safetensors"):
+    for opened in (open_timm_model, open_transformers_model, open_open_clip_model):
+        with pytest.raises(ValueError, match=r"expected .*config.json and .*model.safetensors"):
             opened(tmp_path, device="cpu")
     save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"architecture": "their_own", "model_type": "medimageinsight"}')
