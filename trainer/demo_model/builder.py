@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from structlog import get_logger
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
 from trainer.demo_model.body_region import body_region_record, fit_body_region, measure_body_region, region_scans
+from trainer.demo_model.cases import Case, draw_cases
 from trainer.demo_model.cropped import cropped
 from trainer.demo_model.embedded_encoder import Counts, TrainedEncoder, ingest_stacks, train_encoder
 from trainer.demo_model.framings import other_framings
@@ -39,6 +41,7 @@ from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
 from trainer.export.model_folder import write_digests, write_head, write_model_file
 from trainer.features.encoded_scans import encode_scans
 from trainer.features.scans import Scan
+from trainer.head_training.head_folder import write_feature_fit
 from trainer.heads.decoder import decoder_tensors
 from trainer.pretraining.config import read_config
 
@@ -71,7 +74,8 @@ log = get_logger()
 class DemoModelBuilder:
     """Trains, fits, measures and writes the embedded model.
 
-    work : folder of shards, run and snapshot; whatever is finished there is not made again
+    work : folder of shards, run and snapshot; whatever is finished there is not made again. `cases.png` there shows the
+        best and the worst held-out person of the heads whose images may be shown
     """
 
     def __init__(self, data: Path, out: Path, work: Path, config: Path = CONFIG) -> None:
@@ -142,6 +146,7 @@ class DemoModelBuilder:
     def _outlines(self, snapshot: Snapshot) -> dict[str, Measured]:
         """Heads that are good enough to be shown; of the others the figures alone."""
         found: dict[str, Measured] = {}
+        cases: list[Case] = []
         for head in HEADS:
             scans = list(outlined_scans(head.scans(self.data), Encoder(snapshot), snapshot.input_settings))
             decoder = fit_outline(scans, seed=SEED)
@@ -159,6 +164,10 @@ class DemoModelBuilder:
                 record = record_of(head, figures, encoder_sha256=snapshot.sha256, version=VERSION)
                 place = self.out / "heads" / head.name
                 write_head(record, [structure(head.label)], decoder_tensors(decoder), place)
+                write_feature_fit(figures.scope.fit, place)
+                if head.may_be_drawn:
+                    cases += [replace(case, title=f"{head.name}\n{case.title}") for case in figures.cases]
+        draw_cases(cases, self.work / "cases.png")
         return found
 
     def _encoder_record(self, trained: TrainedEncoder, counts: Counts) -> dict[str, object]:

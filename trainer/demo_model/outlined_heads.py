@@ -31,6 +31,7 @@ class OutlinedHead:
     label : the structure's name in the table of concepts
     task : "finding" where it may be absent, "segmentation" where it is anatomy
     scans : of the data folder
+    may_be_drawn : whether the licence lets pictures of single people stand in the documentation
     lowest_dice : of held-out people, under which the head is left out of the folder
     """
 
@@ -41,6 +42,7 @@ class OutlinedHead:
     values: tuple[ValueMeaning, ...]
     region: Region
     minimum_volume_ml: float
+    may_be_drawn: bool
     lowest_dice: float
     data: str
     scans: Callable[[Path], Iterator[Scan]]
@@ -60,6 +62,7 @@ def record_of(
         "region_confidence": REGION_CONFIDENCE,
         "levels": LEVELS,
         "minimum_volume_ml": head.minimum_volume_ml,
+        "distance": figures.scope.limits,
         "data": head.data,
         "measured": figures.measured,
     }
@@ -93,68 +96,80 @@ _SARCOMA = (
 
 HEADS = (
     OutlinedHead(
-        "soft-tissue-mass-ct",
-        "soft-tissue mass",
-        "finding",
-        "CT",
-        ("HU",),
-        "extremity",
-        2.0,
-        0.3,
-        _SARCOMA.format("CT"),
-        _sarcomas("CT"),
+        name="soft-tissue-mass-ct",
+        label="soft-tissue mass",
+        task="finding",
+        modality="CT",
+        values=("HU",),
+        region="extremity",
+        minimum_volume_ml=2.0,
+        may_be_drawn=True,
+        lowest_dice=0.3,
+        data=_SARCOMA.format("CT"),
+        scans=_sarcomas("CT"),
     ),
     OutlinedHead(
-        "soft-tissue-mass-mr",
-        "soft-tissue mass",
-        "finding",
-        "MR",
-        ("scanner units",),
-        "extremity",
-        2.0,
-        0.3,
-        _SARCOMA.format("T1-weighted MR"),
-        _sarcomas("MR"),
+        name="soft-tissue-mass-mr",
+        label="soft-tissue mass",
+        task="finding",
+        modality="MR",
+        values=("scanner units",),
+        region="extremity",
+        minimum_volume_ml=2.0,
+        may_be_drawn=True,
+        lowest_dice=0.3,
+        data=_SARCOMA.format("T1-weighted MR"),
+        scans=_sarcomas("MR"),
     ),
     OutlinedHead(
-        "brain-mass",
-        "brain mass",
-        "finding",
-        "MR",
-        ("grey levels", "scanner units"),
-        "head",
-        0.05,
-        0.4,
-        "T1-weighted MR with gadolinium of people with meningioma, glioma or pituitary tumour, single slices, 8-bit "
-        "grey levels (Cheng 2015, CC BY 4.0), and of people with glioblastoma at two dates in scanner units (TCIA's "
-        "Brain-Tumor-Progression, CC BY 3.0). Nearly every slice shows a tumour: what a slice without one looks like "
-        "was learned from few",
-        lambda data: chain(read_tumour_scans(data), read_pair_scans(data)),
+        name="brain-mass",
+        label="brain mass",
+        task="finding",
+        modality="MR",
+        values=("grey levels", "scanner units"),
+        region="head",
+        minimum_volume_ml=0.05,
+        may_be_drawn=False,
+        lowest_dice=0.4,
+        data=(
+            "T1-weighted MR with gadolinium of people with meningioma, glioma or pituitary tumour, single slices, "
+            "8-bit grey levels (Cheng 2015, CC BY 4.0), and of people with glioblastoma at two dates in scanner units "
+            "(TCIA's Brain-Tumor-Progression, CC BY 3.0). Nearly every slice shows a tumour: what a slice without one "
+            "looks like was learned from few"
+        ),
+        scans=lambda data: chain(read_tumour_scans(data), read_pair_scans(data)),
     ),
     OutlinedHead(
-        "left-ventricle",
-        "left ventricle",
-        "segmentation",
-        "MR",
-        ("grey levels", "scanner units"),
-        "chest",
-        0.05,
-        0.6,
-        "short-axis cine MR, 8-bit grey levels, the left ventricle's cavity outlined by people (Sunnybrook Cardiac "
-        "Data, Radau 2009, CC0 1.0). Fitted on grey levels alone; the z-score takes scale and offset away",
-        read_ventricle_scans,
+        name="left-ventricle",
+        label="left ventricle",
+        task="segmentation",
+        modality="MR",
+        values=("grey levels", "scanner units"),
+        region="chest",
+        minimum_volume_ml=0.05,
+        may_be_drawn=True,
+        lowest_dice=0.6,
+        data=(
+            "short-axis cine MR, 8-bit grey levels, the left ventricle's cavity outlined by people (Sunnybrook Cardiac "
+            "Data, Radau 2009, CC0 1.0). Fitted on grey levels alone; of scanner units the z-score takes scale and "
+            "offset away"
+        ),
+        scans=read_ventricle_scans,
     ),
     OutlinedHead(
-        "hippocampus",
-        "hippocampus",
-        "segmentation",
-        "MR",
-        ("scanner units",),
-        "head",
-        0.05,
-        0.6,
-        "T1-weighted MR crops of about 35 x 50 mm around the hippocampus (Medical Segmentation Decathlon, CC BY-SA "
-        "4.0). Only crops were seen: on a whole head it is out of scope",
-        read_hippocampus_scans,
+        name="hippocampus",
+        label="hippocampus",
+        task="segmentation",
+        modality="MR",
+        values=("scanner units",),
+        region="head",
+        minimum_volume_ml=0.05,
+        may_be_drawn=False,
+        lowest_dice=0.6,
+        data=(
+            "T1-weighted MR crops of about 35 x 50 mm around the hippocampus (Medical Segmentation Decathlon, CC BY-SA "
+            "4.0). Only crops were seen; a whole head is out of scope by its features' distance"
+        ),
+        scans=read_hippocampus_scans,
     ),
 )

@@ -1,6 +1,6 @@
 """Fitting and measuring heads that outline something: a finding or a part of the body."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ from operators.heads.evidence import above
 from operators.heads.finding import slice_scores
 from operators.heads.masks import without_specks
 from operators.imaging.encoder_input import make_encoder_input
+from trainer.demo_model.cases import Case
 from trainer.demo_model.held_out import is_held_out
+from trainer.demo_model.scope_of_outlines import FittedScope, fit_scope, series_vector
 from trainer.evaluation.figures import mean_figure
 from trainer.evaluation.overlap import dice
 from trainer.features.encoded_scans import SliceEncoder
@@ -50,10 +52,14 @@ class OutlinedScan:
 class OutlineFigures:
     """What held-out people give.
 
+    cases : the best and the worst of them
+    scope : of the shown people
     slope, intercept, mask_threshold : chosen on the shown people
     """
 
     measured: dict[str, float | int | str]
+    cases: tuple[Case, ...]
+    scope: FittedScope
     slope: float
     intercept: float
     mask_threshold: float
@@ -117,7 +123,11 @@ def measure_outline(
     }
     measured |= mean_figure(by_person, seed=seed).record("dice")
     measured |= _slice_auc(judged, seed=seed)
-    return OutlineFigures(measured, slope, intercept, threshold)
+    cases = tuple(_cases(judged, by_person, threshold, minimum_volume_ml))
+    scope = fit_scope([series_vector(scan.features) for scan in shown], [scan.scan.patient for scan in shown])
+    near = [scope.fit.distance(series_vector(scan.features)) <= scope.limits.limit for scan, _ in judged]
+    measured["in_scope"] = round(float(np.mean(near)), 3)
+    return OutlineFigures(measured, cases, scope, slope, intercept, threshold)
 
 
 def evidence_of(decoder: Decoder, scan: OutlinedScan) -> Volume:
@@ -138,6 +148,28 @@ def _dice(
             mask = without_specks(above(evidence, threshold, source), minimum_volume_ml, source)
             values.setdefault(scan.scan.patient, []).append(dice(mask, scan.scan.mass.array))
     return {patient: float(np.mean(found)) for patient, found in values.items()}
+
+
+def _cases(
+    judged: Sequence[tuple[OutlinedScan, Volume]],
+    by_person: Mapping[str, float],
+    threshold: float,
+    minimum_volume_ml: float,
+) -> Iterator[Case]:
+    """Of the best and the worst person the slice that shows most."""
+    if not by_person:
+        return
+    for choose in (max, min):
+        patient = choose(by_person, key=by_person.__getitem__)
+        scan, evidence = next(one for one in judged if one[0].scan.patient == patient and one[0].scan.has_mass)
+        assert scan.scan.mass is not None
+        source = scan.scan.volume.geometry
+        true = np.asarray(scan.scan.mass.array)
+        place = int(true.sum(axis=(1, 2)).argmax())
+        found = without_specks(above(evidence, threshold, source), minimum_volume_ml, source)
+        image = np.asarray(scan.scan.volume.array[place], np.float32)
+        _, row, column = (float(step) for step in source.spacing)
+        yield Case(f"Dice {by_person[patient]:.2f}", image, true[place], found[place], (row, column))
 
 
 def _scores(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -27,6 +27,11 @@ class Scan:
     mass: Volume | None = None
 
     @property
+    def has_mass(self) -> bool:
+        """Whether somebody outlined one in it."""
+        return self.mass is not None and bool(self.mass.array.any())
+
+    @property
     def sparse_step(self) -> int:
         """From one slice that is fitted on to the next."""
         return max(1, self.volume.geometry.shape[0] // FITTED_SLICES)
