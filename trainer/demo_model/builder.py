@@ -149,7 +149,7 @@ class DemoModelBuilder:
         cases: list[Case] = []
         for head in HEADS:
             scans = list(outlined_scans(head.scans(self.data), Encoder(snapshot), snapshot.input_settings))
-            decoder = fit_outline(scans, seed=SEED)
+            decoder = fit_outline(scans)
             figures = measure_outline(
                 decoder,
                 scans,

@@ -84,13 +84,13 @@ def outlined_scans(
         yield OutlinedScan(scan, FeatureVolume(features.cls, outlined.tokens, features.geometry), outlined)
 
 
-def fit_outline(scans: Sequence[OutlinedScan], *, seed: int) -> Decoder:
+def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit = FIT) -> Decoder:
     """One class against background, on the shown people alone."""
     shown = [scan.slices for scan in scans if not scan.held_out]
     joined = OutlinedSlices(
         *(np.concatenate([getattr(s, name) for s in shown]) for name in ("tokens", "images", "classes"))
     )
-    return fit_decoder(joined, FIT, num_classes=1)
+    return fit_decoder(joined, fit, num_classes=1)
 
 
 def measure_outline(

@@ -1,0 +1,75 @@
+"""Discs that pixels tell, outlined in people whom the fit did not see."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from operators.domain.features import EncoderInputSettings
+from operators.domain.volume import Volume
+from trainer.demo_model.cropped import cropped
+from trainer.demo_model.held_out import is_held_out
+from trainer.demo_model.outlines import LEVELS, OutlinedScan, fit_outline, measure_outline, outlined_scans
+from trainer.demo_model.scope_of_outlines import fit_scope
+from trainer.features.pixel_statistics import PixelStatistics
+from trainer.features.scans import Scan
+from trainer.heads.decoder import DecoderFit
+from trainer.ingest.pictures import flat_volume
+
+SETTINGS = EncoderInputSettings(image_size=128)
+PEOPLE = 12
+
+
+def disc_scans() -> Iterator[Scan]:
+    rows, columns = np.ogrid[:128, :128]
+    for number in range(PEOPLE):
+        rng = np.random.default_rng(number)
+        discs = np.zeros((4, 128, 128), bool)
+        for disc in discs[1:]:
+            row, column = rng.integers(30, 98, 2)
+            disc[:] = (rows - row) ** 2 + (columns - column) ** 2 < rng.integers(14, 26) ** 2
+        volume = flat_volume((200.0 * discs + rng.normal(0, 20, discs.shape)).astype(np.float32))
+        scan = Scan(f"mr_person-{number}", "packs", "MR", volume, ("head",) * 4)
+        yield replace(scan, mass=Volume(discs, volume.geometry))
+
+
+@pytest.fixture(scope="module")
+def scans() -> list[OutlinedScan]:
+    return list(outlined_scans(disc_scans(), PixelStatistics(16), SETTINGS))
+
+
+def test_people_whom_nobody_saw_are_outlined_and_measured(scans: list[OutlinedScan]) -> None:
+    decoder = fit_outline(scans, DecoderFit(levels=LEVELS, hidden=8, steps=150, batch_size=4))
+    figures = measure_outline(decoder, scans, minimum_volume_ml=0.01, threshold=None, seed=0)
+    held_out = [scan for scan in scans if is_held_out(scan.scan.patient)]
+    assert 0 < len(held_out) < PEOPLE
+    assert figures.measured["dice_patients"] == len(held_out)
+    assert float(figures.measured["dice"]) > 0.85
+    assert float(figures.measured["slice_auc"]) == 1.0
+    assert float(figures.measured["in_scope"]) > 0.5
+    best, worst = figures.cases
+    assert best.title >= worst.title
+    assert best.found.shape == best.true.shape == (128, 128)
+
+
+def test_a_scope_holds_its_people_and_rules_out_others() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 12)).astype(np.float32)
+    scope = fit_scope(list(vectors), [f"p{number // 2}" for number in range(60)])
+    inside = [scope.fit.distance(vector) <= scope.limits.limit for vector in rng.normal(size=(200, 12))]
+    assert np.mean(inside) > 0.9
+    assert scope.fit.distance(np.full(12, 20.0)) > scope.limits.limit
+
+
+def test_a_narrower_field_of_view_shows_a_window_of_the_same_scan() -> None:
+    scan = next(disc_scans())
+    window = cropped(scan)
+    _, height, width = window.volume.geometry.shape
+    assert 0.4 * 128 < height < 0.9 * 128
+    assert window.mass is not None
+    assert window.mass.geometry.shape == window.volume.geometry.shape
+    corner = window.volume.geometry.positions(np.zeros(3)) - scan.volume.geometry.positions(np.zeros(3))
+    left, top = round(float(corner[0])), round(float(corner[1]))
+    np.testing.assert_array_equal(window.volume.array, scan.volume.array[:, top : top + height, left : left + width])
+    assert cropped(scan).volume.geometry.shape == window.volume.geometry.shape
