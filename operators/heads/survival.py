@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from operators.domain.finding import Finding
@@ -24,13 +23,13 @@ class SurvivalRecord(ValueRecord, PooledRecord):
     """head.toml of a Cox model.
 
     event : what the time runs to, say "death"
-    horizons_days : for which the probability of no event until then is told
+    horizons_days : for which the probability of no event until then is told; empty for the whole curve, step by step
     """
 
     task: Literal["survival"]
     kind: Literal["cox"]
     event: str
-    horizons_days: tuple[float, ...] = Field(min_length=1)
+    horizons_days: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +49,10 @@ class SurvivalHead(PooledHead):
     def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
         record, values = self.record, vector.cpu().numpy()
         ratio = measurement_of(record, series, self.hazard_ratio(values), suffix=", hazard ratio")
-        curve = self.curve(values, np.array(record.horizons_days))
+        told = np.array(record.horizons_days) if record.horizons_days else self.days
         points = (
             measurement_of(record, series, float(value), suffix=f", no {record.event} until day {days:g}")
-            for days, value in zip(record.horizons_days, curve, strict=True)
+            for days, value in zip(told, self.curve(values, told), strict=True)
         )
         return HeadAnswer(measurements=(ratio, *points))
 
@@ -79,7 +78,7 @@ def read_head(folder: HeadFolder) -> SurvivalHead:
     for name in ("baseline_days", "baseline_hazard"):
         if (np.diff(tensors[name]) < 0).any() or (tensors[name] < 0).any():
             raise CheckpointError(f"{place}: {name}: expected values that rise from 0")
-    if max(record.horizons_days) > tensors["baseline_days"][-1]:
+    if max(record.horizons_days, default=0.0) > tensors["baseline_days"][-1]:
         raise CheckpointError(
             f"{folder.path.name}/head.toml: horizons_days: the baseline hazard ends after "
             f"{tensors['baseline_days'][-1]:g} days, {max(record.horizons_days):g} lie beyond it"

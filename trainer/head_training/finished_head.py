@@ -144,8 +144,8 @@ class TrainedHead:
         if isinstance(record, RegressionRecord):
             draw_values(answers[:, 0], targets[:, 0], record.unit.value, path)
         elif isinstance(record, SurvivalRecord):
-            day = record.horizons_days[0]
             tensors = self.validated.tensors
+            day = record.horizons_days[0] if record.horizons_days else float(np.median(tensors["baseline_days"]))
             hazard = baseline_at(tensors["baseline_days"], tensors["baseline_hazard"], day)
             told = np.exp(-hazard * np.exp(answers[:, 0]))
             groups = observed_in_groups(told, targets[:, 0], targets[:, 1] == 1, day=day)

@@ -145,6 +145,16 @@ def test_survival_gives_the_hazard_ratio_and_points_of_the_curve(tmp_path: Path)
     assert len({measurement.code.value for measurement in measurements}) == 4
 
 
+def test_without_horizons_the_whole_curve_is_told(tmp_path: Path) -> None:
+    """A step function is known by its steps."""
+    folder, tensors = survival(tmp_path, horizons_days=[])
+    features = random_features()
+    ratio = np.exp(tensors["weight"] @ (pooled(features)[:WIDTH] - tensors["mean"]))
+    _, *points = answer_of(folder, series_of(features)).measurements
+    assert [point.name.rpartition(" ")[2] for point in points] == ["100", "300", "900"]
+    assert [point.value for point in points] == pytest.approx(list(np.exp(-HAZARD * ratio)), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("more", "tensors", "message"),
     [
