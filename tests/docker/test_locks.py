@@ -78,8 +78,12 @@ def test_torch_comes_from_the_index_in_either_build_and_another_file_is_refused(
     for_cuda = wheel(tmp_path / "pypi", "torch", "1.0", needs="nvidia-library==2.0")
     library = wheel(tmp_path / "pypi", "nvidia_library", "2.0")
     for_cpus = wheel(tmp_path / "other", "torch", "1.0+cpu")
-    other = wheel(tmp_path / "other", "setuptools", "99.0")
+    other, tool = (wheel(tmp_path / "other", name, "99.0") for name in ("setuptools", "tool"))
     lock(tmp_path / "requirements.lock", "setuptools==99.0", other)
+    lock(tmp_path / "tool.lock", "tool==99.0", tool)
+    with (tmp_path / "requirements.lock").open("a") as stream:
+        stream.write((tmp_path / "tool.lock").read_text())
+    (tmp_path / "names").write_text("setuptools\nnot-locked\n")
     lock(tmp_path / "requirements-torch.lock", "torch==1.0", for_cuda, for_cpus)
     lock(tmp_path / "requirements-cuda.lock", "nvidia-library==2.0", library)
 
@@ -98,7 +102,7 @@ def install(environment: Path, locks: Path, *folders: str) -> dict[str, str]:
     """What is there besides pip once the script has installed the locks from the folders named."""
     python = environment / "bin/python"
     options = [f"--find-links={locks / name}" for name in folders]
-    command = [ROOT / "docker/install-locked.sh", python, locks, "--no-index", *options]
+    command = [ROOT / "docker/install-locked.sh", python, locks, "--only", locks / "names", "--no-index", *options]
     alone = {"PATH": "/usr/bin:/bin", "PIP_CONFIG_FILE": "/dev/null"}
     subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "torch"], check=True, env=alone)
     subprocess.run(command, check=True, capture_output=True, text=True, env=alone)
