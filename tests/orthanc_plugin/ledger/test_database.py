@@ -1,8 +1,11 @@
+import contextlib
+import ctypes
+import re
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from orthanc_plugin.ledger.database import cursors, insert_once, open_database, put
+from orthanc_plugin.ledger.database import SQLITE_CACHE_KIB, cursors, insert_once, open_database, put
 
 
 def test_an_older_versions_table_gets_the_new_columns_and_keeps_its_rows(tmp_path: Path) -> None:
@@ -36,4 +39,22 @@ def test_the_first_insert_counts_and_the_last_put(tmp_path: Path) -> None:
         assert connection.scalar(sa.select(cursors.c.value)) == 1
         put(connection, cursors, {"name": "c", "value": 3})
         assert connection.scalar(sa.select(cursors.c.value)) == 3
+    database.dispose()
+
+
+def test_a_connection_to_a_file_keeps_little_of_it_in_memory(tmp_path: Path) -> None:
+    """What SQLite itself says that it holds; its own measure would be 2 MiB for each connection."""
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    with database.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE large (text VARCHAR)"))
+        connection.execute(sa.text("INSERT INTO large VALUES (:text)"), [{"text": "x" * 2000}] * 2000)
+    (library, *_) = re.findall(r"(/\S*libsqlite3\S*)", Path("/proc/self/maps").read_text())
+    memory_used = ctypes.CDLL(library).sqlite3_memory_used
+    memory_used.restype = ctypes.c_int64
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(database.connect()) for _ in range(4)]
+        before = memory_used()
+        for connection in connections:
+            assert connection.execute(sa.text("SELECT sum(length(text)) FROM large")).scalar() == 4_000_000
+        assert memory_used() - before < 4 * 1.5 * SQLITE_CACHE_KIB * 1024
     database.dispose()
