@@ -14,6 +14,7 @@ from trainer.head_training.examples import ExampleStore
 from trainer.head_training.finished_head import TrainedHead, tried_for_deletion
 from trainer.head_training.head_folder import CARD, check_place, head_folder
 from trainer.head_training.kinds import head_record, kind_of, pose
+from trainer.head_training.label_maps import check_label_maps
 from trainer.head_training.settings import TrainingSettings, read_settings
 from trainer.head_training.studies import StudyReader
 from trainer.head_training.table import Table, read_table
@@ -34,11 +35,14 @@ def train_head(config: Path, data: Path, out: Path, work: Path | None, *, device
     settings = read_settings(config)
     kind = kind_of(settings)
     check_place(out)
-    table = read_table(data, settings.columns, needs_mask=False)
+    draws = kind.family(settings) == "masks"
+    table = read_table(data, settings.columns, needs_mask=draws)
     problem = pose(settings, table)
     model = read_model(settings.model)
     modality = head_record(settings, model.snapshot.sha256, {"data": "not read yet"}).modality
     reader = StudyReader.of(model, device=device, modality=modality, values=settings.values, slices=settings.slices)
+    if draws:
+        check_label_maps(table, reader, len(problem.labels))
     work = work or data.with_suffix(".work")
     tried = tried_for_deletion(problem, table)
     fitted, test = rows_by_part([row.part for row in table.rows])

@@ -20,6 +20,7 @@ _METRICS: Mapping[Family, tuple[str, ...]] = {
     "grades": ("macro-auc", "balanced-accuracy"),
     "value": ("mae", "rmse", "r2"),
     "survival": ("c-index",),
+    "masks": ("dice", "hd95"),
 }
 
 

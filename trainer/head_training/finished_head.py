@@ -23,7 +23,7 @@ from trainer.head_training.examples import Example
 from trainer.head_training.figures import Figures, output_figures, overall_figures, record_of
 from trainer.head_training.head_folder import CARD, PICTURE, write_feature_fit
 from trainer.head_training.kinds import Problem, head_record, kind_of
-from trainer.head_training.reliability import draw_probabilities, draw_survival, draw_values
+from trainer.head_training.reliability import draw_overlaps, draw_probabilities, draw_survival, draw_values
 from trainer.head_training.studies import holds_tokens
 from trainer.head_training.table import Table
 from trainer.head_training.trainable import Rows, Trainable
@@ -141,6 +141,9 @@ class TrainedHead:
 
     def _draw(self, record: HeadRecord, answers: Floats, rows: Rows, path: Path) -> None:
         problem, targets = self.problem, self.problem.targets[rows]
+        if problem.family == "masks":
+            draw_overlaps(answers[:, 0], path)
+            return
         if isinstance(record, RegressionRecord):
             draw_values(answers[:, 0], targets[:, 0], record.unit.value, path)
         elif isinstance(record, SurvivalRecord):
@@ -176,7 +179,7 @@ class TrainedHead:
         counts = [f"fitted on: {len(self.fitted)} studies of {self._num_patients(self.fitted)} patients"]
         if len(self.test):
             counts.append(f"test part: {len(self.test)} studies of {self._num_patients(self.test)} patients")
-        if self.problem.labels:
+        if self.problem.labels and self.problem.family != "masks":
             present = presence(self.problem.targets, self.problem.family, len(self.problem.labels))
             for name, column in zip(self.problem.names, present.T, strict=True):
                 counts.append(f"{name}: {int((column == 1).sum())} with, {int((column == 0).sum())} without")

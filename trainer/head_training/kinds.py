@@ -8,19 +8,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from operators.documents import first_problem
+from operators.domain.volume import Volume
 from operators.heads.head import HeadRecord
 from operators.heads.instance_attention import InstanceAttentionRecord
 from operators.heads.labels import Label, own_code
 from operators.heads.multi_label import MultiLabelRecord
 from operators.heads.ordinal import OrdinalRecord
+from operators.heads.organs import SegmentationRecord
 from operators.heads.pooled import Inputs
 from operators.heads.prototypes import PrototypesRecord
 from operators.heads.regression import RegressionRecord
 from operators.heads.survival import SurvivalRecord
 from trainer.head_training.bag_heads import BagHead
+from trainer.head_training.dense_heads import DenseHead
 from trainer.head_training.errors import HeadTrainingError
 from trainer.head_training.examples import Example
 from trainer.head_training.families import Family
+from trainer.head_training.label_maps import read_label_map
 from trainer.head_training.settings import TrainingSettings
 from trainer.head_training.table import Table
 from trainer.head_training.targets import (
@@ -45,6 +49,7 @@ DEFAULT_INPUTS: Inputs = ("cls", "mean-token")
 class Problem:
     """A head that is to be trained, with what is true of each row.
 
+    label_map : of a row, for heads that draw
     labels : of its outputs; empty for a number
     targets : (n, T), see `trainer.heads.objectives`
     """
@@ -53,6 +58,7 @@ class Problem:
     family: Family
     labels: tuple[Label, ...]
     targets: Floats
+    label_map: Callable[[int], Volume] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +68,8 @@ class Problem:
     @property
     def inputs(self) -> Inputs:
         """What the head reads of a slice."""
-        return tuple(self.settings.head.get("inputs", DEFAULT_INPUTS))
+        given = tuple(name for name in self.settings.head.get("inputs", ()) if name != "tokens")
+        return given or DEFAULT_INPUTS
 
     @property
     def weights(self) -> Floats:
@@ -113,7 +120,7 @@ def head_record(settings: TrainingSettings, encoder_sha256: str, filled: Mapping
     kind = kind_of(settings).record
     known: dict[str, object] = {"version": "1", "modality": ["CT"], "encoder_sha256": encoder_sha256}
     if "inputs" in kind.model_fields:
-        known["inputs"] = DEFAULT_INPUTS
+        known["inputs"] = ("tokens",) if settings.head["task"] == "segmentation" else DEFAULT_INPUTS
     try:
         return kind.model_validate(known | dict(filled) | settings.head)
     except ValidationError as error:
@@ -140,6 +147,11 @@ def pose(settings: TrainingSettings, table: Table) -> Problem:
             raise HeadTrainingError("classes: expected the grades from the lowest to the highest, got none")
         classes = tuple(label.name for label in settings.label) or settings.classes or classes_of(table, targets[0])
         return Problem(settings, family, _labels(settings, classes), class_targets(table, targets[0], classes))
+    if family == "masks":
+        if not settings.label or any(label.category is None for label in settings.label):
+            raise HeadTrainingError("label: expected one with a category for each number of the label maps")
+        nothing = np.zeros((len(table.rows), 1))
+        return Problem(settings, family, settings.label, nothing, lambda row: read_label_map(table.rows[row]))
     if family == "survival":
         return Problem(settings, family, (), survival_targets(table, *targets))
     return Problem(settings, family, (), number_targets(table, targets[0]))
@@ -206,6 +218,12 @@ def _bag(problem: Problem, examples: Sequence[Example]) -> Trainable:
     )
 
 
+def _dense(problem: Problem, examples: Sequence[Example]) -> Trainable:
+    assert problem.label_map is not None, "a head that draws is posed with them"
+    subdivision = int(problem.settings.head["subdivision"])
+    return DenseHead(lambda row: examples[row].features, problem.label_map, len(problem.labels), subdivision)
+
+
 def _takes_tokens(settings: TrainingSettings) -> bool:
     return "tokens" in settings.head.get("instances", ())
 
@@ -231,5 +249,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ),
     ("classification", "prototypes"): Kind(PrototypesRecord, lambda settings: "classes", _prototypes),
     ("regression", "linear"): Kind(RegressionRecord, lambda settings: "value", _regression),
+    ("segmentation", "linear"): Kind(
+        SegmentationRecord, lambda settings: "masks", _dense, reads_tokens=lambda settings: True
+    ),
     ("survival", "cox"): Kind(SurvivalRecord, lambda settings: "survival", _cox),
 }

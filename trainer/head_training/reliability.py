@@ -46,6 +46,15 @@ def draw_values(answers: Floats, true: Floats, unit: str, path: Path) -> None:
     figure.savefig(path, metadata={"Software": None})
 
 
+def draw_overlaps(dices: Floats, path: Path) -> None:
+    """Dice of each study, the worst first."""
+    figure, axes = _square("studies, by Dice", "Dice")
+    ordered = np.sort(dices[np.isfinite(dices)])
+    axes.plot(np.arange(1, len(ordered) + 1), ordered, marker="o", linewidth=1)
+    axes.set_ylim(0, 1)
+    figure.savefig(path, metadata={"Software": None})
+
+
 def draw_survival(told: Floats, observed: Floats, path: Path, *, days: float) -> None:
     """Of groups by what was told: the share without the event until a day, told and observed, (G,) each."""
     figure, axes = _square(f"no event until day {days:g}, told", "observed (Kaplan-Meier)")

@@ -92,8 +92,11 @@ class StudyReader:
         InputError, ValueError
             It cannot be read, or holds no such series.
         """
-        volume = self._dicom(path, series).volume if path.is_dir() else read_picture(path)
-        return self.thinned(volume)
+        return self.thinned(self.whole(path, series))
+
+    def whole(self, path: Path, series: str) -> Volume:
+        """The same with all its slices."""
+        return self._dicom(path, series).volume if path.is_dir() else read_picture(path)
 
     def features(self, path: Path, series: str) -> EncodedSeries:
         """The features of the series; of a feature file those that it holds.
