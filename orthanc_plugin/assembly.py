@@ -17,6 +17,7 @@ from orthanc_plugin.archive.recent_faults import RecentFaults
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
 from orthanc_plugin.domain.errors import ServiceStopping, WorkerStartError
 from orthanc_plugin.intake.intake import Intake, Timing, Wish
+from orthanc_plugin.intake.late_priors import LatePriors
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import FreeSpace, Patience
 from orthanc_plugin.pipeline.worker import Worker
@@ -140,6 +141,7 @@ def _build_intake(base: _Base, engine: DurableEngine) -> Intake:
         engine=engine,
         workers=base.workers,
         wishes=base.wishes,
+        late_priors=LatePriors(base.client, base.priors) if settings.priors and settings.late_priors else None,
         stop=base.stop,
     )
 
@@ -166,7 +168,12 @@ def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitS
     client = OrthancClient(settings.orthanc_access, patience_seconds=INTAKE_PATIENCE_SECONDS, stop=stop, faults=faults)
     closing.callback(client.close)
     space = FreeSpace(settings.data_folder, least_bytes=int(settings.min_free_gib * GIB))
-    priors = Priors(client, count=settings.priors, seconds=settings.prior_seconds)
+    priors = Priors(
+        client,
+        count=settings.priors,
+        seconds=settings.prior_seconds,
+        is_asked_for="priors" in settings.model_fields_set,
+    )
     features = KeptFeatures(settings.data_folder / "features", limit_bytes=settings.keep_features_gib * GIB)
     return _Base(
         settings, stop, ledger, workers, client, faults, space, priors, features, CollectorRegistry(), Wishes()

@@ -21,7 +21,7 @@ from operators.dicom.results.registration.carried_segments import HEAD
 from operators.dicom.results.registration.deformable import build_deformable_registration
 from operators.dicom.results.registration.spatial import build_spatial_registration
 from operators.dicom.results.report.earlier_reports import earlier_reports
-from operators.dicom.results.report.findings_report import build_report
+from operators.dicom.results.report.findings_report import build_report, kind_of
 from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
@@ -125,7 +125,7 @@ class ResultWriter:
             return ()
         run, masks = self._run(reading), [written.dataset for written in segmentations]
         whole = self.journal.shortfall is None
-        previous = earlier_reports(study_headers, run)
+        previous = earlier_reports(study_headers, kind_of(reading), run)
         reports = [build_report(reading, segmentations=masks, run=run, is_complete=whole, previous=previous)]
         if self.deployment.results.segment_report and segmentations:
             reports.append(build_segment_report(reading, segmentations=masks, run=run, is_complete=whole))

@@ -11,6 +11,8 @@ from orthanc_plugin.domain.source import is_own, why_not_read
 
 MASKS = frozenset({"SEG", "RTSTRUCT"})
 """Whose outlines can be carried from an earlier study to today's, whoever drew them."""
+MOST_MASKS = 50
+"""Of such objects, that are fetched with one study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,20 @@ def earlier_studies(current: StudyFacts, of_patient: Iterable[StudyFacts]) -> tu
     return tuple(sorted((one for one in others if "" < _moment(one) < now), key=_moment, reverse=True))
 
 
+def later_studies(earlier: StudyFacts, of_patient: Iterable[StudyFacts]) -> tuple[StudyFacts, ...]:
+    """The patient's studies that this one is an earlier one of."""
+    return tuple(study for study in of_patient if study.defect is None and "" < _moment(earlier) < _moment(study))
+
+
 def prior_instances(series: Iterable[SeriesFacts], *, modalities: Collection[str]) -> tuple[str, ...]:
     """The images of these modalities and the masks on them; nothing where there are no images."""
     read = tuple(series)
     others = [one for one in read if why_not_read(one.modality, is_own=is_own(one, ())) is None]
     images = [one for one in others if one.modality in modalities]
-    masks = [one for one in read if one.modality in MASKS]
-    return tuple(sorted(instance for one in (*images, *masks) for instance in one.instance_ids)) if images else ()
+    if not images:
+        return ()
+    masks = [instance for one in read if one.modality in MASKS for instance in one.instance_ids]
+    return tuple(sorted([*(instance for one in images for instance in one.instance_ids), *masks[:MOST_MASKS]]))
 
 
 def _moment(study: StudyFacts) -> str:

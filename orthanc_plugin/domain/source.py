@@ -94,6 +94,13 @@ def is_backlog(study: StudyFacts, *, now: datetime, backlog_days: float) -> bool
     return now - study.last_update > timedelta(days=backlog_days)
 
 
-def work_identity(*, study_instance_uid: str, source_digest: str, pipeline_digest: str) -> str:
-    """Hex name of the work; the same work has the same name on every host and after every crash."""
-    return hashlib.sha256("\n".join((study_instance_uid, source_digest, pipeline_digest)).encode()).hexdigest()
+def work_identity(
+    *, study_instance_uid: str, source_digest: str, pipeline_digest: str, late_priors: Collection[str] = ()
+) -> str:
+    """Hex name of the work; the same work has the same name on every host and after every crash.
+
+    late_priors : Orthanc ids of the earlier studies that came after the study was done, and of those beside them: they
+        make a follow-up run of it
+    """
+    named = (study_instance_uid, source_digest, pipeline_digest, *sorted(late_priors))
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()

@@ -39,6 +39,7 @@ from orthanc_plugin.domain.source import (
 )
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.changes import ChangeLog
+from orthanc_plugin.intake.late_priors import LatePriors
 from orthanc_plugin.ledger.jobs import Job
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import is_local_fault
@@ -89,6 +90,7 @@ class Intake:
     """One thread that looks at studies when they are due and turns them into work.
 
     reader : name of this host, under which it keeps how far it read the change log
+    late_priors : None where the site leaves a study alone whose earlier ones come later
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Intake:
         workers: WorkerPool,
         wishes: "queue.SimpleQueue[Wish]",
         stop: threading.Event,
+        late_priors: LatePriors | None = None,
     ) -> None:
         self._timing = timing
         self._rules = rules
@@ -116,6 +119,9 @@ class Intake:
         self._due: dict[str, float] = {}
         self._put_off: dict[str, float] = {}
         self._forced: set[str] = set()
+        self._late_priors = late_priors
+        self._has_new_prior: set[str] = set()
+        self._told_later: dict[str, datetime] = {}
         self._next_sweep = 0.0
         self.last_contact: float | None = None
 
@@ -263,8 +269,56 @@ class Intake:
             self._decide_forced(study, source)
         elif (job := self._standing_job(study_id, source)) is not None:
             self._ledger.studies.make_current(study, job)
+            self._follow_up(study, source, job)
         else:
             self._decide(study, source)
+        if source is not None:
+            self._tell_later_studies(study)
+
+    def _tell_later_studies(self, study: StudyFacts) -> None:
+        """Have those that this one is an earlier one of looked at, as soon as it is at rest, and again when it changed.
+
+        What goes wrong with that is not this study's fault; the next sweep tries again.
+        """
+        if self._late_priors is None or self._told_later.get(study.orthanc_id) == study.last_update:
+            return
+        try:
+            now = self._client.now()
+            if remaining_quiet_seconds(study, now=now, quiet_seconds=self._timing.quiet_seconds) != 0:
+                return
+            later = self._late_priors.later_than(study)
+        except ArchiveError as error:
+            _log.warning("later studies not to be looked for", study=study.orthanc_id, reason=str(error))
+            return
+        self._told_later[study.orthanc_id] = study.last_update
+        self._has_new_prior.update(later)
+        self._due |= dict.fromkeys(later, 0.0)
+
+    def _follow_up(self, study: StudyFacts, source: Source | None, job: Job) -> None:
+        """Run a study that is done once more, where an earlier one came that it did not know; else leave it.
+
+        The work is named after the earlier studies, so that each set of them is followed up once, whoever saw them.
+        """
+        if self._late_priors is None or source is None or study.orthanc_id not in self._has_new_prior:
+            return
+        if not job.state.is_final:
+            self._due[study.orthanc_id] = time.monotonic() + LOOK_AGAIN_SECONDS
+            return
+        self._has_new_prior.discard(study.orthanc_id)
+        wanted = self._late_priors.unknown_to(job, source) if job.state is State.STORED else ()
+        verdict = judge(self._rules, self._candidate(study, source))
+        if not wanted or not verdict.run:
+            return
+        if verdict.wait_seconds > 0:
+            self._has_new_prior.add(study.orthanc_id)
+            self._due[study.orthanc_id] = time.monotonic() + verdict.wait_seconds
+            return
+        again = _new_job(study, source, pipeline_digest=job.pipeline_digest, stable_at=time.time(), late_priors=wanted)
+        again = replace(again, warnings=job.warnings, rule=verdict.rule, priority=verdict.priority)
+        if all(known.work_id != again.work_id for known in self._ledger.jobs.of_study(study.orthanc_id)):
+            self._ledger.jobs.add(study, again)
+            self._engine.ensure(again.work_id, priority=again.priority)
+            _log.info("follow-up queued", work=again.work_id[:12], priors=len(wanted))
 
     def _set_aside(self, study: StudyFacts, reason: str) -> None:
         self._ledger.studies.note(study, State.FAILED, reason=f"set aside: {reason}")
@@ -333,15 +387,28 @@ class Intake:
             self._ledger.studies.note(study, State.NOT_APPLICABLE, reason="the study has no CT or MR images")
             self._forced.discard(study.orthanc_id)
         else:
-            self._queue(study, source, SiteVerdict(priority=FORCED_PRIORITY), ())
+            standing = self._standing_job(study.orthanc_id, source)
+            self._queue(study, source, SiteVerdict(priority=FORCED_PRIORITY), (), standing=standing)
 
-    def _queue(self, study: StudyFacts, source: Source, verdict: SiteVerdict, warnings: tuple[Notice, ...]) -> None:
+    def _queue(
+        self,
+        study: StudyFacts,
+        source: Source,
+        verdict: SiteVerdict,
+        warnings: tuple[Notice, ...],
+        *,
+        standing: Job | None = None,
+    ) -> None:
+        """standing : what the present pipeline made of the present images, a follow-up perhaps, to be done again"""
         stable_at = self._ledger.studies.note_stable(study)
         identity = self._workers.identity
         if identity is None:
             self._due[study.orthanc_id] = time.monotonic() + 1.0
             return
-        job = _new_job(study, source, pipeline_digest=identity.pipeline_digest, stable_at=stable_at)
+        if standing is not None and standing.pipeline_digest == identity.pipeline_digest:
+            job = standing
+        else:
+            job = _new_job(study, source, pipeline_digest=identity.pipeline_digest, stable_at=stable_at)
         job = replace(job, warnings=warnings, rule=verdict.rule, priority=verdict.priority)
         is_new = self._ledger.jobs.add(study, job)
         if not is_new and self._ledger.jobs.read(job.work_id).state.is_final:
@@ -355,9 +422,19 @@ def _incomplete(missing: int) -> str:
     return f"{missing} image{'' if missing == 1 else 's'} fewer came than the modality told"
 
 
-def _new_job(study: StudyFacts, source: Source, *, pipeline_digest: str, stable_at: float) -> Job:
+def _new_job(
+    study: StudyFacts,
+    source: Source,
+    *,
+    pipeline_digest: str,
+    stable_at: float,
+    late_priors: tuple[str, ...] = (),
+) -> Job:
     work_id = work_identity(
-        study_instance_uid=study.study_instance_uid, source_digest=source.digest, pipeline_digest=pipeline_digest
+        study_instance_uid=study.study_instance_uid,
+        source_digest=source.digest,
+        pipeline_digest=pipeline_digest,
+        late_priors=late_priors,
     )
     return Job(
         work_id=work_id,

@@ -57,6 +57,7 @@ jobs = sa.Table(
     sa.Column("objects", sa.JSON, nullable=False),
     sa.Column("planned", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("priors", sa.JSON(none_as_null=True)),
     sa.Column("rule", sa.String(64)),
     sa.Column("priority", sa.Integer, nullable=False, server_default="100"),
     sa.Column("lease", sa.Integer, nullable=False, server_default="0"),

@@ -29,6 +29,8 @@ class Job:
     objects : what lies in the archive
     planned : SHA-256 of all that any attempt, on whichever host, set out to store, by SOP Instance UID
     warnings : what the service has to say of the study, beside the pipeline's
+    priors : Orthanc ids of the earlier studies that were to be compared with, whether they came or not; None before
+        that is known
     rule, priority : name of the site's rule that let it run, if one did, and its place in the queue, 1 first
     lease : number of the attempt that may write; who writes with an older number gets ``WorkTakenAway``
     open_starts : attempts that began and came to no orderly end, that under way included
@@ -52,6 +54,7 @@ class Job:
     objects: tuple[StoredObject, ...] = ()
     planned: dict[str, list[str]] = field(default_factory=dict)
     warnings: tuple[Notice, ...] = ()
+    priors: tuple[str, ...] | None = None
     rule: str | None = None
     priority: int = 100
     lease: int = 0
@@ -208,10 +211,11 @@ class Jobs:
                     digests.append(sha256)
             _write(connection, job, planned=planned)
 
-    def warn(self, job: Job, warnings: Iterable[Notice]) -> None:
-        """Have the service say this of the study."""
+    def note_priors(self, job: Job, priors: Iterable[str], *, warnings: Iterable[Notice]) -> None:
+        """Keep which earlier studies the work knows of, and what the service has to say of the study."""
+        said = [asdict(warning) for warning in warnings]
         with self._database.begin() as connection:
-            _write(connection, job, warnings=[asdict(warning) for warning in warnings])
+            _write(connection, job, priors=list(priors), warnings=said)
 
     def count_crash(self, job: Job) -> int:
         with self._database.begin() as connection:
@@ -273,6 +277,7 @@ def _as_job(row: sa.Row[Any]) -> Job:
         "result": _loaded(row.result),
         "objects": tuple(StoredObject(**stored) for stored in row.objects),
         "warnings": tuple(Notice(**warning) for warning in row.warnings),
+        "priors": None if row.priors is None else tuple(row.priors),
     }
     return Job(**columns)
 

@@ -3,7 +3,11 @@
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+import structlog
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import ArchiveUnavailableError, ServiceError
@@ -14,6 +18,19 @@ from orthanc_plugin.domain.source import Source
 PRIOR = "prior"
 """Begins the names of their folders and the codes of what is said of them."""
 
+_log = structlog.get_logger("curia.priors")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPriors:
+    """What was considered, whether it came or not, and what is to be said of it.
+
+    studies : Orthanc ids, the latest first
+    """
+
+    studies: tuple[str, ...] = ()
+    said: tuple[Notice, ...] = ()
+
 
 class Priors:
     """Nothing that is wrong with an earlier study, or with fetching it, is today's study's fault: it runs without.
@@ -21,40 +38,47 @@ class Priors:
     client : with little patience, because today's study waits meanwhile
     count : how many earlier studies are fetched at most, the latest first
     seconds : time for all of them together
+    is_asked_for : the site asked for them itself, and so is told of every study that has none; most have none
     """
 
-    def __init__(self, client: OrthancClient, *, count: int, seconds: float) -> None:
+    def __init__(self, client: OrthancClient, *, count: int, seconds: float, is_asked_for: bool = True) -> None:
         self._client = client
         self._count = count
         self._seconds = seconds
+        self._is_asked_for = is_asked_for
 
-    def fetch(self, study_id: str, source: Source, folder: Path) -> tuple[Notice, ...]:
-        """A folder for each in *folder*, ``prior-1`` the latest, and what is to be said where there is none."""
+    def fetch(self, study_id: str, source: Source, folder: Path) -> FetchedPriors:
+        """A folder for each in *folder*, ``prior-1`` the latest."""
         if self._count == 0:
-            return ()
+            return FetchedPriors()
         until = time.monotonic() + self._seconds
-        fetched = 0
+        considered: list[str] = []
         try:
-            for instance_ids in self._candidates(study_id, source):
-                self._fetch_one(instance_ids, folder / f"{PRIOR}-{fetched + 1}", until)
-                fetched += 1
-                if fetched == self._count:
-                    break
+            for prior_id, instance_ids in islice(self._candidates(study_id, source), self._count):
+                considered.append(prior_id)
+                self._fetch_one(instance_ids, folder / f"{PRIOR}-{len(considered)}", until)
         except ServiceError as error:
-            return (Notice(code="prior-not-fetched", message=f"an earlier study was left out: {error}"),)
-        if fetched:
-            return ()
-        return (Notice(code="prior-not-found", message="the archive has no earlier study to compare with"),)
+            said = Notice(code="prior-not-fetched", message=f"an earlier study was left out: {error}")
+            return FetchedPriors(tuple(considered), (said,))
+        if considered:
+            return FetchedPriors(tuple(considered))
+        _log.info("no earlier study", study=study_id)
+        said = Notice(code="prior-not-found", message="the archive has no earlier study to compare with")
+        return FetchedPriors(said=(said,) if self._is_asked_for else ())
 
-    def _candidates(self, study_id: str, source: Source) -> Iterator[tuple[str, ...]]:
-        """The instances of each earlier study of the same person with images of the same modalities."""
+    def wanted(self, study_id: str, source: Source) -> tuple[str, ...]:
+        """Orthanc ids of the earlier studies that would be fetched now, the latest first."""
+        return tuple(prior_id for prior_id, _ in islice(self._candidates(study_id, source), self._count))
+
+    def _candidates(self, study_id: str, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each earlier study of the same person with images of the same modalities, and its instances."""
         modalities = {series.modality for series in source.series}
         person = self._client.person(source.instance_ids[0])
         for study in earlier_studies(self._client.study(study_id), self._client.studies_of_same_patient(study_id)):
             series = self._client.series(study.orthanc_id)
             instance_ids = prior_instances(series, modalities=modalities)
             if instance_ids and person.may_be(self._client.person(instance_ids[0])):
-                yield instance_ids
+                yield study.orthanc_id, instance_ids
 
     def _fetch_one(self, instance_ids: tuple[str, ...], folder: Path, until: float) -> None:
         folder.mkdir()

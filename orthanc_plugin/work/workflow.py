@@ -240,9 +240,9 @@ class StudyWorkflow:
         )
 
     def _add_priors(self, job: Job, source: Source, folder: Path) -> None:
-        said = self._priors.fetch(job.orthanc_id, source, folder)
+        fetched = self._priors.fetch(job.orthanc_id, source, folder)
         kept = [notice for notice in job.warnings if not notice.code.startswith(PRIOR)]
-        self._jobs.warn(job, [*kept, *said])
+        self._jobs.note_priors(job, fetched.studies, warnings=[*kept, *fetched.said])
 
     def _current_source(self, job: Job) -> Source:
         """The study's images, if they and the patient are still those that the work is named after."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.domain.prior import Person, earlier_studies, prior_instances
+from orthanc_plugin.domain.prior import MOST_MASKS, Person, earlier_studies, later_studies, prior_instances
 
 NOW = StudyFacts(
     "now", "1.1", True, datetime(2026, 1, 31, tzinfo=UTC), {"StudyDate": "20260131", "StudyTime": "101500"}
@@ -24,6 +24,12 @@ def test_the_latest_of_the_earlier_studies_comes_first() -> None:
 def test_a_study_without_a_usable_date_or_of_the_same_moment_is_none(date: str) -> None:
     assert earlier_studies(NOW, [at("other", date, "101500")]) == ()
     assert earlier_studies(at("now", ""), [at("old", "20240101")]) == ()
+
+
+def test_a_study_is_a_prior_of_every_later_one_that_has_a_date() -> None:
+    studies = [at("old", "20240101"), NOW, at("later", "20260201"), at("undated", ""), at("latest", "20270101")]
+    assert [study.orthanc_id for study in later_studies(NOW, studies)] == ["later", "latest"]
+    assert later_studies(at("undated", ""), studies) == ()
 
 
 def test_a_study_with_a_defect_is_none() -> None:
@@ -65,3 +71,8 @@ def test_images_of_the_modality_come_with_every_mask_on_them() -> None:
 
 def test_masks_alone_are_no_prior() -> None:
     assert prior_instances([series("MR", "m"), series("SEG", "o")], modalities={"CT"}) == ()
+
+
+def test_no_more_masks_come_than_are_read() -> None:
+    masks = [series("SEG", *(f"o{number:03}" for number in range(MOST_MASKS + 5)))]
+    assert len(prior_instances([series("CT", "c"), *masks], modalities={"CT"})) == 1 + MOST_MASKS

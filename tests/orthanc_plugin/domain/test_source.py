@@ -121,3 +121,5 @@ def test_identity_depends_on_each_of_its_parts_and_is_stable() -> None:
     identity = work_identity(**parts)
     assert identity == hashlib.sha256(b"1.2\ns\np").hexdigest()
     assert len({identity, *(work_identity(**parts | {name: "other"}) for name in parts)}) == 4
+    followed = {work_identity(**parts, late_priors=priors) for priors in (("a",), ("b",), ("a", "b"), ("b", "a"))}
+    assert len(followed | {identity}) == 4

@@ -32,4 +32,4 @@ def test_documented_numbers_are_the_defaults() -> None:
     assert len(documented) > 10
     assert documented == {key: fields[key].default for key in documented}
     others = [key for key in set(table()) - set(documented) if isinstance(fields[key].default, int | float)]
-    assert {table()[key] for key in others} == {"false"}
+    assert {key: table()[key] for key in others} == {key: str(fields[key].default).lower() for key in others}

@@ -5,18 +5,20 @@ from collections.abc import Iterable, Sequence
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
-from operators.dicom.results.report.findings_report import KIND
+from operators.dicom.results.report.document import ReportKind
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.study.header_values import text_of, value_of
 from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
 
 
-def earlier_reports(headers: Iterable[Dataset], run: RunContext) -> tuple[Dataset, ...]:
+def earlier_reports(headers: Iterable[Dataset], kind: ReportKind, run: RunContext) -> tuple[Dataset, ...]:
     """The reports that another run wrote: on other images of the study, by another model or under other settings.
+
+    kind : of the report that is to be written
 
     A report of an equal run is the very report that is about to be written again, and precedes nothing.
     """
-    series_instance_uid = run.identity.uid(KIND.name)
+    series_instance_uid = run.identity.uid(kind.name)
     found = {
         text_of(header, "SOPInstanceUID"): header
         for header in headers

@@ -1,6 +1,7 @@
 """Findings, segments and measurements of a study to a Comprehensive 3D SR by TID 1500."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import highdicom as hd
 from pydicom import Dataset
@@ -25,6 +26,8 @@ from operators.domain.finding import Finding
 from operators.domain.reading import StudyReading
 
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
+WITH_PRIORS = replace(KIND, name="SR:priors")
+"""A later version of a study's report, with a series of its own: the same study without its priors is another run."""
 
 
 def build_report(
@@ -53,7 +56,7 @@ def build_report(
     followed = list(follow_up_groups(reading, run))
     groups += [group.items for group in followed]
     return build_document(
-        KIND,
+        kind_of(reading),
         [*_imaging_measurements(groups), _evaluations(reading, run.provenance)],
         sources=reading.sources,
         segmentations=segmentations,
@@ -62,6 +65,10 @@ def build_report(
         is_complete=is_complete,
         previous=previous,
     )
+
+
+def kind_of(reading: StudyReading[SourceSeries]) -> ReportKind:
+    return WITH_PRIORS if reading.registrations else KIND
 
 
 def _has_group(finding: Finding) -> bool:

@@ -6,6 +6,7 @@ import pydicom
 import pytest
 
 from operators.dicom.results.report.earlier_reports import earlier_reports
+from operators.dicom.results.report.findings_report import KIND
 from phantoms import SeriesSpec, build_source_series
 from result_cases import IDENTITY, RUN, build_case, dciodvfy, negative, save
 
@@ -23,7 +24,7 @@ def report(case):
 
 
 def _found(*headers, run=LATER):
-    return earlier_reports(headers, run)
+    return earlier_reports(headers, KIND, run)
 
 
 def _equipment(report):
