@@ -104,8 +104,8 @@ class Site:
         jobs.note_priors(job, self._priors.wanted(job.orthanc_id, source), warnings=())
         for state in (State.WRITING, State.STORING):
             jobs.move(job, state)
-        jobs.finish(job, ())
         jobs.supersede_older(job)
+        jobs.finish(job, ())
         return State.STORED.value
 
     def start_intake(self, *, follows: bool = True) -> None:
