@@ -32,5 +32,17 @@ def hd95(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray
 
 
 def best_threshold(scores: NDArray[np.float32], true: NDArray[np.bool_], thresholds: Sequence[float]) -> float:
-    """The one above which *scores* agree best with *true*, by Dice; the first of equal ones."""
-    return max(thresholds, key=lambda threshold: dice(scores > threshold, true))
+    """The one above which *scores* agree best with *true*, by Dice; of equal ones the middle, farthest from
+    what either side has.
+
+    thresholds : ascending
+    """
+    passed = np.searchsorted(np.asarray(thresholds, scores.dtype), scores.ravel())
+    above, right = (
+        np.cumsum(np.bincount(of, minlength=len(thresholds) + 1)[::-1])[::-1][1:]
+        for of in (passed, passed[true.ravel()])
+    )
+    total = above + np.count_nonzero(true)
+    agreements = np.where(total > 0, 2.0 * right / total.clip(min=1), 1.0)
+    best = np.flatnonzero(agreements == agreements.max())
+    return thresholds[int(best[len(best) // 2])]

@@ -60,6 +60,13 @@ def test_tokens_that_tell_nothing_overlap_by_chance_alone() -> None:
     assert answer_dense(question(12), shuffled).scores[0, :, 0].mean() < 0.5
 
 
+def test_where_nothing_is_told_of_what_is_rare_everything_is_outlined_and_not_nothing() -> None:
+    made = Made(noise=0)
+    made.tokens = lambda row: np.ones((1, GRID**2, 1), np.float32)  # type: ignore[method-assign]
+    everything = 2 * mask(0).sum() / (mask(0).sum() + SIDE**2)
+    np.testing.assert_allclose(answer_dense(question(12), made).scores[0, :, 0], everything)
+
+
 def test_a_number_that_no_class_has_is_told() -> None:
     with pytest.raises(BenchmarkDataError, match=r"d: mask: expected 0 or one of 1, 2, got 255"):
         true_classes(question(2, mask_from=None, classes=("a", "b")), 0)

@@ -15,6 +15,18 @@ def test_the_best_threshold_parts_the_covered_from_the_others() -> None:
     assert best_threshold(scores, scores > 0, (-3.0, 0.0, 1.0)) == 0.0
 
 
+def test_the_best_threshold_is_the_middle_of_those_with_the_largest_dice() -> None:
+    """Against each threshold by itself; some scores equal a threshold."""
+    rng = np.random.default_rng(1)
+    thresholds = tuple(np.arange(-1.0, 1.0, 0.125).tolist())
+    for share in (0.0, 0.02, 0.5):
+        true = rng.random((50, 16)) < share
+        scores = (np.round(rng.normal(size=true.shape) * 8) / 16 + 0.3 * true).astype(np.float32)
+        agreements = [dice(scores > threshold, true) for threshold in thresholds]
+        best = [threshold for threshold, found in zip(thresholds, agreements, strict=True) if found == max(agreements)]
+        assert best_threshold(scores, true, thresholds) == best[len(best) // 2]
+
+
 def test_borders_of_a_square_that_was_moved_are_as_far_apart_as_it_was_moved() -> None:
     """Three voxels of 2 mm along the rows; a voxel far away is within the 5 % that are left out."""
     square = np.zeros((1, 40, 40), bool)
