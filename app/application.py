@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.pipeline import Pipeline
 from operators.companion_writer_operator import CompanionWriterOperator
+from operators.domain.prompt import MarkedRegion
 from operators.encoder_input_operator import EncoderInputOperator
 from operators.encoder_operator import EncoderOperator
 from operators.features_keeper_operator import FeaturesKeeperOperator
@@ -15,6 +16,7 @@ from operators.features_writer_operator import FeaturesWriterOperator
 from operators.findings_operator import FindingsOperator
 from operators.framework import Application, Step, connect, silence_framework
 from operators.prior_reader_operator import PriorReaderOperator
+from operators.region_marker_operator import RegionMarkerOperator
 from operators.registration_operator import RegistrationOperator
 from operators.registration_writer_operator import RegistrationWriterOperator
 from operators.report_writer_operator import ReportWriterOperator
@@ -35,7 +37,9 @@ class StudyRequest:
 
     prior : earlier studies of the same patient, in any order
     features : asks for the encoder's output as well
-    kept_features : an empty folder to keep the features in that similarity is asked of later
+    kept_features : an empty folder to keep the features in that similarity is asked of later; with *marked*, the
+        folder where they are
+    marked : a region that somebody marked; then the results are of this alone
     """
 
     input: Path
@@ -43,6 +47,7 @@ class StudyRequest:
     prior: tuple[Path, ...] = ()
     features: Literal["cls", "tokens"] | None = None
     kept_features: Path | None = None
+    marked: MarkedRegion | None = None
 
 
 class CuriaApplication(Application):
@@ -79,10 +84,27 @@ class CuriaApplication(Application):
         """In their order; each is wired to those before it by the names of its ports."""
         pipeline, request, journal = self._pipeline, self._request, self._journal
         deployment, chain = pipeline.deployment, pipeline.chain
-        writer = ResultWriter(self._drafts, self._now, deployment, journal)
+        writer = ResultWriter(self._drafts, self._now, deployment, journal, request.marked)
         yield StudyIndexOperator(self, request.input, chain=chain, scratch=self._scratch, journal=journal)
         yield SeriesSelectionOperator(self, chain=chain, journal=journal)
         yield VolumeReaderOperator(self, chain=chain, journal=journal)
+        if request.marked and request.kept_features:
+            features = request.kept_features
+            yield RegionMarkerOperator(self, request.marked, features=features, deployment=deployment, journal=journal)
+        else:
+            yield from self._findings()
+        yield SegmentationWriterOperator(self, writer=writer, journal=journal)
+        yield RegistrationWriterOperator(self, writer=writer, journal=journal)
+        yield ReportWriterOperator(self, writer=writer, journal=journal)
+        yield CompanionWriterOperator(self, writer=writer, journal=journal)
+        yield ResultManifestOperator(
+            self, drafts=self._drafts, output=request.output, deployment=deployment, journal=journal
+        )
+
+    def _findings(self) -> Iterator[Step]:
+        """From volumes to what the model sees in them and how they lie on a prior."""
+        pipeline, request, journal = self._pipeline, self._request, self._journal
+        deployment, chain = pipeline.deployment, pipeline.chain
         yield EncoderInputOperator(self, chain=chain, journal=journal)
         yield EncoderOperator(self, chain=chain, scratch=self._scratch, journal=journal)
         if request.features:
@@ -104,10 +126,3 @@ class CuriaApplication(Application):
                 device=device,
                 journal=journal,
             )
-        yield SegmentationWriterOperator(self, writer=writer, journal=journal)
-        yield RegistrationWriterOperator(self, writer=writer, journal=journal)
-        yield ReportWriterOperator(self, writer=writer, journal=journal)
-        yield CompanionWriterOperator(self, writer=writer, journal=journal)
-        yield ResultManifestOperator(
-            self, drafts=self._drafts, output=request.output, deployment=deployment, journal=journal
-        )

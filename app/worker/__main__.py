@@ -14,8 +14,21 @@ from app.logs import configure_logs
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
 from app.worker.prompting import cut_region, map_similarity
-from app.worker.protocol import REQUEST, Greeting, ReadRequest, Refusal, Reply, Request, RunningModel, SimilarityRequest
-from app.worker.reading import read_study
+from app.worker.protocol import (
+    REQUEST,
+    Greeting,
+    MarkRequest,
+    ReadRequest,
+    Refusal,
+    RegionRequest,
+    Reply,
+    Request,
+    RunningModel,
+    SimilarityRequest,
+    Term,
+)
+from app.worker.reading import mark_region, read_study
+from operators.domain.vocabulary import VOCABULARY
 from operators.errors import CuriaError
 
 NOT_UNDERSTOOD = 2
@@ -58,6 +71,10 @@ def _greeting(pipeline: Pipeline) -> Greeting:
     return Greeting(
         pipeline_digest=pipeline.deployment.digest,
         model=RunningModel(name=model.name, version=model.version, demonstration=model.demonstration),
+        vocabulary=tuple(
+            Term(value=term.code.value, scheme=term.code.scheme, meaning=term.code.meaning, names=term.names)
+            for term in VOCABULARY
+        ),
     )
 
 
@@ -78,8 +95,10 @@ def _do(pipeline: Pipeline, request: Request) -> Reply:
             return read_study(pipeline, request)
         case SimilarityRequest():
             return map_similarity(request)
-        case _:
+        case RegionRequest():
             return cut_region(request)
+        case MarkRequest():
+            return mark_region(pipeline, request)
 
 
 def _peak_device_bytes() -> int | None:

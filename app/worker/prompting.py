@@ -4,9 +4,9 @@ import base64
 
 import numpy as np
 
-from app.worker.protocol import Point, Region, RegionRequest, Reply, SimilarityMap, SimilarityRequest
+from app.worker.points import prompt_points
+from app.worker.protocol import Region, RegionRequest, Reply, SimilarityMap, SimilarityRequest
 from operators.domain.geometry import Geometry
-from operators.domain.prompt import PromptPoint
 from operators.encoder.kept_features import kept_features
 from operators.encoder.similarity import similarity_maps
 from operators.errors import InputError
@@ -19,7 +19,7 @@ def map_similarity(request: SimilarityRequest) -> Reply:
     """A map for each series whose features are kept."""
     try:
         kept = kept_features(request.features)
-        maps = similarity_maps(kept, _points(request.points))
+        maps = similarity_maps(kept, prompt_points(request.points))
     except InputError as error:
         return _refused(request.id, error)
     said = tuple(
@@ -38,7 +38,7 @@ def map_similarity(request: SimilarityRequest) -> Reply:
 def cut_region(request: RegionRequest) -> Reply:
     """The region of the current study, with what it measures."""
     try:
-        found = cut(kept_features(request.features), _points(request.points), request.threshold)
+        found = cut(kept_features(request.features), prompt_points(request.points), request.threshold)
     except InputError as error:
         return _refused(request.id, error)
     region = found and Region(
@@ -56,10 +56,6 @@ def cut_region(request: RegionRequest) -> Reply:
 
 def _refused(request_id: str, error: InputError) -> Reply:
     return Reply(id=request_id, exit_code=error.exit_code, seconds=0.0, message=str(error))
-
-
-def _points(said: tuple[Point, ...]) -> tuple[PromptPoint, ...]:
-    return tuple(PromptPoint(point.series, point.point_lps_mm, point.label) for point in said)
 
 
 def _rows(geometry: Geometry) -> tuple[tuple[float, float, float, float], ...]:

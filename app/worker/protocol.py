@@ -21,12 +21,26 @@ class RunningModel(_Message):
     demonstration: bool
 
 
+class Term(_Message):
+    """A word for an organ or a finding. names : the usual one first"""
+
+    value: str
+    scheme: str
+    meaning: str
+    names: tuple[str, ...]
+
+
 class Greeting(_Message):
-    """The worker is up. pipeline_digest : of model, settings and code together."""
+    """The worker is up.
+
+    pipeline_digest : of model, settings and code together
+    vocabulary : words that it knows the code of
+    """
 
     ready: Literal[True] = True
     pipeline_digest: str
     model: RunningModel
+    vocabulary: tuple[Term, ...] = ()
 
 
 class Refusal(_Message):
@@ -110,6 +124,30 @@ class Region(_Message):
     longest_diameter_mm: float
 
 
+class MarkedRegion(_Message):
+    """A region that somebody marked and named. person : who is logged in at the archive, empty for a program."""
+
+    points: tuple[Point, ...]
+    threshold: float
+    name: str
+    person: str
+
+
+class MarkRequest(_Message):
+    """Write the region as a result of its own: SEG, SR and result.json in the folder *output*.
+
+    input : the study's files
+    features : the folder of those that the points were asked of
+    """
+
+    verb: Literal["mark"] = "mark"
+    id: str
+    input: Path
+    output: Path
+    features: Path
+    region: MarkedRegion
+
+
 class Reply(_Message):
     """The answer to a request.
 
@@ -129,5 +167,5 @@ class Reply(_Message):
     region: Region | None = None
 
 
-Request = Annotated[ReadRequest | SimilarityRequest | RegionRequest, Field(discriminator="verb")]
+Request = Annotated[ReadRequest | SimilarityRequest | RegionRequest | MarkRequest, Field(discriminator="verb")]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)

@@ -1,11 +1,15 @@
-"""The verb ``read``: one study through the pipeline."""
+"""The verbs ``read`` and ``mark``: one study through the pipeline, or a region that somebody marked in it."""
 
 import structlog
 
 from app.application import StudyRequest
 from app.pipeline import Pipeline
 from app.run import run_study
-from app.worker.protocol import ReadRequest, Reply
+from app.worker.points import prompt_points
+from app.worker.protocol import MarkRequest, ReadRequest, Reply
+from operators.domain.concepts import IMAGE_REGION, SPATIAL_CONCEPT
+from operators.domain.prompt import MarkedRegion
+from operators.domain.vocabulary import term_of
 from operators.errors import CuriaError
 from operators.study_run.journal import RunJournal
 
@@ -16,6 +20,16 @@ INTERNAL_ERROR = 1
 def read_study(pipeline: Pipeline, request: ReadRequest) -> Reply:
     """The output folder's result.json tells more than the reply."""
     study = StudyRequest(request.input, request.output, request.prior, kept_features=request.features)
+    return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
+
+
+def mark_region(pipeline: Pipeline, request: MarkRequest) -> Reply:
+    """Likewise; a name that the vocabulary has is written with its code."""
+    said = request.region
+    term = term_of(said.name)
+    category, code = (term.category, term.code) if term else (SPATIAL_CONCEPT, IMAGE_REGION)
+    marked = MarkedRegion(prompt_points(said.points), said.threshold, said.name, category, code, said.person)
+    study = StudyRequest(request.input, request.output, kept_features=request.features, marked=marked)
     return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
 
 

@@ -48,6 +48,7 @@ OF_INTEREST = Code("113000", "DCM", "Of Interest")  # CID 7010
 
 # Who made it
 
+PERSON = Code("121006", "DCM", "Person")  # CID 270
 DEVICE = Code("121007", "DCM", "Device")  # CID 270
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")  # CID 7162
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")  # CID 7005
@@ -191,4 +192,39 @@ FINDINGS = {
     # by name: finding and site
     "soft-tissue mass": (MASS, Code("87784001", "SCT", "Soft tissue")),
     "brain mass": (MASS, Code("12738006", "SCT", "Brain")),
+}
+
+# Words for what people point at
+
+ORGANS = {
+    "heart": Code("80891009", "SCT", "Heart"),
+    "aorta": Code("15825003", "SCT", "Aorta"),
+    "trachea": Code("44567001", "SCT", "Trachea"),
+    "esophagus": Code("32849002", "SCT", "Esophagus"),
+    "thyroid": Code("69748006", "SCT", "Thyroid"),
+    "kidney": Code("64033007", "SCT", "Kidney"),
+    "spleen": Code("78961009", "SCT", "Spleen"),
+    "pancreas": Code("15776009", "SCT", "Pancreas"),
+    "gallbladder": Code("28231008", "SCT", "Gallbladder"),
+    "stomach": Code("69695003", "SCT", "Stomach"),
+    "duodenum": Code("38848004", "SCT", "Duodenum"),
+    "small intestine": Code("30315005", "SCT", "Small intestine"),
+    "colon": Code("71854001", "SCT", "Colon"),
+    "rectum": Code("34402009", "SCT", "Rectum"),
+    "adrenal gland": Code("23451007", "SCT", "Adrenal gland"),
+    "bladder": Code("89837001", "SCT", "Bladder"),
+    "prostate": Code("41216001", "SCT", "Prostate"),
+    "uterus": Code("35039007", "SCT", "Uterus"),
+    "brain": Code("12738006", "SCT", "Brain"),
+    "cerebellum": Code("113305005", "SCT", "Cerebellum"),
+    "spinal cord": Code("2748008", "SCT", "Spinal cord"),
+    "lymph node": Code("59441001", "SCT", "Lymph node"),
+}
+ABNORMALITIES = {
+    "nodule": Code("27925004", "SCT", "Nodule"),
+    "lesion": Code("52988006", "SCT", "Lesion"),
+    "cyst": Code("367643001", "SCT", "Cyst"),
+    "hemorrhage": Code("50960005", "SCT", "Hemorrhage"),
+    "edema": Code("79654002", "SCT", "Edema"),
+    "effusion": Code("41699000", "SCT", "Effusion"),
 }

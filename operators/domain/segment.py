@@ -21,6 +21,7 @@ class Segment:
     number : 1, 2, ... within the series' SEG
     mask : (D, H, W) bool, in the order of the volume's planes, or of the source's slices
     finding : name of the finding that the mask localises, None for anatomy
+    is_prompted : a person pointed at it; without that, nobody had a hand in it
     probability : (D, H, W) uint8 in steps of 1/255 that a voxel belongs to the segment, only when it was asked for
     """
 
@@ -34,6 +35,7 @@ class Segment:
     mask: Any
     finding: str | None = None
     probability: Any = None
+    is_prompted: bool = False
 
     @property
     def key_slice(self) -> int:

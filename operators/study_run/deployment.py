@@ -11,6 +11,7 @@ from operators.dicom.results.result_settings import ResultSettings
 from operators.dicom.results.uids import RunIdentity
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.finding import Algorithm
+from operators.domain.prompt import MarkedRegion
 from operators.model.model_folder import Model
 
 SettingValue = str | int | float | bool
@@ -57,12 +58,15 @@ class Deployment:
         """A step of the code that has no weights of its own: its version and the settings that it ran under tell it."""
         return Algorithm(step, self.provenance.software_versions, self.provenance.settings_digest)
 
-    def identity(self, sources: Iterable[SourceSeries]) -> RunIdentity:
-        """What every UID of a run is derived from."""
+    def identity(self, sources: Iterable[SourceSeries], *, marked: MarkedRegion | None = None) -> RunIdentity:
+        """What every UID of a run is derived from.
+
+        marked : that the results are of, which makes them others than those of the study
+        """
         digests = "\n".join(sorted(source.digest for source in sources))
         return RunIdentity(
             source_digest=hashlib.sha256(digests.encode()).hexdigest(),
             model_digest=self.model.digest,
             # The code's version counts as a setting: another version may write another result.
-            settings_digest=self.digest,
+            settings_digest=self.digest if marked is None else f"{self.digest} {marked.digest}",
         )

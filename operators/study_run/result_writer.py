@@ -26,6 +26,7 @@ from operators.dicom.results.report.segment_report import build_segment_report
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.results.segmentation.object import build_segmentation
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.prompt import PROMPTING, MarkedRegion
 from operators.domain.reading import SeriesRegistration, StudyReading
 from operators.domain.segment import SeriesSegments
 from operators.study_run.deployment import Deployment
@@ -53,12 +54,14 @@ class ResultWriter:
     """Writes the objects of one run, as far as the deployment's settings ask for them.
 
     now : the run's date and time; nothing but dates depends on it
+    marked : the region that somebody marked, when the results are of that alone
     """
 
     folder: Path
     now: datetime
     deployment: Deployment
     journal: RunJournal
+    marked: MarkedRegion | None = None
 
     def write_segmentations(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenObject, ...]:
         """One SEG for each series with a segment; an empty series writes none and is absent in the report."""
@@ -125,7 +128,7 @@ class ResultWriter:
             return ()
         run, masks = self._run(reading), [written.dataset for written in segmentations]
         whole = self.journal.shortfall is None
-        previous = earlier_reports(study_headers, kind_of(reading), run)
+        previous = () if run.is_marked else earlier_reports(study_headers, kind_of(reading), run)
         reports = [build_report(reading, segmentations=masks, run=run, is_complete=whole, previous=previous)]
         if self.deployment.results.segment_report and segmentations:
             reports.append(build_segment_report(reading, segmentations=masks, run=run, is_complete=whole))
@@ -179,8 +182,16 @@ class ResultWriter:
                 yield build_parametric_map(series.source, evidence, number, run=self._run(reading))
 
     def _run(self, reading: StudyReading[SourceSeries]) -> RunContext:
-        deployment = self.deployment
-        return RunContext(deployment.identity(reading.sources), deployment.provenance, deployment.algorithms, self.now)
+        deployment, marked = self.deployment, self.marked
+        algorithms = deployment.algorithms | {PROMPTING: deployment.algorithm_of(PROMPTING)}
+        return RunContext(
+            deployment.identity(reading.sources, marked=marked),
+            deployment.provenance,
+            algorithms,
+            self.now,
+            is_marked=marked is not None,
+            person=marked.person if marked else "",
+        )
 
     def _write(self, dataset: Dataset, source: SourceSeries) -> WrittenObject:
         return WrittenObject(dataset, write_dataset(dataset, self.folder, source=source.headers[0]))

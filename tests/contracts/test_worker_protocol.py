@@ -9,8 +9,8 @@ from app.worker import protocol as worker
 from orthanc_plugin.pipeline import protocol as service
 
 MESSAGES = (
-    "RunningModel", "Greeting", "Refusal", "ReadRequest", "SimilarityRequest", "RegionRequest", "Point",
-    "SimilarityMap", "Region", "Reply",
+    "RunningModel", "Term", "Greeting", "Refusal", "ReadRequest", "SimilarityRequest", "RegionRequest", "MarkRequest",
+    "MarkedRegion", "Point", "SimilarityMap", "Region", "Reply",
 )  # fmt: skip
 
 

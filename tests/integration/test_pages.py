@@ -1,5 +1,6 @@
 """The work list and the study page in a real browser, over a real Orthanc and a study that the pipeline read."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,8 +14,14 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from app.pipeline import Pipeline
+from app.settings import DEMO_MODEL, Settings
 from integration.ohif_site import PUPPETEER, ROOT
 from integration.running_site import CANARIES, Site, find_browser
+from operators.dicom.selection.series_selection import select_series
+from operators.dicom.study.study_index import index_study
+from operators.domain.features import FeatureVolume
+from operators.domain.geometry import Geometry
 from orthanc_plugin.demo.local_orthanc import USER
 
 pytestmark = pytest.mark.integration
@@ -103,6 +110,45 @@ def test_keys_wheel_and_buttons_do_what_they_say(study: dict[str, Any], seen: di
     assert seen["coronal"]["status"].startswith("coronal 257 of 512")
     assert seen["coronal"]["colored"] > 0
     assert seen["wheel"]["status"].startswith(f"axial {count} of {count}")
+
+
+@pytest.fixture(scope="module")
+def encoded(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, FeatureVolume]:
+    """UID and features of the study's series, as this process's own encoder gives them."""
+    pipeline = Pipeline.load(DEMO_MODEL, Settings.read(None, device="cpu"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    index = index_study(study["paths"][0].parent, scratch=scratch, limits=pipeline.chain.limits)
+    decisions = pipeline.chain.look_again(select_series(index, pipeline.chain.rules, limits=pipeline.chain.limits))
+    source = pipeline.chain.read(next(one for one in decisions if one.selected))
+    return source.series_instance_uid, pipeline.chain.encode(pipeline.chain.prepare(source), scratch=scratch)
+
+
+def test_a_click_maps_what_looks_alike_by_the_encoders_own_features(
+    seen: dict[str, Any], encoded: tuple[str, FeatureVolume]
+) -> None:
+    uid, features = encoded
+    (point,) = seen["prompt"]["similarity"]["asked"]
+    (found,) = seen["prompt"]["similarity"]["said"]["maps"]
+    assert (point["series"], point["label"], found["series"]) == (uid, 1, uid)
+    tokens = np.asarray(features.tokens[0 : features.geometry.shape[0]], np.float64)
+    tokens /= np.linalg.norm(tokens, axis=-1, keepdims=True)
+    of = tokens.reshape(*features.geometry.shape, -1)
+    clicked = tuple(np.rint(features.geometry.indices(np.array(point["point_lps_mm"]))).astype(int))
+    expected = 255 * np.clip(of @ of[clicked], 0, 1)
+    values = np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["shape"])
+    np.testing.assert_allclose(values, expected, atol=1.0)
+    assert seen["prompt"]["milliseconds"] < 1000
+
+
+def test_the_map_and_the_region_are_drawn_where_the_click_was_and_go_again(seen: dict[str, Any]) -> None:
+    prompt, cut = seen["prompt"], seen["prompt"]["cut"]["said"]["region"]
+    assert float(prompt["says"].split()[1]) == pytest.approx(cut["volume_ml"], rel=5e-3)
+    box = Geometry(np.array(cut["affine"]), tuple(cut["shape"]))
+    inside = box.indices(np.array(prompt["similarity"]["asked"][0]["point_lps_mm"]))
+    assert ((inside > -17) & (inside < np.array(cut["shape"]) + 16)).all()
+    plain, drawn = prompt["plain"]["colored"], prompt["drawn"]["colored"]
+    assert drawn > prompt["withoutMap"]["colored"] > plain
+    assert prompt["cleared"]["colored"] == plain
 
 
 def test_a_judgement_names_who_is_logged_in_at_orthanc(site: Site, study: dict[str, Any], seen: dict[str, Any]) -> None:

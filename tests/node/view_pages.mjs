@@ -79,6 +79,27 @@ try {
     const started = Date.now();
     for (let k = 0; k < 20; k++) { await page.mouse.wheel({ deltaY: 100 }); await frame(); }
     seen.wheel = { status: await status(), millisecondsForEachSlice: (Date.now() - started) / 20 };
+    await press("r", ...Array(10).fill("ArrowUp"));
+    const plain = await drawn();
+    const answers = {};
+    page.on("response", async (answer) => {
+        const route = answer.url().split("/").at(-1);
+        if (["similarity", "cut"].includes(route)) answers[route] = { asked: JSON.parse(answer.request().postData()), said: await answer.json() };
+    });
+    await click('#prompt [data-label="1"]');
+    const shown = await page.$eval("#picture", (canvas) => canvas.getBoundingClientRect().toJSON());
+    await page.mouse.click(shown.x + 0.42 * shown.width, shown.y + 0.45 * shown.height);
+    await page.waitForFunction(() => document.querySelector("#prompt [data-part=says]").textContent.startsWith("Region"));
+    await frame();
+    seen.prompt = {
+        ...answers, says: await page.$eval("#prompt [data-part=says]", (element) => element.textContent),
+        milliseconds: await page.$eval("#prompt", (element) => Number(element.dataset.milliseconds)), plain, drawn: await drawn(),
+    };
+    await picture("similarity");
+    await click("#prompt [data-part=map]");
+    seen.prompt.withoutMap = await drawn();
+    await click("#prompt [data-part=clear]");
+    seen.prompt.cleared = await drawn();
     await page.select("#judge select[name=verdict]", "rejected");
     await page.type("#judge input[name=comment]", "<i>not there</i>");
     await page.click("#judge button");

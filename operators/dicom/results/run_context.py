@@ -14,6 +14,8 @@ class RunContext:
     """Whose results they are, and of when.
 
     heads : by the name that findings and segments carry
+    is_marked : the results are a region that somebody marked
+    person : who did so, as a Person Name; empty for a program
     now : the run's date and time; nothing but dates depends on it
     """
 
@@ -21,3 +23,5 @@ class RunContext:
     provenance: Provenance
     heads: Mapping[str, Algorithm]
     now: datetime
+    is_marked: bool = False
+    person: str = ""

@@ -7,7 +7,6 @@ import highdicom as hd
 from pydicom import Dataset
 
 from operators.dicom.results.codes import coded_concept
-from operators.dicom.results.provenance import Provenance
 from operators.dicom.results.references import distinct_instances
 from operators.dicom.results.report.image_library import image_library
 from operators.dicom.results.run_context import RunContext
@@ -15,7 +14,14 @@ from operators.dicom.results.source_headers import copy_character_set, named_cod
 from operators.dicom.results.stamping import UNSTAMPED_UID, stamp
 from operators.dicom.study.header_values import text_of
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.concepts import ANY_IMAGING_PROCEDURE, ENGLISH, IMAGING_PROCEDURES, PROCEDURE_REPORTED, Code
+from operators.domain.concepts import (
+    ANY_IMAGING_PROCEDURE,
+    ENGLISH,
+    IMAGING_PROCEDURES,
+    PERSON,
+    PROCEDURE_REPORTED,
+    Code,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ def build_document(
     )
     # Content goes in last: highdicom copies it, parses the copy and searches it twice, half of all the time.
     dataset.ContentSequence = [
-        *_context([source.headers[0] for source in sources], run.provenance),
+        *_context([source.headers[0] for source in sources], run),
         image_library(sources),
         *content,
     ]
@@ -85,16 +91,23 @@ def _empty_root(title: Code) -> hd.sr.ContainerContentItem:
     return root
 
 
-def _context(headers: Sequence[Dataset], provenance: Provenance) -> list[hd.sr.ContentItem]:
-    """TID 1500 rows 2 to 4: language, observer and procedure."""
+def _context(headers: Sequence[Dataset], run: RunContext) -> list[hd.sr.ContentItem]:
+    """TID 1500 rows 2 to 4: language, observers and procedure."""
     procedure = hd.sr.CodeContentItem(
         coded_concept(PROCEDURE_REPORTED), coded_concept(_procedure(headers)), relationship_type="HAS CONCEPT MOD"
     )
     return [
         *hd.sr.LanguageOfContentItemAndDescendants(coded_concept(ENGLISH)),
-        *hd.sr.ObservationContext(observer_device_context=provenance.device_observer()),
+        *hd.sr.ObservationContext(_person_observer(run.person), run.provenance.device_observer()),
         procedure,
     ]
+
+
+def _person_observer(person: str) -> hd.sr.ObserverContext | None:
+    """TID 1003 Person Observer."""
+    if not person:
+        return None
+    return hd.sr.ObserverContext(coded_concept(PERSON), hd.sr.PersonObserverIdentifyingAttributes(person))
 
 
 def _procedure(headers: Sequence[Dataset]) -> Code:

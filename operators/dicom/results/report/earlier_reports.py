@@ -6,6 +6,7 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from operators.dicom.results.report.document import ReportKind
+from operators.dicom.results.report.findings_report import MARKED
 from operators.dicom.results.run_context import RunContext
 from operators.dicom.study.header_values import text_of, value_of
 from operators.domain.concepts import IMAGING_MEASUREMENT_REPORT, PROCESSING_EQUIPMENT
@@ -29,9 +30,13 @@ def earlier_reports(headers: Iterable[Dataset], kind: ReportKind, run: RunContex
 
 
 def _is_our_report(header: Dataset, manufacturer: str) -> bool:
-    """By SOP class, title and root template, and by the equipment that IHE AIR has every result name."""
+    """By SOP class, title and root template, and by the equipment that IHE AIR has every result name.
+
+    A report of a region that somebody marked says nothing of the study's findings, and so precedes no report of them.
+    """
     return (
         text_of(header, "SOPClassUID") == Comprehensive3DSRStorage
+        and text_of(header, "SeriesNumber") != str(MARKED.series_number)
         and _names(_items(header, "ContentTemplateSequence"), "TemplateIdentifier", "1500")
         and _names(_items(header, "ConceptNameCodeSequence"), "CodeValue", IMAGING_MEASUREMENT_REPORT.value)
         and any(

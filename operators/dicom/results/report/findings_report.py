@@ -28,6 +28,8 @@ from operators.domain.reading import StudyReading
 KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, description="AI findings")
 WITH_PRIORS = replace(KIND, name="SR:priors")
 """A later version of a study's report, with a series of its own: the same study without its priors is another run."""
+MARKED = ReportKind("SR:marked", IMAGING_MEASUREMENT_REPORT, series_number=9103, description="Marked region")
+"""Of a region that somebody marked."""
 
 
 def build_report(
@@ -56,7 +58,7 @@ def build_report(
     followed = list(follow_up_groups(reading, run))
     groups += [group.items for group in followed]
     return build_document(
-        kind_of(reading),
+        MARKED if run.is_marked else kind_of(reading),
         [*_imaging_measurements(groups), _evaluations(reading, run.provenance)],
         sources=reading.sources,
         segmentations=segmentations,

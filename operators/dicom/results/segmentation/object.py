@@ -76,7 +76,8 @@ def build_segmentation(
         series_instance_uid=run.identity.uid(series_key),
         series_number=CARRIED_SERIES_NUMBER if carried_from else SERIES_NUMBER,
         provenance=run.provenance,
-        title="AI prior segments" if carried_from else "AI segmentation",
+        creator=run.person,
+        title="AI prior segments" if carried_from else "Marked region" if run.is_marked else "AI segmentation",
     )
     dataset = Dataset(template)  # no longer highdicom's class, whose tables describe the template's one frame
     dataset.file_meta = template.file_meta
@@ -164,6 +165,7 @@ def _template(
     series_instance_uid: str,
     series_number: int,
     provenance: Provenance,
+    creator: str,
     title: str,
 ) -> hd.seg.Segmentation:
     """The object with one frame: everything but references, frames and dates."""
@@ -186,7 +188,7 @@ def _template(
         content_qualification=hd.ContentQualificationValues.RESEARCH,
         content_label="AI_RESEARCH",
         content_description=description,
-        content_creator_name=f"{provenance.manufacturer}^",
+        content_creator_name=creator or f"{provenance.manufacturer}^",
         series_description=description,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         specific_character_set=None,
@@ -221,7 +223,7 @@ def _description(
         segment_label=segment.label,
         segmented_property_category=coded_concept(segment.category),
         segmented_property_type=coded_concept(segment.type),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type="SEMIAUTOMATIC" if segment.is_prompted else "AUTOMATIC",
         algorithm_identification=provenance.segment_algorithm(head),
         tracking_uid=segment.tracking_uid,
         tracking_id=segment.tracking_id,

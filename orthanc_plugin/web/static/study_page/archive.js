@@ -101,7 +101,7 @@ export class Archive {
             label: segment.SegmentLabel,
             color: rgbOfDicomLab(numbers(segment.RecommendedDisplayCIELabValue ?? "45874\\30326\\23901")),
         }));
-        return { segments, pixels, frameStart: (segment, uid) => frames.get(`${segment} ${uid}`) };
+        return { segments, pixels, shown: new Set(segments.map(({ number }) => number)), frameStart: (segment, uid) => frames.get(`${segment} ${uid}`) };
     }
 }
 

@@ -18,20 +18,25 @@ export function paintCut(stack, cut, [low, high]) {
 }
 
 // The masks of the segments that are on, as fills or outlines.
-export function paintMasks(stack, cut, segmentation, { shown, filled }) {
+export function paintMasks(stack, cut, segmentation, filled) {
     const image = new ImageData(cut.width, cut.height);
-    for (const { number, color } of segmentation.segments.filter((segment) => shown.has(segment.number))) {
-        const inside = maskOfCut(stack, cut, segmentation, number);
-        for (let y = 0, k = 0; y < cut.height; y++) {
-            for (let x = 0; x < cut.width; x++, k++) {
-                if (!inside[k]) continue;
-                const isEdge = !x || !y || x === cut.width - 1 || y === cut.height - 1 ||
-                    !inside[k - 1] || !inside[k + 1] || !inside[k - cut.width] || !inside[k + cut.width];
-                if (filled || isEdge) image.data.set([...color, isEdge ? 255 : 90], 4 * k);
-            }
-        }
+    for (const { number, color } of segmentation.segments.filter((segment) => segmentation.shown.has(segment.number))) {
+        paintMask(image, maskOfCut(stack, cut, segmentation, number), color, filled);
     }
     return image;
+}
+
+// inside: a byte for each pixel of the image
+export function paintMask(image, inside, color, filled) {
+    const { width, height } = image;
+    for (let y = 0, k = 0; y < height; y++) {
+        for (let x = 0; x < width; x++, k++) {
+            if (!inside[k]) continue;
+            const isEdge = !x || !y || x === width - 1 || y === height - 1 ||
+                !inside[k - 1] || !inside[k + 1] || !inside[k - width] || !inside[k + width];
+            if (filled || isEdge) image.data.set([...color, isEdge ? 255 : 90], 4 * k);
+        }
+    }
 }
 
 function maskOfCut(stack, cut, { pixels, frameStart }, number) {

@@ -61,8 +61,9 @@ export class Stack {
         return planes;
     }
 
-    // A cut as {width, height, pixelWidth, pixelHeight, letters, line, find}. *line(y)* gives the slice that a line of the
-    // picture lies in, the place of its first pixel there and the step to the next; *find* gives a voxel's x and y.
+    // A cut as {width, height, pixelWidth, pixelHeight, letters, line, find, place}. *line(y)* gives the slice that a line
+    // of the picture lies in, the place of its first pixel there and the step to the next; *find* gives a voxel's x and y;
+    // *place* is the way back to LPS mm: origin + x * across + y * down.
     cut(name, index) {
         const { through, across, down, axes } = this.planes()[name];
         const [horizontal, vertical] = [axes[across], axes[down]];
@@ -80,8 +81,15 @@ export class Stack {
             x: flipAcross ? horizontal.length - 1 - voxel[across] : voxel[across],
             y: flipDown ? vertical.length - 1 - voxel[down] : voxel[down],
         });
+        const corner = { [through]: index, [across]: first, [down]: flipDown ? vertical.length - 1 : 0 };
+        const along = (direction, spacing, flip) => direction.map((value) => value * spacing * (flip ? -1 : 1));
+        const place = {
+            origin: this.position(corner),
+            across: along(horizontal.direction, horizontal.spacing, flipAcross),
+            down: along(vertical.direction, vertical.spacing, flipDown),
+        };
         return {
-            width: horizontal.length, height: vertical.length, pixelWidth: horizontal.spacing, pixelHeight: vertical.spacing,
+            place, width: horizontal.length, height: vertical.length, pixelWidth: horizontal.spacing, pixelHeight: vertical.spacing,
             letters: letters(horizontal.direction, vertical.direction, flipAcross, flipDown), line, find, through, index,
         };
     }
@@ -89,6 +97,12 @@ export class Stack {
     length(name) {
         const { through, axes } = this.planes()[name];
         return axes[through].length;
+    }
+
+    // LPS mm of the middle of a voxel.
+    position({ slice, row, column }) {
+        const corner = this.slices[slice].position;
+        return corner.map((value, k) => value + row * this.rowSpacing * this.down[k] + column * this.columnSpacing * this.along[k]);
     }
 
     // Indices of a place in LPS mm, on whole voxels.

@@ -1,6 +1,7 @@
 // The study page: its pictures, and the buttons that lead to a finding's place.
 
 import { Archive } from "./archive.js";
+import { Prompts } from "./similarity.js";
 import { Stack } from "./stack.js";
 import { Viewport } from "./viewport.js";
 import { CT_WINDOWS, percentileWindow } from "./windows.js";
@@ -47,14 +48,13 @@ function addLegend(segmentation) {
         const [entry, box, swatch] = ["label", "input", "canvas"].map((name) => document.createElement(name));
         box.type = "checkbox";
         box.checked = true;
-        box.addEventListener("change", () => { box.checked ? viewport.shown.add(number) : viewport.shown.delete(number); viewport.draw(); });
+        box.addEventListener("change", () => { box.checked ? segmentation.shown.add(number) : segmentation.shown.delete(number); viewport.draw(); });
         [swatch.width, swatch.height] = [12, 12];
         const context = swatch.getContext("2d");
         context.fillStyle = `rgb(${color.join(" ")})`;
         context.fillRect(0, 0, 12, 12);
         entry.append(box, swatch, ` ${label}`);
         element("legend").append(entry);
-        viewport.shown.add(number);
     }
 }
 
@@ -63,11 +63,12 @@ async function showSeries(uid) {
     const stack = new Stack(archive, await archive.stack(series));
     addWindows(stack);
     await viewport.show(stack);
+    if (element("prompt")) new Prompts(element("prompt"), viewport, uid);
     for (const instance of JSON.parse(page.dataset.segmentations)) {
         const segmentation = await archive.segmentation(instance);
         const isOfThese = ({ uid }) => segmentation.segments.some(({ number }) => segmentation.frameStart(number, uid) !== undefined);
         if (!stack.slices.some(isOfThese)) continue;
-        viewport.segmentation = segmentation;
+        viewport.segmentations.push(segmentation);
         addLegend(segmentation);
         viewport.draw();
     }

@@ -4,6 +4,7 @@ import { paintCut, paintMasks } from "./picture.js";
 import { CT_WINDOWS, percentileWindow } from "./windows.js";
 
 const HELP = "Up, down or wheel: slice. Left and right drag: window and pan. Plus, minus: zoom. A, C, S: plane. O: overlay. F: fill. R: reset.";
+const CLICK_PIXELS = 4;
 
 export class Viewport {
     // tell: called with {plane, index, length, window, loaded} after each drawing
@@ -11,11 +12,12 @@ export class Viewport {
         this.canvas = canvas;
         this.tell = tell;
         this.stack = null;
-        this.segmentation = null;
-        this.shown = new Set();
+        this.segmentations = [];
+        this.layers = []; // each paints {image, smooth} over a cut, or nothing
         this.filled = true;
         this.overlay = true;
-        this.marker = null;
+        this.marks = []; // {position, color}
+        this.pick = null; // called with a place in LPS mm that was clicked, and the event
         canvas.title = HELP;
         canvas.addEventListener("wheel", (event) => { event.preventDefault(); this.step(Math.sign(event.deltaY)); }, { passive: false });
         canvas.addEventListener("keydown", (event) => this.key(event));
@@ -54,7 +56,7 @@ export class Viewport {
 
     // To the slice of a finding, and a mark at its place.
     async jump(uid, position) {
-        this.marker = position;
+        this.marks = position ? [{ position, color: "#ffd479" }] : [];
         if (position) {
             const { slice, row, column } = this.stack.indices(position);
             for (const [name, { through }] of Object.entries(this.stack.planes())) this.index[name] = { slice, row, column }[through];
@@ -88,15 +90,20 @@ export class Viewport {
         context.setTransform(sx, 0, 0, sy, left, top);
         context.imageSmoothingEnabled = sx < 4;
         context.drawImage(offscreen(paintCut(stack, cut, this.window)), 0, 0);
-        if (this.overlay && this.segmentation) {
-            context.imageSmoothingEnabled = false;
-            context.drawImage(offscreen(paintMasks(stack, cut, this.segmentation, this)), 0, 0);
+        if (this.overlay) for (const { image, smooth } of this.painted(cut)) {
+            context.imageSmoothingEnabled = smooth;
+            context.drawImage(offscreen(image), 0, 0);
         }
         context.setTransform(1, 0, 0, 1, 0, 0);
         this.write(context, cut, width, height);
-        if (this.marker) this.mark(context, cut);
+        for (const mark of this.marks) this.mark(context, cut, mark);
         const [length, loaded] = [stack.length(this.plane), stack.values.filter(Boolean).length];
         this.tell({ plane: this.plane, index: this.index[this.plane], length, window: this.window, loaded, total: stack.slices.length });
+    }
+
+    painted(cut) {
+        const masks = this.segmentations.map((one) => ({ image: paintMasks(this.stack, cut, one, this.filled), smooth: false }));
+        return [...this.layers.map((paint) => paint(cut)).filter(Boolean), ...masks];
     }
 
     write(context, { letters }, width, height) {
@@ -110,13 +117,13 @@ export class Viewport {
         context.fillText(letters.right, width - size, height / 2);
     }
 
-    // A ring where the finding's point lies, on the cut that holds it.
-    mark(context, cut) {
-        const place = this.stack.indices(this.marker);
+    // A ring where a point lies, on the cut that holds it.
+    mark(context, cut, { position, color }) {
+        const place = this.stack.indices(position);
         if (place[cut.through] !== cut.index) return;
         const { x, y } = cut.find(place);
         const { sx, sy, left, top } = this.placed;
-        context.strokeStyle = "#ffd479";
+        context.strokeStyle = color;
         context.lineWidth = 2 * devicePixelRatio;
         context.beginPath();
         context.arc(left + sx * (x + 0.5), top + sy * (y + 0.5), 12 * devicePixelRatio, 0, 2 * Math.PI);
@@ -129,6 +136,7 @@ export class Viewport {
             ArrowUp: () => this.step(-1), ArrowDown: () => this.step(1), PageUp: () => this.step(-10), PageDown: () => this.step(10),
             Home: () => this.step(-1e6), End: () => this.step(1e6),
             "+": () => this.scale(1.25), "-": () => this.scale(0.8), r: () => this.reset(),
+            Enter: () => this.choose(this.canvas.width / 2, this.canvas.height / 2, event),
             o: () => { this.overlay = !this.overlay; this.draw(); }, f: () => { this.filled = !this.filled; this.draw(); },
         };
         if (!this.stack || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -143,7 +151,16 @@ export class Viewport {
         this.draw();
     }
 
-    // Left button: window (across its width, down its level). Right button: pan.
+    // The place below a point of the canvas, to whoever wants to know.
+    choose(left, top, event) {
+        const { cut, sx, sy, left: x0, top: y0 } = this.placed;
+        const [x, y] = [(left - x0) / sx - 0.5, (top - y0) / sy - 0.5];
+        if (x < -0.5 || y < -0.5 || x > cut.width - 0.5 || y > cut.height - 0.5) return;
+        const { origin, across, down } = cut.place;
+        this.pick?.(origin.map((value, k) => value + x * across[k] + y * down[k]), event);
+    }
+
+    // Left button: window (across its width, down its level); a click without a drag points at a place. Right button: pan.
     drag(start) {
         if (!this.stack) return;
         const [low, high] = this.window;
@@ -159,8 +176,14 @@ export class Viewport {
             }
             this.draw();
         };
+        const end = (event) => {
+            this.canvas.removeEventListener("pointermove", move);
+            if (start.button === 2 || Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > CLICK_PIXELS) return;
+            const box = this.canvas.getBoundingClientRect();
+            this.choose((event.clientX - box.x) * devicePixelRatio, (event.clientY - box.y) * devicePixelRatio, event);
+        };
         this.canvas.addEventListener("pointermove", move);
-        this.canvas.addEventListener("pointerup", () => this.canvas.removeEventListener("pointermove", move), { once: true });
+        this.canvas.addEventListener("pointerup", end, { once: true });
     }
 }
 
