@@ -173,7 +173,7 @@ def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> N
     page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE)
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;script&gt;x" in page.text
-    assert "not evaluated</span> <small>expected CT, got MR</small>" in page.text
+    assert "not judged</span> <small>expected CT, got MR</small>" in page.text
     assert "<script>x" not in page.text
 
 

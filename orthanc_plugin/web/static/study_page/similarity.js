@@ -1,4 +1,4 @@
-// Pointing at a place: what looks like it, a region cut from that, and keeping the region.
+// Pointing at a place: what looks like it, and a region cut from that.
 
 import { Grid, bytesOf, unpacked } from "./grid.js";
 import { paintMask } from "./picture.js";
@@ -16,13 +16,13 @@ export class Prompts {
     constructor(section, viewport, series) {
         Object.assign(this, { section, viewport, series, points: [], maps: [], region: null, label: 0, round: 0 });
         const part = (name) => section.querySelector(`[data-part=${name}]`);
-        this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says", "keep"].map((name) => [name, part(name)]));
+        this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says"].map((name) => [name, part(name)]));
         const { labels, clear, threshold, map } = this.parts;
         for (const button of labels.children) button.addEventListener("click", () => this.choose(Number(button.dataset.label)));
         clear.addEventListener("click", () => this.clear());
         threshold.addEventListener("input", () => this.cutSoon());
         map.addEventListener("change", () => viewport.draw());
-        viewport.pick = (position, event) => this.point(position, event.shiftKey ? -1 : this.label);
+        viewport.pick = (position, event) => this.point(position, event.shiftKey ? -this.label : this.label);
         viewport.layers.push((cut) => this.paintMap(cut), (cut) => this.paintRegion(cut));
         section.hidden = false;
     }
@@ -36,7 +36,6 @@ export class Prompts {
         Object.assign(this, { points: [], maps: [], region: null, round: this.round + 1 });
         this.viewport.marks = [];
         for (const name of ["clear", "threshold"]) this.parts[name].disabled = true;
-        this.parts.keep.hidden = true;
         this.say("");
         this.viewport.draw();
     }
@@ -92,7 +91,6 @@ export class Prompts {
         if (!answer) return;
         const { region } = answer;
         this.region = region && { ...region, grid: new Grid(region.affine, region.shape, unpacked(bytesOf(region.bits), region.shape.reduce((a, b) => a * b))) };
-        this.parts.keep.hidden = !region;
         this.say(region ? describe(region) : "Nothing at the points is as alike as that; move the cut to the left.");
         this.viewport.draw();
     }
