@@ -91,7 +91,10 @@ export class Archive {
         ]);
         const frameLength = Number(tags.Rows) * Number(tags.Columns);
         const frames = new Map();
-        tags.PerFrameFunctionalGroupsSequence.forEach((groups, number) => {
+        // What all frames have in common, such as the one segment there is, may stand in the shared groups.
+        const shared = tags.SharedFunctionalGroupsSequence?.[0] ?? {};
+        tags.PerFrameFunctionalGroupsSequence.forEach((own, number) => {
+            const groups = { ...shared, ...own };
             const segment = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber;
             const source = groups.DerivationImageSequence?.[0]?.SourceImageSequence?.[0]?.ReferencedSOPInstanceUID;
             frames.set(`${segment} ${source}`, number * frameLength);
