@@ -152,7 +152,11 @@ class Service:
 def start():
     settings = json.loads(orthanc.GetConfiguration())
     service = Service(settings.get("HttpPort", 8042), **settings.get("Curia", {}))
-    for route in (*ROUTES, STUDY, *(STUDY + part for part in ("/run", "/fhir", "/judgements", "/similarity", "/cut"))):
+    for route in (
+        *ROUTES,
+        STUDY,
+        *(STUDY + part for part in ("/run", "/fhir", "/judgements", "/similarity", "/cut", "/regions")),
+    ):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)
     with open(__file__.replace("plugin.py", "button.js"), encoding="utf-8") as script:

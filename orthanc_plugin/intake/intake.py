@@ -329,7 +329,8 @@ class Intake:
         if source is None:
             return None
         jobs = reversed(self._ledger.jobs.of_study(study_id))
-        return next((job for job in jobs if job.source_digest == source.digest and self._stands(job)), None)
+        own = (job for job in jobs if job.marked is None and job.source_digest == source.digest)
+        return next((job for job in own if self._stands(job)), None)
 
     def _stands(self, job: Job) -> bool:
         """An outcome stands, whichever pipeline gave it; a failure only until pipeline or archive are others."""

@@ -62,6 +62,8 @@ jobs = sa.Table(
     sa.Column("priority", sa.Integer, nullable=False, server_default="100"),
     sa.Column("lease", sa.Integer, nullable=False, server_default="0"),
     sa.Column("open_starts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("marked", sa.JSON(none_as_null=True)),
+    sa.Column("read_by", sa.String(64)),
 )
 
 cursors = sa.Table(

@@ -16,6 +16,7 @@ from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 from orthanc_plugin.pipeline.manifest import Manifest
+from orthanc_plugin.pipeline.protocol import MarkedRegion
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Job:
     rule, priority : name of the site's rule that let it run, if one did, and its place in the queue, 1 first
     lease : number of the attempt that may write; who writes with an older number gets ``WorkTakenAway``
     open_starts : attempts that began and came to no orderly end, that under way included
+    marked : a region that somebody marked, when the work is to store that; then it stands beside the study's own
+    read_by : for such a region, the work whose features its points were asked of
     """
 
     work_id: str
@@ -59,6 +62,8 @@ class Job:
     priority: int = 100
     lease: int = 0
     open_starts: int = 0
+    marked: MarkedRegion | None = None
+    read_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,11 @@ class Jobs:
             is_new = db.insert_once(connection, db.jobs, _as_columns(job))
             put_study(connection, study, state=State.QUEUED.value, reason=None, work_id=job.work_id)
         return is_new
+
+    def add_beside(self, job: Job) -> bool:
+        """Enter work that leaves the study's current work as it is; true when it is new."""
+        with self._database.begin() as connection:
+            return db.insert_once(connection, db.jobs, _as_columns(job))
 
     def read(self, work_id: str) -> Job:
         with self._database.begin() as connection:
@@ -110,7 +120,10 @@ class Jobs:
         before = [
             other
             for other in self.of_study(job.orthanc_id)
-            if other.work_id != job.work_id and other.queued_at < job.queued_at and other.objects
+            if other.marked is None
+            and other.work_id != job.work_id
+            and other.queued_at < job.queued_at
+            and other.objects
         ]
         return [stored for stored in before[-1].objects if stored.kind == "SR"] if before else []
 
@@ -233,6 +246,7 @@ class Jobs:
         older = sa.and_(
             db.jobs.c.orthanc_id == job.orthanc_id,
             db.jobs.c.work_id != job.work_id,
+            db.jobs.c.read_by.is_(None),
             db.jobs.c.state.in_([state.value for state in replaced]),
         )
         reason = {"reason_code": "newer-work", "reason_message": f"replaced by {job.work_id[:12]}"}
@@ -268,6 +282,7 @@ def _as_columns(job: Job) -> dict[str, Any]:
         "result": _dumped(job.result),
         "objects": [asdict(stored) for stored in job.objects],
         "warnings": [asdict(warning) for warning in job.warnings],
+        "marked": None if job.marked is None else job.marked.model_dump(mode="json"),
     }
 
 
@@ -278,6 +293,7 @@ def _as_job(row: sa.Row[Any]) -> Job:
         "objects": tuple(StoredObject(**stored) for stored in row.objects),
         "warnings": tuple(Notice(**warning) for warning in row.warnings),
         "priors": None if row.priors is None else tuple(row.priors),
+        "marked": None if row.marked is None else MarkedRegion.model_validate(row.marked),
     }
     return Job(**columns)
 

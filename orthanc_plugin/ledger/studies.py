@@ -32,6 +32,7 @@ class StudyRow:
     series : all of the study's when it was last looked at
     own_series_uids : series that any work wrote into the study
     copies : of the current work's objects
+    marked : the work on regions that people marked, the oldest first
     """
 
     orthanc_id: str
@@ -44,6 +45,7 @@ class StudyRow:
     series: tuple[KnownSeries, ...]
     own_series_uids: frozenset[str]
     copies: tuple[CopyState, ...]
+    marked: tuple[Job, ...] = ()
 
 
 class Studies:
@@ -135,6 +137,7 @@ def _as_row(study: sa.Row[Any], jobs: Sequence[Job], copies: Sequence[sa.Row[Any
         job=job,
         series=tuple(KnownSeries(**one) for one in study.series or ()),
         own_series_uids=frozenset(series_written_by(jobs)),
+        marked=tuple(job for job in jobs if job.marked is not None),
         copies=tuple(_as_copy_state(copy) for copy in copies if copy.work_id == study.work_id),
     )
 

@@ -23,11 +23,13 @@ from orthanc_plugin.web.fhir import fhir_bundle
 from orthanc_plugin.web.guard import Guard, add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
 from orthanc_plugin.web.judgements import add_audit_route, add_judgement_routes
+from orthanc_plugin.web.regions import add_region_routes, kept_regions
 from orthanc_plugin.web.similarity import add_similarity_routes
 from orthanc_plugin.web.static_files import add_static_routes
 from orthanc_plugin.web.study_id import ORTHANC_ID, StudyId
 from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 from orthanc_plugin.work.encoding import Encoding
+from orthanc_plugin.work.marking import Marking
 
 
 class Nudge(BaseModel):
@@ -54,6 +56,7 @@ def build_application(
     intake: Intake,
     workers: WorkerPool,
     encoding: Encoding,
+    marking: Marking,
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
@@ -75,6 +78,7 @@ def build_application(
     _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms)
     add_judgement_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements)
     add_similarity_routes(application, guard, studies=ledger.studies, workers=workers, encoding=encoding)
+    add_region_routes(application, guard, studies=ledger.studies, marking=marking)
     add_audit_route(application, guard, ledger.audit)
     add_static_routes(application, guard)
     add_page_headers(application)
@@ -140,7 +144,16 @@ def _add_work_list_routes(
         view = study_view(row, overdue_seconds=alarms.overdue_seconds)
         if not _wants_page(request):
             return _json(view)
-        return page("study.html", up="../../", study=view, judgements=judgements.of(orthanc_id), verdicts=Verdict)
+        identity = workers.identity
+        return page(
+            "study.html",
+            up="../../",
+            study=view,
+            regions=kept_regions(row),
+            vocabulary=() if identity is None else identity.vocabulary,
+            judgements=judgements.of(orthanc_id),
+            verdicts=Verdict,
+        )
 
     @application.get("/curia/studies/{orthanc_id}/fhir", dependencies=[Depends(guard.may("view", "export"))])
     def fhir(orthanc_id: StudyId) -> Response:

@@ -39,6 +39,8 @@ from orthanc_plugin.pipeline.protocol import (
     EXIT_NOT_APPLICABLE,
     EXIT_OUTPUT,
     EXIT_RESOURCE,
+    MarkedRegion,
+    MarkRequest,
     ReadRequest,
     Reply,
 )
@@ -46,6 +48,7 @@ from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.work.attempts import refuse_deadly
+from orthanc_plugin.work.encoding import read_for_features
 from orthanc_plugin.work.engine import Step
 from orthanc_plugin.work.kept_features import KeptFeatures
 from orthanc_plugin.work.leftovers import Leftovers
@@ -224,7 +227,8 @@ class StudyWorkflow:
         # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
         # sees that the work is done, and takes it back itself.
         self._leftovers.try_to_remove_beside(job)
-        self._jobs.supersede_older(job)
+        if job.marked is None:
+            self._jobs.supersede_older(job)
         self._source.remove(job.work_id)
         return State.STORED
 
@@ -290,23 +294,41 @@ class StudyWorkflow:
     def _run_once(self, job: Job) -> tuple[int, Manifest | None]:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
-        with whole_folder(self._results(job)) as folder, whole_folder(self._features.of(job.work_id)) as features:
-            request = ReadRequest(
-                id=job.work_id,
-                input=self._source.study(job.work_id),
-                output=folder,
-                prior=self._source.priors(job.work_id),
-                features=features if self._features.is_wanted else None,
-            )
-            reply = self._workers.ask(request)
+        with whole_folder(self._results(job)) as folder:
+            reply = self._read(job, folder) if job.marked is None else self._mark(job, job.marked, folder)
             manifest = _manifest_of(reply, folder)
             self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:
                 return EXIT_DONE, manifest
             # What did not succeed leaves its words in the ledger and no folder.
             shutil.rmtree(folder)
-            shutil.rmtree(features)
         return reply.exit_code or EXIT_OUTPUT, manifest
+
+    def _read(self, job: Job, output: Path) -> Reply:
+        """Have the study read, and its features kept."""
+        with whole_folder(self._features.of(job.work_id)) as features:
+            request = ReadRequest(
+                id=job.work_id,
+                input=self._source.study(job.work_id),
+                output=output,
+                prior=self._source.priors(job.work_id),
+                features=features if self._features.is_wanted else None,
+            )
+            reply = self._workers.ask(request)
+            if reply.exit_code != EXIT_DONE:
+                shutil.rmtree(features)
+        return reply
+
+    def _mark(self, job: Job, region: MarkedRegion, output: Path) -> Reply:
+        """Have a marked region written, from the features that its points were asked of."""
+        read_by, study = job.read_by or job.work_id, self._source.study(job.work_id)
+        if not self._features.are_kept(read_by):
+            priors = self._source.priors(job.work_id)
+            read_for_features(self._workers, self._features, read_by, study=study, priors=priors)
+        features = self._features.of(read_by)
+        return self._workers.ask(
+            MarkRequest(id=job.work_id, input=study, output=output, features=features, region=region)
+        )
 
     def _await_pipeline(self, job: Job) -> None:
         """A ready worker of the pipeline that the work is named after."""

@@ -151,6 +151,34 @@ def test_the_map_and_the_region_are_drawn_where_the_click_was_and_go_again(seen:
     assert prompt["cleared"]["colored"] == plain
 
 
+def test_what_is_kept_lies_in_the_study_as_it_was_shown_under_the_persons_name(
+    site: Site, study: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    (kept,) = site.get(f"/curia/studies/{study['orthanc_id']}/regions")
+    assert (kept["name"], kept["person"], kept["state"]) == ("Hepatic", USER, "stored")
+    assert seen["kept"].startswith(f"Hepatic stored, by {USER}: volume")
+    file = site.orthanc.http.get(f"/instances/{kept['segmentation']}/file").content
+    segmentation = hd.seg.segread(BytesIO(file))
+    region = seen["prompt"]["cut"]["said"]["region"]
+    size = int(np.prod(region["shape"]))
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(region["bits"]), np.uint8), count=size, bitorder="little")
+    assert segmentation.pixel_array.sum() == bits.sum()
+    (item,) = segmentation.SegmentSequence
+    assert (item.SegmentLabel, item.SegmentedPropertyTypeCodeSequence[0].CodeMeaning) == ("Hepatic", "Liver")
+    assert site.modalities(study["orthanc_id"])["SR"] == 2
+    again = site.study(study["study_instance_uid"])
+    assert again is not None
+    assert (again["work_id"], again["state"]) == (study["work_id"], "stored")
+
+
+def test_a_word_a_synonym_or_a_code_leads_to_the_place_or_says_that_it_was_not_looked_for(seen: dict[str, Any]) -> None:
+    words = seen["words"]
+    assert words["skeleton"][0] == "bone"
+    assert words["code"][0] == "liver"
+    assert words["spleen"][0] == "\u201cspleen\u201d was not looked for in this study"
+    assert words["mass"][0] == "soft-tissue mass: not judged, without a place"
+
+
 def test_a_judgement_names_who_is_logged_in_at_orthanc(site: Site, study: dict[str, Any], seen: dict[str, Any]) -> None:
     (said,) = site.get(f"/curia/studies/{study['orthanc_id']}/judgements")
     assert (said["person"], said["verdict"], said["comment"]) == (USER, "rejected", "<i>not there</i>")

@@ -98,8 +98,24 @@ try {
     await picture("similarity");
     await click("#prompt [data-part=map]");
     seen.prompt.withoutMap = await drawn();
-    await click("#prompt [data-part=clear]");
+    await click("#prompt [data-part=map]");
+    await page.type("#prompt form input", "Hepatic");
+    await page.click("#prompt form button");
+    await page.waitForSelector('#kept li[data-state="stored"]');
+    await page.waitForFunction(() => document.querySelector("#legend").innerText.includes("Hepatic"));
+    seen.kept = await page.$eval("#kept li", (entry) => entry.innerText);
+    await frame();
+    await picture("kept");
+    await click("#legend label:last-child input");
     seen.prompt.cleared = await drawn();
+    const goTo = async (words) => {
+        await page.$eval("#words input", (input, words) => { input.value = words; }, words);
+        await page.focus("#words input");
+        await page.keyboard.press("Enter");
+        await frame();
+        return [await page.$eval("#words output", (output) => output.textContent), await status()];
+    };
+    seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("10200004"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
     await page.select("#judge select[name=verdict]", "rejected");
     await page.type("#judge input[name=comment]", "<i>not there</i>");
     await page.click("#judge button");

@@ -27,6 +27,7 @@ from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
 from orthanc_plugin.work.kept_features import KeptFeatures
+from orthanc_plugin.work.marking import Marking
 from orthanc_plugin.work.priors import Priors
 from service_cases import MODEL
 
@@ -100,6 +101,12 @@ def encoding(ledger: Ledger, pool: WorkerPool, tmp_path: Path) -> Iterator[Encod
 
 
 @pytest.fixture
+def begun() -> list[str]:
+    """Ids of work on marked regions that was begun."""
+    return []
+
+
+@pytest.fixture
 def client(
     ledger: Ledger,
     intake: Intake,
@@ -107,6 +114,7 @@ def client(
     watchdog: Watchdog,
     roles: Roles,
     encoding: Encoding,
+    begun: list[str],
     tmp_path: Path,
 ) -> Iterator[TestClient]:
     registry = CollectorRegistry()
@@ -123,7 +131,8 @@ def client(
     )  # fmt: skip
     registry.register(metrics)
     application = build_application(
-        token="t0ken", roles=roles, ledger=ledger, intake=intake, workers=pool, encoding=encoding, alarms=alarms,
+        token="t0ken", roles=roles, ledger=ledger, intake=intake, workers=pool, encoding=encoding,
+        marking=Marking(ledger.jobs, pool, begin=begun.append), alarms=alarms,
         registry=registry,
     )  # fmt: skip
     with TestClient(application) as client:

@@ -102,6 +102,7 @@ export class Archive {
         const segments = tags.SegmentSequence.map((segment) => ({
             number: segment.SegmentNumber,
             label: segment.SegmentLabel,
+            code: segment.SegmentedPropertyTypeCodeSequence?.[0]?.CodeValue,
             color: rgbOfDicomLab(numbers(segment.RecommendedDisplayCIELabValue ?? "45874\\30326\\23901")),
         }));
         return { segments, pixels, shown: new Set(segments.map(({ number }) => number)), frameStart: (segment, uid) => frames.get(`${segment} ${uid}`) };

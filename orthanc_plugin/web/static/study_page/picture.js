@@ -39,6 +39,19 @@ export function paintMask(image, inside, color, filled) {
     }
 }
 
+// Index of the slice that has most of a segment; undefined where none has any of it.
+export function fullestSlice(stack, { pixels, frameStart }, number) {
+    const bytes = Math.ceil((stack.rows * stack.columns) / 8);
+    let [best, most] = [undefined, 0];
+    for (const [index, { uid }] of stack.slices.entries()) {
+        const frame = frameStart(number, uid);
+        if (frame === undefined) continue;
+        const filled = pixels.subarray(frame >> 3, (frame >> 3) + bytes).reduce((count, byte) => count + (byte !== 0), 0);
+        if (filled > most) [best, most] = [index, filled];
+    }
+    return best;
+}
+
 function maskOfCut(stack, cut, { pixels, frameStart }, number) {
     const inside = new Uint8Array(cut.width * cut.height);
     for (let y = 0; y < cut.height; y++) {

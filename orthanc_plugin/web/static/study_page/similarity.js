@@ -1,4 +1,4 @@
-// Pointing at a place: what looks like it, and a region cut from that.
+// Pointing at a place: what looks like it, a region cut from that, and keeping the region.
 
 import { Grid, bytesOf, unpacked } from "./grid.js";
 import { paintMask } from "./picture.js";
@@ -12,16 +12,17 @@ const AGAIN_MS = 1500;
 const STRONGEST_ALPHA = 190;
 
 export class Prompts {
-    // section: the part of the page; series: UID of what the viewport shows
-    constructor(section, viewport, series) {
-        Object.assign(this, { section, viewport, series, points: [], maps: [], region: null, label: 0, round: 0 });
+    // section: the part of the page; series: UID of what the viewport shows; show: draws a SEG by its id in the archive
+    constructor(section, viewport, series, show) {
+        Object.assign(this, { section, viewport, series, show, points: [], maps: [], region: null, label: 0, round: 0 });
         const part = (name) => section.querySelector(`[data-part=${name}]`);
-        this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says"].map((name) => [name, part(name)]));
+        this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says", "keep"].map((name) => [name, part(name)]));
         const { labels, clear, threshold, map } = this.parts;
         for (const button of labels.children) button.addEventListener("click", () => this.choose(Number(button.dataset.label)));
         clear.addEventListener("click", () => this.clear());
         threshold.addEventListener("input", () => this.cutSoon());
         map.addEventListener("change", () => viewport.draw());
+        this.parts.keep.addEventListener("submit", (event) => { event.preventDefault(); this.keep(); });
         viewport.pick = (position, event) => this.point(position, event.shiftKey ? -this.label : this.label);
         viewport.layers.push((cut) => this.paintMap(cut), (cut) => this.paintRegion(cut));
         section.hidden = false;
@@ -36,6 +37,7 @@ export class Prompts {
         Object.assign(this, { points: [], maps: [], region: null, round: this.round + 1 });
         this.viewport.marks = [];
         for (const name of ["clear", "threshold"]) this.parts[name].disabled = true;
+        this.parts.keep.hidden = true;
         this.say("");
         this.viewport.draw();
     }
@@ -91,19 +93,32 @@ export class Prompts {
         if (!answer) return;
         const { region } = answer;
         this.region = region && { ...region, grid: new Grid(region.affine, region.shape, unpacked(bytesOf(region.bits), region.shape.reduce((a, b) => a * b))) };
+        this.parts.keep.hidden = !region;
         this.say(region ? describe(region) : "Nothing at the points is as alike as that; move the cut to the left.");
         this.viewport.draw();
+    }
+
+    // Has the region stored under its name, and says how far that is.
+    async keep() {
+        const { name, answer } = this.parts.keep.elements;
+        const kept = { points: this.points, threshold: Number(this.parts.threshold.value), name: name.value };
+        const response = await post(`${this.section.dataset.url}/regions`, kept);
+        const said = await response.json().catch(() => ({}));
+        if (!response.ok) {
+            answer.textContent = response.status === 403 ? "you may not keep it" : `refused: ${said.detail?.[0]?.msg ?? said.detail ?? response.status}`;
+            return;
+        }
+        const entry = listRegion(said);
+        name.value = answer.textContent = "";
+        this.clear();
+        await follow(`${this.section.dataset.url}/regions`, entry, said, this.show);
     }
 
     // The answer to the latest question; null where a later one was asked meanwhile, or it was refused.
     async ask(route, question) {
         const round = ++this.round;
         for (;;) {
-            const answer = await fetch(`${this.section.dataset.url}/${route}`, {
-                method: "POST",
-                headers: { "Content-Type": "application/json" },
-                body: JSON.stringify(question),
-            });
+            const answer = await post(`${this.section.dataset.url}/${route}`, question);
             const said = await answer.json().catch(() => ({}));
             if (round !== this.round) return null;
             if (answer.status === 200) return said;
@@ -129,6 +144,43 @@ export class Prompts {
         grid.walk(cut, (k, s, r, c) => { inside[k] = grid.nearest(s, r, c); });
         paintMask(image, inside, REGION_COLOR, false);
         return { image, smooth: false };
+    }
+}
+
+function post(url, content) {
+    return fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
+}
+
+// A line of its own below "Marked regions", unless it has one.
+function listRegion(region) {
+    const section = document.getElementById("kept");
+    const [entry, button, words] = ["li", "button", "small"].map((kind) => document.createElement(kind));
+    button.textContent = region.name;
+    button.dataset.jump = JSON.stringify({ sop_instance_uid: null, point_lps_mm: region.point_lps_mm });
+    entry.append(button, " ", words);
+    section.querySelector("ul").append(entry);
+    section.hidden = false;
+    tellState(entry, region);
+    return entry;
+}
+
+function tellState(entry, { name, state, person, reason, measurements }) {
+    const sizes = measurements.map((one) => `${one.name.replace(`${name} `, "")} ${one.value.toFixed(1)} ${one.unit.value}`);
+    entry.dataset.state = state;
+    entry.querySelector("small").textContent = [person ? `${state}, by ${person}` : state, sizes.join(", "), reason].filter(Boolean).join(": ");
+}
+
+// Until the region lies in the archive, or will not.
+async function follow(url, entry, { name, point_lps_mm: point }, show) {
+    for (;;) {
+        await new Promise((done) => setTimeout(done, AGAIN_MS));
+        const answer = await fetch(url).catch(() => null);
+        const all = answer?.ok ? await answer.json() : [];
+        const region = all.findLast((one) => one.name === name && String(one.point_lps_mm) === String(point));
+        if (!region) continue;
+        tellState(entry, region);
+        if (region.segmentation) return show(region.segmentation);
+        if (["failed", "superseded", "not-applicable"].includes(region.state)) return undefined;
     }
 }
 

@@ -3,6 +3,7 @@
 import { Archive } from "./archive.js";
 import { Prompts } from "./similarity.js";
 import { Stack } from "./stack.js";
+import { answerWords } from "./words.js";
 import { Viewport } from "./viewport.js";
 import { CT_WINDOWS, percentileWindow } from "./windows.js";
 
@@ -63,15 +64,20 @@ async function showSeries(uid) {
     const stack = new Stack(archive, await archive.stack(series));
     addWindows(stack);
     await viewport.show(stack);
-    if (element("prompt")) new Prompts(element("prompt"), viewport, uid);
-    for (const instance of JSON.parse(page.dataset.segmentations)) {
-        const segmentation = await archive.segmentation(instance);
-        const isOfThese = ({ uid }) => segmentation.segments.some(({ number }) => segmentation.frameStart(number, uid) !== undefined);
-        if (!stack.slices.some(isOfThese)) continue;
-        viewport.segmentations.push(segmentation);
-        addLegend(segmentation);
-        viewport.draw();
-    }
+    if (element("prompt")) new Prompts(element("prompt"), viewport, uid, showSegmentation);
+    answerWords(element("words"), viewport);
+    const marked = [...document.querySelectorAll("#kept [data-segmentation]")].map((entry) => entry.dataset.segmentation);
+    for (const instance of [...JSON.parse(page.dataset.segmentations), ...marked.filter(Boolean)]) await showSegmentation(instance);
+}
+
+// The segments of a SEG on the slices that are shown, if they are of these.
+async function showSegmentation(instance) {
+    const segmentation = await archive.segmentation(instance);
+    const isOfThese = ({ uid }) => segmentation.segments.some(({ number }) => segmentation.frameStart(number, uid) !== undefined);
+    if (!viewport.stack.slices.some(isOfThese)) return;
+    viewport.segmentations.push(segmentation);
+    addLegend(segmentation);
+    viewport.draw();
 }
 
 for (const button of element("planes").children) {
@@ -80,13 +86,13 @@ for (const button of element("planes").children) {
 element("slice").addEventListener("input", (event) => viewport.go(Number(event.target.value)));
 element("fill").addEventListener("change", (event) => { viewport.filled = event.target.checked; viewport.draw(); });
 element("reset").addEventListener("click", () => viewport.reset());
-for (const button of document.querySelectorAll("[data-jump]")) {
-    button.addEventListener("click", () => {
-        const { sop_instance_uid: uid, point_lps_mm: point } = JSON.parse(button.dataset.jump);
-        viewport.jump(uid, point);
-        element("picture").focus();
-    });
-}
+page.addEventListener("click", ({ target }) => {
+    const button = target.closest("[data-jump]");
+    if (!button || !viewport.stack) return;
+    const { sop_instance_uid: uid, point_lps_mm: point } = JSON.parse(button.dataset.jump);
+    viewport.jump(uid, point);
+    element("picture").focus();
+});
 
 head().catch(tell);
 if (page.dataset.series) showSeries(page.dataset.series).catch(tell);
