@@ -34,9 +34,9 @@ build/uv/bin/uv:
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 
-demo: $(INSTALLED) ## The main job: a CT study arrives in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
+demo: $(INSTALLED) ## The main job: two CT studies arrive in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES)
-	@$(BIN)/python -m orthanc_plugin.demo tests/data/ct_chest_lidc0314
+	@$(BIN)/python -m orthanc_plugin.demo tests/data/ct_chest_lidc0314 tests/data/ct_thigh_sts003
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)

@@ -1,4 +1,4 @@
-"""``python -m orthanc_plugin.demo STUDY``: a real chest CT by C-STORE into a real Orthanc, SEG and SR back."""
+"""``python -m orthanc_plugin.demo STUDY ...``: real CT by C-STORE into a real Orthanc, SEG and SR back."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orthanc_plugin.demo.local_orthanc import LocalOrthanc, OrthancMissingError
-from orthanc_plugin.demo.sender import send_study
+from orthanc_plugin.demo.sender import send_study, study_instance_uid
 from orthanc_plugin.demo.tables import print_result, print_urls
 from orthanc_plugin.domain.errors import ServiceError
 from orthanc_plugin.domain.states import State
@@ -26,14 +26,14 @@ SERVICE_SETTINGS = {"quiet_seconds": 1.0, "poll_seconds": 1.0}
 
 
 def run(
-    study: Annotated[Path, typer.Argument(help="A folder with one study's DICOM files.")],
+    studies: Annotated[list[Path], typer.Argument(help="Folders with one study's DICOM files each.")],
     keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Stay up until Ctrl-C.")] = False,
 ) -> None:
-    """Send a study to a real Orthanc and wait for the SEG and the SR. Research use only."""
+    """Send studies to a real Orthanc, one after the other, and wait for SEG and SR. Research use only."""
     console = Console(width=max(Console().width, 100))
     with tempfile.TemporaryDirectory(prefix="curia-demo-") as folder:
         try:
-            _run_main_job(console, LocalOrthanc(Path(folder), service=SERVICE_SETTINGS), study, keep=keep)
+            _run_main_job(console, LocalOrthanc(Path(folder), service=SERVICE_SETTINGS), studies, keep=keep)
         except (ServiceError, httpx.HTTPError) as error:
             console.print(f"[red]demo failed:[/] {error}", highlight=False, soft_wrap=True)
             if not isinstance(error, OrthancMissingError):
@@ -41,17 +41,21 @@ def run(
             raise typer.Exit(1) from error
 
 
-def _run_main_job(console: Console, orthanc: LocalOrthanc, study: Path, *, keep: bool) -> None:
-    paths = sorted(study.rglob("*.dcm"))
-    if not paths:
-        raise ServiceError(f"no DICOM files under {study}")
+def _run_main_job(console: Console, orthanc: LocalOrthanc, studies: list[Path], *, keep: bool) -> None:
+    files = {study: sorted(study.rglob("*.dcm")) for study in studies}
+    for study, paths in files.items():
+        if not paths:
+            raise ServiceError(f"no DICOM files under {study}")
     with orthanc:
         with _progress(console) as progress:
             _await_pipeline(orthanc, progress)
-            _send(orthanc, paths, progress)
-            view = _await_result(orthanc, progress)
-            _read_back(orthanc, view)
-        print_result(console, orthanc, view)
+            views = []
+            for paths in files.values():
+                _send(orthanc, paths, progress)
+                views.append(_await_result(orthanc, study_instance_uid(paths[0]), progress))
+                _read_back(orthanc, views[-1])
+        for view in views:
+            print_result(console, orthanc, view)
         print_urls(console, orthanc, with_password=keep)
         if keep:
             console.print("Up until Ctrl-C.")
@@ -84,13 +88,14 @@ def _send(orthanc: LocalOrthanc, paths: list[Path], progress: Progress) -> None:
         progress.update(task, completed=count)
 
 
-def _await_result(orthanc: LocalOrthanc, progress: Progress) -> dict[str, Any]:
+def _await_result(orthanc: LocalOrthanc, study_uid: str, progress: Progress) -> dict[str, Any]:
     """The study's entry of the work list once it is stored."""
     task = progress.add_task("waiting", total=None)
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        studies = orthanc.http.get("/curia/worklist").json()["studies"]
-        view: dict[str, Any] = studies[0] if studies else {"state": "waiting for Orthanc to call it stable"}
+        listed = orthanc.http.get("/curia/worklist").json()["studies"]
+        waiting = {"state": "waiting for Orthanc to call it stable"}
+        view: dict[str, Any] = next((one for one in listed if one["study_instance_uid"] == study_uid), waiting)
         progress.update(task, description=f"Study is {view['state']}")
         if view["state"] == State.STORED:
             progress.update(task, total=1, completed=1)

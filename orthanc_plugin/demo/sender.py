@@ -26,6 +26,11 @@ def send_study(paths: Iterable[Path], *, port: int) -> Iterator[int]:
             yield count
 
 
+def study_instance_uid(path: Path) -> str:
+    """The study that a file belongs to."""
+    return str(dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+
+
 @contextmanager
 def _association(contexts: Iterable[tuple[str, str]], *, port: int) -> Iterator[Association]:
     entity = AE(ae_title=CALLING_AET)

@@ -39,7 +39,6 @@ from trainer.demo_model.pack_scans import (
 from trainer.demo_model.training_processes import THREADS
 from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
 from trainer.export.model_folder import write_digests, write_head, write_model_file
-from trainer.features.encoded_scans import encode_scans
 from trainer.features.scans import Scan
 from trainer.head_training.head_folder import write_feature_fit
 from trainer.heads.decoder import decoder_tensors
@@ -131,15 +130,15 @@ class DemoModelBuilder:
         """Three people, so that each in turn is left out of the head's fit; the encoder saw their slices."""
         encoder, settings = Encoder(snapshot), snapshot.input_settings
         scans = tuple(read_organ_scans(self.data))
-        organs = tuple(encode_scans(scans, encoder, settings))
+        organs = tuple(outlined_scans(iter(scans), encoder, settings))
         framings = (framing for scan in scans for framing in other_framings(scan))
-        framed = (*organs, *encode_scans(framings, encoder, settings))
-        figures = judge_organs(organs, framed, frozenset(scan.patient for scan in scans))
-        unseen = list(encode_scans(read_unseen_slices(self.data), encoder, settings))
-        linear = fit_organs(framed)
-        measured = measure_organs(figures, unseen, linear)
+        framed = (*organs, *outlined_scans(framings, encoder, settings))
+        figures = judge_organs(organs, framed)
+        unseen = list(outlined_scans(read_unseen_slices(self.data), encoder, settings))
+        decoder = fit_organs(framed)
+        measured = measure_organs(figures, unseen, decoder)
         record = organs_record(snapshot.sha256, measured, VERSION)
-        write_head(record, ORGANS, linear.tensors, self.out / "heads" / record.name)
+        write_head(record, ORGANS, decoder_tensors(decoder), self.out / "heads" / record.name)
         log.info(record.name, **measured)
         return measured
 

@@ -130,7 +130,7 @@ HEADS = (
         region="head",
         minimum_volume_ml=0.05,
         may_be_drawn=False,
-        lowest_dice=0.4,
+        lowest_dice=0.6,
         data=(
             "T1-weighted MR with gadolinium of people with meningioma, glioma or pituitary tumour, single slices, "
             "8-bit grey levels (Cheng 2015, CC BY 4.0), and of people with glioblastoma at two dates in scanner units "

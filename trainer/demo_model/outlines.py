@@ -68,15 +68,16 @@ class OutlineFigures:
 def outlined_scans(
     scans: Iterator[Scan], encoder: SliceEncoder, settings: EncoderInputSettings
 ) -> Iterator[OutlinedScan]:
-    """Encode scans whose mass somebody outlined; tokens are kept in half precision."""
+    """Encode scans whose mass or organs somebody outlined; tokens are kept in half precision."""
     for scan in scans:
-        assert scan.mass is not None
+        outlined_there = scan.mass or scan.organs
+        assert outlined_there is not None
         encoder_input = make_encoder_input(scan.volume, settings)
         features = encoder.encode(encoder_input)
         _, rows, columns = features.geometry.shape
         factor = settings.image_size // (rows * 2**LEVELS)
         images = np.concatenate([_averaged(block[:, 0], factor) for block in encoder_input.blocks(0, 16)])
-        classes = cell_labels(scan.mass.astype(np.uint8), features.geometry, 2**LEVELS)
+        classes = cell_labels(outlined_there.astype(np.uint8), features.geometry, 2**LEVELS)
         cells = classes.reshape(len(classes), rows, columns, 2**LEVELS, 2**LEVELS).transpose(0, 1, 3, 2, 4)
         outlined = OutlinedSlices(
             features.tokens.astype(np.float16), images.astype(np.float16), cells.reshape(images.shape)
@@ -86,11 +87,13 @@ def outlined_scans(
 
 def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit = FIT) -> Decoder:
     """One class against background, on the shown people alone."""
-    shown = [scan.slices for scan in scans if not scan.held_out]
-    joined = OutlinedSlices(
-        *(np.concatenate([getattr(s, name) for s in shown]) for name in ("tokens", "images", "classes"))
-    )
-    return fit_decoder(joined, fit, num_classes=1)
+    return fit_decoder(joined([scan.slices for scan in scans if not scan.held_out]), fit, num_classes=1)
+
+
+def joined(slices: Sequence[OutlinedSlices]) -> OutlinedSlices:
+    """All of them, one after the other."""
+    parts = (np.concatenate([getattr(some, name) for some in slices]) for name in ("tokens", "images", "classes"))
+    return OutlinedSlices(*parts)
 
 
 def measure_outline(
