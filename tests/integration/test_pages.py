@@ -174,7 +174,7 @@ def test_what_is_kept_lies_in_the_study_as_it_was_shown_under_the_persons_name(
 def test_a_word_a_synonym_or_a_code_leads_to_the_place_or_says_that_it_was_not_looked_for(seen: dict[str, Any]) -> None:
     words = seen["words"]
     assert words["skeleton"][0] == "bone"
-    assert words["code"][0] == "liver"
+    assert words["code"][0] == "lung"
     assert words["spleen"][0] == "\u201cspleen\u201d was not looked for in this study"
     assert words["mass"][0].startswith("soft-tissue mass")
 

@@ -88,7 +88,7 @@ try {
     });
     await click('#prompt [data-label="1"]');
     const shown = await page.$eval("#picture", (canvas) => canvas.getBoundingClientRect().toJSON());
-    await page.mouse.click(shown.x + 0.42 * shown.width, shown.y + 0.45 * shown.height);
+    await page.mouse.click(shown.x + 0.5 * shown.width, shown.y + 0.5 * shown.height);
     await page.waitForFunction(() => document.querySelector("#prompt [data-part=says]").textContent.startsWith("Region"));
     await frame();
     seen.prompt = {
@@ -115,7 +115,7 @@ try {
         await frame();
         return [await page.$eval("#words output", (output) => output.textContent), await status()];
     };
-    seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("10200004"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
+    seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("39607008"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
     await page.select("#judge select[name=verdict]", "rejected");
     await page.type("#judge input[name=comment]", "<i>not there</i>");
     await page.click("#judge button");

@@ -13,9 +13,11 @@ NOT_IN_THE_DICTIONARY = {
     ("en-US", "RFC5646"),
 }
 ALL = sorted(codes_of(table), key=str)
+STANDARD = [code for code in ALL if code.scheme != "99CURIA"]
+"""No dictionary has the codes of our own scheme; the conformance statement lists them."""
 
 
-@pytest.mark.parametrize("code", ALL, ids=lambda code: f"{code.scheme} {code.value}")
+@pytest.mark.parametrize("code", STANDARD, ids=lambda code: f"{code.scheme} {code.value}")
 def test_every_code_means_in_the_dictionary_what_we_say(code):
     meanings = [entry[code.value][0].lower() for entry in concepts.get(code.scheme, {}).values() if code.value in entry]
     if (code.value, code.scheme) in NOT_IN_THE_DICTIONARY:

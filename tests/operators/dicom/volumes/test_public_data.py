@@ -40,6 +40,7 @@ NO_IMAGES = tuple((modality, f"modality {modality} is not CT or MR") for modalit
 
 EXPECTED = {
     "ct_chest_lidc0314": Expected("CT volume"),
+    "ct_thigh_sts003": Expected("CT volume"),
     "mr_brain_positions/HFS": Expected("MR volume"),
     "mr_brain_positions/HFDR": Expected("MR volume"),
     # Two examinations of one person poured together: nobody could say which one was meant.
