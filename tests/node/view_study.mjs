@@ -10,7 +10,7 @@ const puppeteer = createRequire(import.meta.url)(library);
 const args = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"];
 const browser = await puppeteer.launch({ executablePath, args, defaultViewport: { width: 1400, height: 900 } });
 const page = await browser.newPage();
-page.setDefaultTimeout(30_000);
+page.setDefaultTimeout(90_000);
 
 const uncaught = [];
 page.on("pageerror", (error) => uncaught.push(String(error)));
