@@ -15,8 +15,8 @@ from operators.imaging.encoder_input import make_encoder_input
 from trainer.demo_model.head_labels import REGIONS
 from trainer.demo_model.held_out import is_held_out
 from trainer.evaluation.figures import bootstrap_interval
-from trainer.features.encoded_scans import SliceEncoder
 from trainer.features.scans import Scan
+from trainer.features.slice_encoder import SliceEncoder
 from trainer.heads.linear import fit_classes
 
 STRENGTH = 0.03

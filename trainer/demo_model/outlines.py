@@ -19,8 +19,8 @@ from trainer.demo_model.held_out import is_held_out
 from trainer.demo_model.scope_of_outlines import FittedScope, fit_scope, series_vector
 from trainer.evaluation.figures import mean_figure
 from trainer.evaluation.overlap import dice
-from trainer.features.encoded_scans import SliceEncoder
 from trainer.features.scans import Scan
+from trainer.features.slice_encoder import SliceEncoder
 from trainer.features.token_labels import cell_labels
 from trainer.heads.decoder import DecoderFit, OutlinedSlices, decode, fit_decoder
 from trainer.heads.linear import fit_calibration
@@ -33,10 +33,7 @@ MASK_THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlinedScan:
-    """A scan with what a decoder reads of it.
-
-    cells : geometry of the decoder's finest grid
-    """
+    """A scan with what a decoder reads of it."""
 
     scan: Scan
     features: FeatureVolume

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInput, FeatureVolume
-from trainer.features.encoded_scans import SliceEncoder
+from trainer.features.slice_encoder import SliceEncoder
 
 PERCENTILES = (0, 10, 25, 50, 75, 90, 100)
 BLOCK = 16

@@ -16,9 +16,9 @@ from operators.encoder.vision_transformer import EncoderConfig
 from operators.heads.head import Head
 from operators.imaging.encoder_input import make_encoder_input
 from operators.model.model_folder import read_model
-from trainer.features.encoded_scans import SliceEncoder
 from trainer.features.pixel_statistics import PatchPlace, PixelStatistics
 from trainer.features.random_features import RandomEncoderSettings, random_state
+from trainer.features.slice_encoder import SliceEncoder
 
 Values = Literal["hu", "8-bit", "scanner"]
 

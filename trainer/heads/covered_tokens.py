@@ -1,26 +1,16 @@
-"""A linear map that tells the tokens that something covers from all others."""
+"""Tokens to fit on: as many of each scan, with whether something covers them."""
 
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.heads.linear import Linear
-from trainer.heads.linear import Features, fit_presence
+from trainer.heads.linear import Features
 
 STRENGTH = 0.01
 """Inverse penalty; chosen among few on the sarcoma patients."""
 
 TOKENS_FROM_EACH_SCAN = 2000
-
-
-def fit_covered_tokens(scans: Iterable[tuple[Features, NDArray[np.bool_]]], *, seed: int) -> Linear:
-    """Log odds of a token being covered, fitted on the same number of tokens of each scan.
-
-    scans : (N, D) tokens, and (N,) whether each is covered
-    """
-    features, covered = sample_tokens(scans, seed=seed)
-    return fit_presence(features, covered, strength=STRENGTH)
 
 
 def sample_tokens(

@@ -22,7 +22,7 @@ class DecoderFit:
     """levels : times that the grid of tokens is doubled
     hidden : channels
     steps, batch_size : of AdamW with a learning rate that falls as a half cosine
-    dropout : of the narrowed channels
+    dropout : share of the encoder's features that are left out of a slice
     """
 
     levels: int = 2
@@ -31,7 +31,7 @@ class DecoderFit:
     batch_size: int = 8
     lr: float = 4e-3
     weight_decay: float = 1e-2
-    dropout: float = 0.2
+    dropout: float = 0.1
     seed: int = 0
 
 
@@ -80,7 +80,7 @@ def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) ->
     for chosen in _batches(slices, fit):
         tokens = (torch.from_numpy(slices.tokens[chosen].astype(np.float32)) - mean) / scale
         # Whole channels are dropped: a decoder that leans on a few of them knows few patients by heart.
-        tokens = functional.dropout1d(tokens.mT, fit.dropout / 2).mT
+        tokens = functional.dropout1d(tokens.mT, fit.dropout).mT
         images = torch.from_numpy(slices.images[chosen].astype(np.float32))[:, None]
         evidence = decoder(tokens, images)
         loss = outline_loss(evidence, torch.from_numpy(slices.classes[chosen]).long())
