@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, relu
 
 from operators.errors import CheckpointError
 from operators.heads.head import FeatureBlock, HeadFolder
-from operators.heads.linear import Linear, first_length, read_weights
+from operators.heads.linear import Linear, Tensors, first_length, read_weights
 
 MOST_LEVELS = 3
 
@@ -80,9 +80,15 @@ def read_decoder(folder: HeadFolder, *, levels: int, num_classes: int) -> Decode
     names = [f"level{number}" for number in range(1, levels + 1)]
     shapes |= {f"{name}.weight": (hidden, hidden + 1, 3, 3) for name in names}
     shapes |= {f"{name}.bias": (hidden,) for name in names}
-    tensors = read_weights(folder.path, shapes)
+    return decoder_of(read_weights(folder.path, shapes), levels)
+
+
+def decoder_of(tensors: Tensors, levels: int) -> Decoder:
+    """The decoder of tensors that are called as in a head's file."""
 
     def linear(name: str) -> Linear:
         return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
-    return Decoder(linear("narrow"), tuple(linear(name) for name in names), linear("classes"))
+    return Decoder(
+        linear("narrow"), tuple(linear(f"level{number}") for number in range(1, levels + 1)), linear("classes")
+    )

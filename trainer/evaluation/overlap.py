@@ -18,8 +18,22 @@ def hd95(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray
 
     nan where one of them is empty: nothing is at a distance from nothing.
     """
+    directed = border_distances(predicted, true, spacing)
+    return float(max(np.percentile(distances, 95) for distances in directed)) if directed else float("nan")
+
+
+def surface_distance(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
+    """The mean distance of all voxels of either border to the other border, in *spacing*'s unit; nan as in `hd95`."""
+    directed = border_distances(predicted, true, spacing)
+    return float(np.concatenate(directed).mean()) if directed else float("nan")
+
+
+def border_distances(
+    predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """From each border voxel of one mask to the nearest of the other, for both masks; none where one is empty."""
     if not predicted.any() or not true.any():
-        return float("nan")
+        return ()
     # A single slice has borders within the slice alone.
     several = [axis for axis, size in enumerate(true.shape) if size > 1]
     spacing = spacing[several]
@@ -28,7 +42,7 @@ def hd95(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray
     predicted, true = np.squeeze(predicted)[box], np.squeeze(true)[box]
     borders = [mask & ~ndimage.binary_erosion(mask, border_value=0) for mask in (predicted, true)]
     distances = [ndimage.distance_transform_edt(~border, sampling=spacing) for border in borders]
-    return float(max(np.percentile(distances[1 - side][borders[side]], 95) for side in (0, 1)))
+    return tuple(distances[1 - side][borders[side]] for side in (0, 1))
 
 
 def best_threshold(scores: NDArray[np.float32], true: NDArray[np.bool_], thresholds: Sequence[float]) -> float:

@@ -26,7 +26,7 @@ class Predictions:
     patients : (n,) whose each example is
     true : (n,) class number, value, or time of survival; (n, L) 0, 1 or nan for many labels
     scores : (R, n, C) probabilities of classes or labels, (R, n, 1) values or risks, R repeated draws of what was
-        fitted on; (1, n, 2) Dice and HD95 of images
+        fitted on; (1, n, 2 or 3) Dice, HD95 and surface distance of images
     events : (n,) for survival whether the time ended with the event
     """
 
@@ -136,6 +136,11 @@ def mean_hd95(predictions: Predictions, weights: Floats) -> Floats:
     return _mean_over_patients(predictions.scores[0, :, 1], predictions.patients, weights)
 
 
+def mean_surface_distance(predictions: Predictions, weights: Floats) -> Floats:
+    """The same of the borders' mean distance, in mm."""
+    return _mean_over_patients(predictions.scores[0, :, 2], predictions.patients, weights)
+
+
 def c_index(predictions: Predictions, weights: Floats) -> Floats:
     """Harrell's concordance of risks with times: of the pairs that can be compared, the share in the right order."""
     assert predictions.events is not None
@@ -169,10 +174,11 @@ METRICS: Mapping[str, Metric] = {
     "r2": r2,
     "dice": mean_dice,
     "hd95": mean_hd95,
+    "surface-distance": mean_surface_distance,
     "c-index": c_index,
 }
 
-LOWER_IS_BETTER = frozenset({"mae", "rmse", "hd95", "tre-mm"})
+LOWER_IS_BETTER = frozenset({"mae", "rmse", "hd95", "surface-distance", "tre-mm"})
 
 
 def _answers(predictions: Predictions) -> NDArray[np.int64]:

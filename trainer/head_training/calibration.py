@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from operators.heads.calibration import Calibration, Output, calibrated, exclusive_probabilities
+from operators.heads.calibration import Calibration, Output, Platt, calibrated, exclusive_probabilities
 from operators.heads.ordinal import grade_probabilities
 from trainer.head_training.families import Family
 from trainer.heads.calibrating import Method, fit_isotonic, fit_output_temperature, fit_platt, fit_temperature
@@ -78,6 +78,11 @@ def calibrate(
     return CalibratedOutputs(family, temperature, tuple(outputs))
 
 
+def finding_curve(scores: Floats, present: NDArray[np.bool_], method: Method) -> Platt:
+    """From the (n,) scores of a finding to its log odds, as its head.toml has it."""
+    return fit_platt(scores, present) if method == "platt" else Platt(method="platt", slope=1.0, intercept=0.0)
+
+
 def plain_probabilities(scores: Floats, family: Family, temperature: float) -> Floats:
     """(n, C) before any output's own calibration."""
     if family == "labels":
@@ -89,7 +94,7 @@ def plain_probabilities(scores: Floats, family: Family, temperature: float) -> F
 
 def presence(targets: Floats, family: Family, num_labels: int) -> Floats:
     """(n, C) of 0, 1 and nan: what is true of each output."""
-    return targets if family == "labels" else np.eye(num_labels)[targets[:, 0].astype(int)]
+    return targets if family in ("labels", "finding") else np.eye(num_labels)[targets[:, 0].astype(int)]
 
 
 def _curve(probabilities: Floats, present: NDArray[np.bool_], method: Method) -> Calibration | None:

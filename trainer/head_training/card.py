@@ -80,7 +80,8 @@ class Card:
     def _faithfulness_lines(self) -> Sequence[str]:
         if not self.faithfulness:
             return (
-                "Not measured: the head shows no regions, or called nothing present in the studies that were tried.",
+                "Not measured: no contributions of tokens make the head's regions, or it called nothing present in the "
+                "studies that were tried.",
             )
         rows = (
             (found.finding, str(found.studies), f"{found.region_drop:.2f}", f"{found.share_beaten:.0%}")

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from operators.model.model_folder import read_model
 from trainer.head_training.cross_validation import Patients, cross_validate, rows_by_part, strata_of
-from trainer.head_training.examples import ExampleStore
+from trainer.head_training.examples import ExampleStore, files_of
 from trainer.head_training.finished_head import TrainedHead, tried_for_deletion
 from trainer.head_training.head_folder import CARD, check_place, head_folder
 from trainer.head_training.kinds import head_record, kind_of, pose
@@ -34,15 +34,17 @@ def train_head(config: Path, data: Path, out: Path, work: Path | None, *, device
     """
     settings = read_settings(config)
     kind = kind_of(settings)
+    settings, family = kind.completed(settings), kind.family(settings)
     check_place(out)
-    draws = kind.family(settings) == "masks"
+    draws = family in ("masks", "finding")
     table = read_table(data, settings.columns, needs_mask=draws)
     problem = pose(settings, table)
     model = read_model(settings.model)
     modality = head_record(settings, model.snapshot.sha256, {"data": "not read yet"}).modality
+    present = problem.targets[:, 0] == 1 if family == "finding" else None
     reader = StudyReader.of(model, device=device, modality=modality, values=settings.values, slices=settings.slices)
     if draws:
-        check_label_maps(table, reader, len(problem.labels))
+        check_label_maps(table, reader, len(problem.labels), present=present)
     work = work or data.with_suffix(".work")
     tried = tried_for_deletion(problem, table)
     fitted, test = rows_by_part([row.part for row in table.rows])
@@ -51,6 +53,7 @@ def train_head(config: Path, data: Path, out: Path, work: Path | None, *, device
         examples = ExampleStore(work / "features", reader).collect(
             table,
             keeps_tokens=lambda place: kind.reads_tokens(settings) or place in tried,
+            keeps_images=kind.reads_images,
             needs_mean="mean-token" in problem.inputs,
             done=lambda: progress.advance(bar),
         )
@@ -73,7 +76,8 @@ def train_head(config: Path, data: Path, out: Path, work: Path | None, *, device
 
 def _run_key(settings: TrainingSettings, table: Table, examples: Sequence[str]) -> str:
     """Of all that the fits are a function of."""
-    told = [settings.model_dump_json(exclude={"model"}), [dict(row.cells) for row in table.rows], list(examples)]
+    maps = [files_of(row.mask) if row.mask else [] for row in table.rows]
+    told = [settings.model_dump_json(exclude={"model"}), [dict(row.cells) for row in table.rows], list(examples), maps]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 

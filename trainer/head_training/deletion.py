@@ -12,7 +12,7 @@ from operators.heads.distance import GuardedHead
 from operators.heads.faithfulness import deletion
 from operators.heads.head import HeadFolder, SeriesFeatures, ask
 from operators.heads.kinds import read_head
-from operators.heads.masks import ContributionMasks, share_threshold
+from operators.heads.masks import ContributionMasks, FindingMask, share_threshold
 from operators.model.digests import folder_digest
 
 
@@ -59,5 +59,9 @@ def _regions(masks: Iterable[object]) -> Iterable[tuple[str, np.ndarray]]:
         if isinstance(mask, ContributionMasks):
             values = np.asarray(mask.contributions.array, np.float64)
             region = values > share_threshold(values, mask.share)
-            if region.any() and not region.all():
-                yield mask.finding, region
+        elif isinstance(mask, FindingMask):
+            region = np.asarray(mask.evidence.array) > mask.threshold
+        else:
+            continue
+        if region.any() and not region.all():
+            yield mask.finding, region

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.documents import whole_file
-from operators.domain.features import FeatureVolume
+from operators.domain.features import BLOCK, FeatureVolume
 from operators.domain.geometry import Geometry
-from operators.encoder.tensor_file import Blocks, is_intact, read_tensors, write_tensors
+from operators.encoder.tensor_file import Blocks, FileTensor, is_intact, read_tensors, write_tensors
 from operators.errors import CuriaError
 from operators.heads.pooled import Inputs
 from trainer.head_training.studies import EncodedSeries, StudyReader
@@ -29,7 +29,8 @@ Features = NDArray[np.float32]
 class Example:
     """The features of one row, on disk.
 
-    path : holds ``cls`` (S, D), ``mean`` (S, D), the mean token of each slice, and ``tokens`` (S, N, D) if kept
+    path : holds ``cls`` (S, D), ``mean`` (S, D), the mean token of each slice, and if kept ``tokens`` (S, N, D) and
+        ``images`` (S, P, P) as the encoder saw them, in half precision
     """
 
     path: Path
@@ -67,6 +68,11 @@ class Example:
         geometry = Geometry(self._tensors["affine"].astype(np.float64), (self.num_slices, side, side))
         return FeatureVolume(self._tensors["cls"], tokens, geometry)
 
+    @property
+    def images(self) -> FileTensor:
+        """(S, P, P) float16, in the file until they are taken."""
+        return read_tensors(self.path)["images"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExampleStore:
@@ -75,11 +81,11 @@ class ExampleStore:
     folder: Path
     reader: StudyReader
 
-    def key(self, row: Row, *, keeps_tokens: bool) -> str:
+    def key(self, row: Row, *, keeps_tokens: bool, keeps_images: bool) -> str:
         """Hex SHA-256 of what the features are a function of: files by name, size and time, encoder, settings."""
         listing = {
             "version": VERSION,
-            "files": _files(row.study),
+            "files": files_of(row.study),
             "series": row.series,
             "encoder": self.reader.encoder.key,
             "settings": asdict(self.reader.encoder.settings),
@@ -87,15 +93,23 @@ class ExampleStore:
             "values": self.reader.values,
             "slices": self.reader.slices,
             "tokens": keeps_tokens,
+            "images": keeps_images,
         }
         return hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()
 
     def collect(
-        self, table: Table, *, keeps_tokens: Callable[[int], bool], needs_mean: bool, done: Callable[[], None]
+        self,
+        table: Table,
+        *,
+        keeps_tokens: Callable[[int], bool],
+        keeps_images: bool,
+        needs_mean: bool,
+        done: Callable[[], None],
     ) -> tuple[Example, ...]:
         """The features of every row, in their order; what an earlier run left is not computed again.
 
         keeps_tokens : of the row with this place in the table
+        keeps_images : of every row, which is then no feature file
         needs_mean : whether the mean token is read
         done : called after each row
 
@@ -107,7 +121,8 @@ class ExampleStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         examples = []
         for place, row in enumerate(table.rows):
-            path = self.folder / f"{self.key(row, keeps_tokens=keeps_tokens(place))}.safetensors"
+            key = self.key(row, keeps_tokens=keeps_tokens(place), keeps_images=keeps_images)
+            path = self.folder / f"{key}.safetensors"
             if not (path.is_file() and is_intact(path)):
                 try:
                     encoded = self.reader.features(row.study, row.series)
@@ -118,7 +133,7 @@ class ExampleStore:
                         row,
                         f"{row.study.name} holds CLS alone and this head reads tokens; write it with --features tokens",
                     )
-                if not _write(encoded, path, keeps_tokens=keeps_tokens(place)):
+                if not _write(encoded, path, keeps_tokens=keeps_tokens(place), keeps_images=keeps_images):
                     raise table.problem(
                         row, f"{row.study.name}: expected finite features, some are not; encode it again"
                     )
@@ -127,7 +142,7 @@ class ExampleStore:
         return tuple(examples)
 
 
-def _write(encoded: EncodedSeries, path: Path, *, keeps_tokens: bool) -> bool:
+def _write(encoded: EncodedSeries, path: Path, *, keeps_tokens: bool, keeps_images: bool) -> bool:
     """Whether the features are finite; nothing is written of others."""
     cls, features = np.asarray(encoded.cls, np.float32), encoded.features
     tensors, finite = {"cls": Blocks(cls.shape, (cls,))}, bool(np.isfinite(cls).all())
@@ -137,12 +152,17 @@ def _write(encoded: EncodedSeries, path: Path, *, keeps_tokens: bool) -> bool:
         tensors |= {"mean": Blocks(means.shape, (means,)), "affine": Blocks((4, 4), (features.geometry.affine,))}
         if keeps_tokens:
             tensors["tokens"] = Blocks(tuple(features.tokens.shape), (part for _, part in features.token_blocks()))
+    if keeps_images and encoded.encoder_input is not None:
+        slices = encoded.encoder_input
+        shown = (np.asarray(block)[:, 0].astype(np.float16) for block in slices.blocks(0, BLOCK))
+        tensors["images"] = Blocks(slices.geometry.shape, shown, "F16")
     if finite:
         with whole_file(path) as unfinished:
             write_tensors(tensors, unfinished)
     return finite
 
 
-def _files(study: Path) -> list[tuple[str, int, int]]:
+def files_of(study: Path) -> list[tuple[str, int, int]]:
+    """What tells one state of a study from another: its files by name, size and time."""
     paths = sorted(path for path in study.rglob("*") if path.is_file()) if study.is_dir() else [study]
     return [(path.relative_to(study.parent).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]

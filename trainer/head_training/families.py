@@ -2,5 +2,6 @@
 
 from typing import Literal
 
-Family = Literal["labels", "classes", "grades", "value", "survival", "masks"]
-"""Independent, exclusive, in order, a number, a time to an event, or where something lies."""
+Family = Literal["labels", "classes", "grades", "value", "survival", "masks", "finding", "regions"]
+"""Independent, exclusive, in order, a number, a time to an event, where parts of the body lie, whether and where
+something lies, or exclusive ones of slices that only the mean over them tells."""

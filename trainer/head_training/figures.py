@@ -20,7 +20,8 @@ _METRICS: Mapping[Family, tuple[str, ...]] = {
     "grades": ("macro-auc", "balanced-accuracy"),
     "value": ("mae", "rmse", "r2"),
     "survival": ("c-index",),
-    "masks": ("dice", "hd95"),
+    "masks": ("dice", "hd95", "surface-distance"),
+    "regions": ("macro-auc", "balanced-accuracy"),
 }
 
 
@@ -31,13 +32,14 @@ def overall_figures(
 
     answers : (n, C) probabilities, or (n, 1) values or risks; targets : (n, T)
     """
-    if family == "survival":
-        predictions = Predictions(patients, targets[:, 0], answers[None], targets[:, 1] == 1)
-    else:
-        predictions = Predictions(patients, targets if family == "labels" else targets[:, 0], answers[None])
     found = {}
-    for name in _METRICS[family]:
-        resampled = measure(METRICS[name], predictions, seed=seed)
+    for column, name in enumerate(_METRICS[family]):
+        # An overlap is told of those alone who show something.
+        rows = np.isfinite(answers[:, column]) if family == "masks" else np.ones(len(answers), bool)
+        true = targets[rows] if family == "labels" else targets[rows, 0]
+        events = targets[rows, 1] == 1 if family == "survival" else None
+        predictions = Predictions(patients[rows], true, answers[None, rows], events)
+        resampled = measure(METRICS[name], predictions, seed=seed) if rows.any() else np.array([np.nan])
         if np.isfinite(resampled[0]):
             found[name] = figure_of(resampled, predictions.num_patients)
     return found

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.documents import file_sha256
+from operators.heads.calibration import Output, Platt
 from operators.heads.distance import FeatureFit
 from operators.heads.head import HeadRecord
 from operators.heads.regression import RegressionRecord
@@ -15,10 +16,17 @@ from operators.heads.survival import SurvivalRecord
 from operators.model.model_folder import Model
 from trainer.evaluation.survival_groups import observed_in_groups
 from trainer.export.model_folder import write_head
-from trainer.head_training.calibration import CalibratedOutputs, calibrate, plain_probabilities, presence
+from trainer.head_training.calibration import (
+    CalibratedOutputs,
+    calibrate,
+    finding_curve,
+    plain_probabilities,
+    presence,
+)
 from trainer.head_training.card import Card
 from trainer.head_training.cross_validation import Validated
 from trainer.head_training.deletion import DeletionResult, measure_deletion
+from trainer.head_training.drawn_heads import OVERLAPS
 from trainer.head_training.examples import Example
 from trainer.head_training.figures import Figures, output_figures, overall_figures, record_of
 from trainer.head_training.head_folder import CARD, PICTURE, write_feature_fit
@@ -26,7 +34,7 @@ from trainer.head_training.kinds import Problem, head_record, kind_of
 from trainer.head_training.reliability import draw_overlaps, draw_probabilities, draw_survival, draw_values
 from trainer.head_training.studies import holds_tokens
 from trainer.head_training.table import Table
-from trainer.head_training.trainable import Rows, Trainable
+from trainer.head_training.trainable import Rows, Scores, Trainable
 from trainer.heads.baseline_hazard import baseline_at
 from trainer.heads.feature_fit import fit_features, held_out_distances
 
@@ -64,7 +72,13 @@ class TrainedHead:
         }
         if distance:
             filled["distance"] = distance
-        if outputs is not None:
+        if self.problem.family == "finding" and outputs is not None:
+            filled |= {
+                "calibration": {"slope": self._curve.slope, "intercept": self._curve.intercept},
+                "threshold": outputs.outputs[0].threshold,
+                "mask_threshold": 0.0,
+            }
+        elif outputs is not None:
             told = zip(self.problem.names, outputs.outputs, strict=True)
             filled |= {"temperature": outputs.temperature, "outputs": dict(told)}
         record = head_record(self.problem.settings, self.model.snapshot.sha256, filled)
@@ -77,7 +91,7 @@ class TrainedHead:
             counts=tuple(self._counts()),
             overall=overall,
             by_output=by_output,
-            outputs=dict(zip(self.problem.names, outputs.outputs, strict=True)) if outputs else {},
+            outputs=self._told_outputs(outputs) if outputs else {},
             faithfulness=self._faithfulness(folder),
             settings=self._fit_settings(),
         )
@@ -86,21 +100,40 @@ class TrainedHead:
 
     def _calibrated(self) -> CalibratedOutputs | None:
         problem, validated = self.problem, self.validated
-        if problem.family not in ("labels", "classes", "grades"):
+        if problem.family not in ("labels", "classes", "grades", "finding"):
             return None
+        is_finding = problem.family == "finding"
         return calibrate(
-            validated.scores,
+            self._logits(validated.scores),
             presence(problem.targets[validated.rows], problem.family, len(problem.labels)),
-            family=problem.family,
-            method=problem.settings.calibration,
+            family="labels" if is_finding else problem.family,
+            method="none" if is_finding else problem.settings.calibration,
             rule=problem.settings.operating_point,
             names=problem.names,
             source=f"{validated.num_folds} folds of {self._num_patients(self.fitted)} patients",
         )
 
+    @property
+    def _curve(self) -> Platt:
+        """From a finding's scores to its log odds."""
+        rows, scores = self.validated.rows, self.validated.scores[:, OVERLAPS]
+        return finding_curve(scores, self.problem.targets[rows, 0] == 1, self.problem.settings.calibration)
+
+    def _logits(self, scores: Scores) -> Floats:
+        """(n, C) of the outputs; a finding's overlaps left out and its curve applied."""
+        if self.problem.family != "finding":
+            return scores
+        return np.asarray(self._curve.slope * scores[:, OVERLAPS:] + self._curve.intercept, np.float64)
+
+    def _told_outputs(self, outputs: CalibratedOutputs) -> dict[str, Output]:
+        told = outputs.outputs
+        if self.problem.family == "finding" and self.problem.settings.calibration != "none":
+            told = tuple(output.model_copy(update={"calibration": self._curve}) for output in told)
+        return dict(zip(self.problem.names, told, strict=True))
+
     def _answers(self, outputs: CalibratedOutputs | None, rows: Rows) -> Floats:
         scores = self._scores(rows)
-        return scores if outputs is None else outputs.probabilities(scores)
+        return scores if outputs is None else outputs.probabilities(self._logits(scores))
 
     def _scores(self, rows: Rows) -> Floats:
         """Of the test part by the shipped fit; else by the fits that did not see each."""
@@ -114,13 +147,17 @@ class TrainedHead:
         if outputs is None:
             return overall_figures(problem.family, answers, targets, patients, seed=seed), {}
         # Calibration may make equal what a head tells apart.
-        ranked = plain_probabilities(self._scores(rows), problem.family, outputs.temperature)
-        overall = overall_figures(problem.family, ranked, targets, patients, seed=seed)
+        scores = self._scores(rows)
+        ranked = plain_probabilities(self._logits(scores), outputs.family, outputs.temperature)
+        overall = overall_figures(outputs.family, ranked, targets, patients, seed=seed)
+        if problem.family == "finding":
+            overall |= overall_figures("masks", scores[:, :OVERLAPS], targets, patients, seed=seed)
         return overall, output_figures(outputs, answers, ranked, targets, patients, problem.names, seed=seed)
 
     def _scope(self) -> tuple[FeatureFit | None, dict[str, object] | None]:
         settings = self.problem.settings
-        if settings.distance is None or len(self.fitted) < 3:
+        # What part of the body a series shows is asked of every series.
+        if settings.distance is None or len(self.fitted) < 3 or self.problem.family == "regions":
             return None, None
         inputs = self.problem.inputs
         vectors = np.stack([example.vector(inputs) for example in self.examples])
@@ -191,9 +228,12 @@ class TrainedHead:
     def _fit_settings(self) -> Mapping[str, object]:
         settings = self.problem.settings
         penalties = ", ".join(f"{penalty:g}" for penalty in self.validated.penalties)
-        fit = settings.fit
+        fit, decoder = settings.fit, settings.decoder
+        optimiser = f"{fit.optimiser}, at most {fit.epochs} epochs, patience {fit.patience}"
+        if kind_of(settings).reads_images:
+            optimiser = f"adamw, {decoder.steps} steps of {decoder.batch_size} slices, {decoder.hidden} channels"
         return {
-            "optimiser": f"{fit.optimiser}, at most {fit.epochs} epochs, patience {fit.patience}",
+            "optimiser": optimiser,
             "class weights": fit.class_weights,
             "penalties of the folds and of the shipped fit": penalties,
             "seed": settings.seed,

@@ -23,7 +23,7 @@ class Columns(Record):
     patient : never in two parts of a split, never on both sides of a fold
     split : train, val or test; without this column every patient is fitted on and asked about in turn
     targets : what the head is to answer; of survival the time in days and whether it ended with the event
-    mask : a NIfTI label map on the image's grid, for segmentation
+    mask : a NIfTI label map on the image's grid, for heads that draw
     """
 
     study: str = "study"
@@ -37,14 +37,30 @@ class Columns(Record):
 class Fit(Optimiser):
     """How weights are found.
 
-    penalties : on half the squared weights of standardised features; of several the one that held-out patients prefer
+    penalties : on half the squared weights of standardised features; of several the one that held-out patients prefer;
+        those of the kind where none are given
     class_weights : "balanced", "none", or so much by label
-    hidden : width of an attention gate or of a decoder
+    hidden : width of an attention gate
     """
 
-    penalties: tuple[float, ...] = Field((0.001, 0.01, 0.1, 1.0), min_length=1)
+    penalties: tuple[float, ...] = ()
     class_weights: Literal["balanced", "none"] | dict[str, float] = "balanced"
     hidden: int = Field(64, ge=1)
+
+
+class DecoderFitting(Record):
+    """How a convolutional decoder is fitted: by AdamW, with a learning rate that falls as a half cosine.
+
+    hidden : channels
+    steps : batches of so many slices, half of them with something to draw
+    dropout : share of the encoder's features that are left out of a slice
+    """
+
+    hidden: int = Field(24, ge=1)
+    steps: int = Field(500, ge=1)
+    batch_size: int = Field(8, ge=1)
+    learning_rate: float = Field(0.004, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class DistanceScope(Record):
@@ -89,6 +105,7 @@ class TrainingSettings(Record):
     slices: int = Field(0, ge=0)
     values: Literal["hu", "8-bit", "scanner"] = "hu"
     fit: Fit = Field(default_factory=Fit)
+    decoder: DecoderFitting = Field(default_factory=DecoderFitting)
     folds: int = Field(5, ge=2)
     seed: int = Field(0, ge=0)
     calibration: Method = "platt"
@@ -101,7 +118,10 @@ class TrainingSettings(Record):
         for key in ("task", "kind", "name"):
             if not isinstance(self.head.get(key), str):
                 raise ValueError(f"head: expected {key}, see docs/heads.md")
-        filled = {"encoder_sha256", "measured", "outputs", "temperature", "distance"} & self.head.keys()
+        filled = {"encoder_sha256", "measured", "outputs", "temperature", "distance"}
+        if self.head["task"] == "finding":
+            filled |= {"calibration", "threshold", "mask_threshold"}
+        filled &= self.head.keys()
         if filled:
             raise ValueError(f"head: {', '.join(sorted(filled))}: filled in by the training, leave it out")
         return self

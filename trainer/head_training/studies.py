@@ -16,7 +16,7 @@ from operators.dicom.study.read_limits import DEFAULT_LIMITS
 from operators.dicom.study.study_index import StudyIndex, check_one_study, index_study
 from operators.dicom.volumes.source_series import SourceSeries
 from operators.dicom.volumes.volume_reader import read_volume
-from operators.domain.features import FeatureVolume
+from operators.domain.features import EncoderInput, FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.encoder.features import Encoder
@@ -38,10 +38,12 @@ class EncodedSeries:
 
     cls : (S, D)
     features : None of a feature file that was written without tokens
+    encoder_input : None of every feature file
     """
 
     cls: NDArray[np.float32]
     features: FeatureVolume | None
+    encoder_input: EncoderInput | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,8 +110,9 @@ class StudyReader:
         """
         if path.suffix == FEATURE_FILE:
             return self._stored(path, series)
-        features = self.encoder.features(self.volume(path, series), "hu" if path.is_dir() else self.values)
-        return EncodedSeries(features.cls, features)
+        encoder_input = self.encoder.encoder_input(self.volume(path, series), "hu" if path.is_dir() else self.values)
+        features = self.encoder.encoder.encode(encoder_input)
+        return EncodedSeries(features.cls, features, encoder_input)
 
     def thinned(self, volume: Volume) -> Volume:
         """Every so many-th slice, so that no more than the setting are left."""
@@ -156,9 +159,9 @@ class StudyReader:
             raise InputError(f"{path.name}: series {uid}: expected finite features, some are not")
         tokens = tensors.get(f"{uid}/tokens")
         if tokens is None:
-            return EncodedSeries(cls, None)
+            return EncodedSeries(cls, None, None)
         side = round(tokens.shape[1] ** 0.5)
-        return EncodedSeries(cls, FeatureVolume(cls, tokens, Geometry(np.eye(4), (len(cls), side, side))))
+        return EncodedSeries(cls, FeatureVolume(cls, tokens, Geometry(np.eye(4), (len(cls), side, side))), None)
 
 
 def holds_tokens(path: Path) -> bool:

@@ -17,7 +17,7 @@ class Row:
     """One labelled study.
 
     number : line of the table, the header is 1
-    mask : None where the table has no such column
+    mask : None where the cell is empty, or no head asks for maps
     """
 
     number: int
@@ -100,7 +100,7 @@ def _row(path: Path, number: int, cells: dict[str, str], columns: Columns, needs
         cells.get(columns.series, ""),
         cells[columns.patient],
         PARTS[word] if word else None,
-        path.parent / cells[columns.mask] if needs_mask else None,
+        path.parent / cells[columns.mask] if needs_mask and cells[columns.mask].strip() else None,
         cells,
     )
 

@@ -31,6 +31,21 @@ def label_targets(table: Table, columns: Sequence[str]) -> Floats:
     return targets
 
 
+def told_label_targets(table: Table, columns: Sequence[str]) -> Floats:
+    """The same where every cell has to be told.
+
+    Raises
+    ------
+    HeadTrainingError
+        As `label_targets` says, or a cell is empty.
+    """
+    targets = label_targets(table, columns)
+    for row, told in zip(table.rows, targets, strict=True):
+        if not np.isfinite(told).all():
+            raise table.problem(row, f"{', '.join(columns)}: expected 1 or 0 of every study, got nothing")
+    return targets
+
+
 def class_targets(table: Table, column: str, classes: Sequence[str]) -> Floats:
     """(n, 1) numbers of classes that exclude one another.
 

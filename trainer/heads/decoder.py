@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,8 +40,8 @@ class OutlinedSlices:
     """Slices with what is to be outlined in them.
 
     tokens : (n, N, D), any float type
-    images : (n, G, G), what the encoder saw, averaged to the decoder's finest grid, G = 2 ** levels * sqrt(N)
-    classes : (n, G, G) uint8, 0 for background
+    images : (n, P, P), what the encoder saw, or that averaged to the decoder's finest grid
+    classes : (n, G, G) uint8, 0 for background, on that grid, G = 2 ** levels * sqrt(N)
     """
 
     tokens: NDArray[Any]
@@ -51,19 +51,37 @@ class OutlinedSlices:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """(n,) whether there is anything to outline."""
+        return np.asarray(self.classes.reshape(len(self), -1).any(axis=1))
+
     def only(self, chosen: NDArray[Any]) -> "OutlinedSlices":
         """Those at the places *chosen*."""
         return OutlinedSlices(self.tokens[chosen], self.images[chosen], self.classes[chosen])
 
 
-def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) -> Decoder:
+class SliceSource(Protocol):
+    """Slices that need not be in memory together."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """(n,) whether there is anything to outline."""
+
+    def only(self, chosen: NDArray[Any]) -> OutlinedSlices:
+        """Those at the places *chosen*."""
+
+
+def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Decoder:
     """Cross-entropy and soft Dice (Milletari et al. 2016) of all cells of a batch.
 
     Slices with and without anything to outline come equally often, where there are both.
     """
     generator = torch.Generator().manual_seed(fit.seed)
-    mean, scale = _standard(slices.tokens, fit.seed)
-    width = slices.tokens.shape[2]
+    mean, scale = _standard(slices, fit.seed)
+    width = len(mean)
     maps: tuple[nn.Linear, nn.Linear] = (nn.Linear(width, fit.hidden), nn.Linear(fit.hidden, num_classes))
     levels = [nn.Conv2d(fit.hidden + 1, fit.hidden, 3) for _ in range(fit.levels)]
     modules: list[nn.Linear | nn.Conv2d] = [*maps, *levels]
@@ -78,12 +96,13 @@ def fit_decoder(slices: OutlinedSlices, fit: DecoderFit, *, num_classes: int) ->
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, fit.steps)
     torch.manual_seed(fit.seed)
     for chosen in _batches(slices, fit):
-        tokens = (torch.from_numpy(slices.tokens[chosen].astype(np.float32)) - mean) / scale
+        batch = slices.only(chosen)
+        tokens = (torch.from_numpy(batch.tokens.astype(np.float32)) - mean) / scale
         # Whole channels are dropped: a decoder that leans on a few of them knows few patients by heart.
         tokens = functional.dropout1d(tokens.mT, fit.dropout).mT
-        images = torch.from_numpy(slices.images[chosen].astype(np.float32))[:, None]
+        images = torch.from_numpy(batch.images.astype(np.float32))[:, None]
         evidence = decoder(tokens, images)
-        loss = outline_loss(evidence, torch.from_numpy(slices.classes[chosen]).long())
+        loss = outline_loss(evidence, torch.from_numpy(batch.classes).long())
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -120,19 +139,19 @@ def decoder_tensors(decoder: Decoder) -> Tensors:
     return {f"{name}.{kind}": tensor for name, linear in parts.items() for kind, tensor in linear.tensors.items()}
 
 
-def _batches(slices: OutlinedSlices, fit: DecoderFit) -> Iterator[NDArray[np.int64]]:
+def _batches(slices: SliceSource, fit: DecoderFit) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(fit.seed)
-    shown = slices.classes.reshape(len(slices), -1).any(axis=1)
+    shown = slices.shown
     groups = [group for group in (np.flatnonzero(shown), np.flatnonzero(~shown)) if len(group)]
     for _ in range(fit.steps):
         picks = rng.integers(len(groups), size=fit.batch_size)
         yield np.array([rng.choice(groups[pick]) for pick in picks])
 
 
-def _standard(tokens: NDArray[Any], seed: int) -> tuple[Tensor, Tensor]:
+def _standard(slices: SliceSource, seed: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature, of some 200 slices."""
-    chosen = np.random.default_rng(seed).permutation(len(tokens))[:200]
-    rows = tokens[chosen].astype(np.float32).reshape(-1, tokens.shape[2])
+    tokens = slices.only(np.random.default_rng(seed).permutation(len(slices))[:200]).tokens
+    rows = tokens.astype(np.float32).reshape(-1, tokens.shape[2])
     return torch.from_numpy(rows.mean(axis=0)), torch.from_numpy(rows.std(axis=0) + 1e-4)
 
 

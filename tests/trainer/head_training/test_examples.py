@@ -39,7 +39,9 @@ def one_row(folder: Path, study: str, series: str = "") -> Table:
 
 def example_of(folder: Path, model: Model, table: Table, *, slices: int = 0, tokens: bool = True) -> Example:
     store = ExampleStore(folder / "features", reader_of(model, slices=slices))
-    (example,) = store.collect(table, keeps_tokens=lambda place: tokens, needs_mean=True, done=lambda: None)
+    (example,) = store.collect(
+        table, keeps_tokens=lambda place: tokens, keeps_images=False, needs_mean=True, done=lambda: None
+    )
     return example
 
 
@@ -82,7 +84,7 @@ def test_what_was_extracted_is_not_extracted_again(model: Model, cohort: Cohort)
     table = read_table(cohort.write(), Columns(), needs_mask=False)
     store = ExampleStore(cohort.folder / "features", reader_of(model))
     collect: Callable[[], tuple[Example, ...]] = lambda: store.collect(  # noqa: E731
-        table, keeps_tokens=lambda place: False, needs_mean=True, done=lambda: None
+        table, keeps_tokens=lambda place: False, keeps_images=False, needs_mean=True, done=lambda: None
     )
     first = [example.path.stat().st_mtime_ns for example in collect()]
     damaged = collect()[3].path
