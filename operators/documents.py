@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 UNFINISHED = ".part"
-"""How the name of a file ends that is still being written."""
+"""How the name of a file or folder ends that is still being written."""
 
 
 def file_sha256(path: Path) -> str:
@@ -35,11 +35,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         yield unfinished
-        _sync(unfinished)
+        sync_to_disk(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync_to_disk(path.parent)
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -48,7 +48,8 @@ def write_whole(path: Path, content: str) -> None:
         unfinished.write_text(content, encoding="utf-8")
 
 
-def _sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
+    """See a file's content, or a folder's names, onto the disk, so that a power cut takes none of it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

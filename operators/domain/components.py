@@ -1,6 +1,6 @@
 """Connected components of a mask, by their size. Neighbours share a face (an edge in 2D)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ def components_by_weight(mask: NDArray[np.bool_], weights: NDArray[np.floating])
     components, count = ndimage.label(mask)
     sums = np.bincount(components.ravel(), weights=np.ravel(weights), minlength=count + 1)[1:]
     return (np.asarray(components == 1 + number) for number in np.argsort(-sums, kind="stable"))
+
+
+def components_at(mask: NDArray[np.bool_], places: Iterable[tuple[slice, ...]]) -> NDArray[np.bool_]:
+    """The components that have an element in one of the boxes *places*."""
+    components, count = ndimage.label(mask)
+    keep = np.zeros(count + 1, bool)
+    for place in places:
+        keep[components[place]] = True
+    keep[0] = False
+    return np.asarray(keep[components])
 
 
 def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.bool_]:

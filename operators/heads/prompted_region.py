@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from operators.domain.components import components_at
 from operators.domain.geometry import Geometry, Index
 from operators.domain.volume import Volume
 from operators.heads.evidence import above
@@ -27,9 +27,8 @@ def region_at(
         return None
     start, stop = box
     part = source.cropped(start, stop)
-    components, _ = ndimage.label(above(similarity, threshold, part))
-    wanted = np.unique(np.concatenate([_of_token(components, similarity.geometry, seed, part) for seed in seeds]))
-    region = np.isin(components, wanted[wanted > 0])
+    tokens = [_token_box(similarity.geometry, seed, part) for seed in seeds]
+    region = components_at(above(similarity, threshold, part), tokens)
     if not region.any():
         return None
     first, last = _extent(region)
@@ -56,16 +55,15 @@ def _reach(similarity: Volume, threshold: float, source: Geometry) -> tuple[Inde
     return (int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2]))
 
 
-def _of_token(components: NDArray[np.int_], tokens: Geometry, seed: Index, part: Geometry) -> NDArray[np.int_]:
-    """The components in the voxels of one token; in its centre's voxel where none has its centre in the token."""
+def _token_box(tokens: Geometry, seed: Index, part: Geometry) -> tuple[slice, ...]:
+    """The voxels of one token; its centre's voxel where none has its centre in the token."""
     corners = np.stack(np.meshgrid(*([k - 0.5, k + 0.5] for k in seed), indexing="ij"), axis=-1).reshape(-1, 3)
     reached = part.indices(tokens.positions(corners))
     low, high = np.ceil(reached.min(axis=0)).astype(int), np.floor(reached.max(axis=0)).astype(int) + 1
     centre = np.rint(part.indices(tokens.positions(np.array(seed)))).astype(int)
     empty = high <= low
     low, high = np.where(empty, centre, low), np.where(empty, centre + 1, high)
-    inside = tuple(slice(max(int(a), 0), max(int(b), 0)) for a, b in zip(low, high, strict=True))
-    return np.unique(components[inside])
+    return tuple(slice(max(int(a), 0), max(int(b), 0)) for a, b in zip(low, high, strict=True))
 
 
 def _extent(mask: NDArray[np.bool_]) -> tuple[Index, Index]:

@@ -24,8 +24,9 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "support")]
 
 from benchmarks.side_by_side import Row, compare, row, write_rows  # noqa: E402
+from operators.documents import UNFINISHED  # noqa: E402
 from slice_cases import body_slice  # noqa: E402
-from trainer.ingest.shard_writer import PART, ShardWriter  # noqa: E402
+from trainer.ingest.shard_writer import ShardWriter  # noqa: E402
 from trainer.pretraining.config import PretrainingConfig, read_config  # noqa: E402
 from trainer.pretraining.engine import pretrain  # noqa: E402
 from trainer.pretraining.learner import Learner  # noqa: E402
@@ -196,7 +197,7 @@ def _write_shards(folder: Path) -> None:
                 body = body_slice((512, 512), centre=(256, 256), radii=(160, 200), seed=number)
                 writer.write(replace(body, key=f"{shard}-{number}"))
         name = writer.records[0].name
-        (folder / f"{name}{PART}").rename(folder / name)
+        (folder / f"{name}{UNFINISHED}").rename(folder / name)
 
 
 def _gpu_rows(processes: Processes) -> Iterator[Row]:

@@ -16,7 +16,8 @@ from side_by_side import Row, compare, row, write_rows
 
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.volume_reader import read_series
-from trainer.ingest.shard_writer import PART, ShardWriter, encode_pixels
+from operators.documents import UNFINISHED
+from trainer.ingest.shard_writer import ShardWriter, encode_pixels
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.data.loader import LoaderState, iterate_batches
 from trainer.pretraining.data.samples import SliceSample
@@ -51,7 +52,7 @@ def _write(samples: Iterable[SliceSample], folder: Path, name: str) -> None:
         for sample in samples:
             writer.write(sample)
     for record in writer.records:
-        (folder / f"{record.name}{PART}").rename(folder / record.name)
+        (folder / f"{record.name}{UNFINISHED}").rename(folder / record.name)
 
 
 def _jpeg_ls(pixels: np.ndarray) -> bytes:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.ingest.shard_writer import PART, ShardWriter
+from operators.documents import UNFINISHED
+from trainer.ingest.shard_writer import ShardWriter
 from trainer.pretraining.data.samples import SliceSample
 
 
@@ -25,7 +26,7 @@ def write_shards(folder: Path, sizes: list[int]) -> list[Path]:
                 writer.write(numbered_slice(number))
         first += size
         name = writer.records[0].name
-        paths.append((folder / f"{name}{PART}").rename(folder / name))
+        paths.append((folder / f"{name}{UNFINISHED}").rename(folder / name))
     return paths
 
 

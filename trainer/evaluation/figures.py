@@ -24,15 +24,6 @@ class Figure:
     high: float
     patients: int
 
-    @property
-    def is_above_zero(self) -> bool:
-        """Whether the interval leaves out 0, on its upper side."""
-        return self.low > 0
-
-    @property
-    def is_below_zero(self) -> bool:
-        return self.high < 0
-
     def record(self, name: str) -> dict[str, float | int]:
         """The figure as a model card has it."""
         return {
@@ -62,18 +53,3 @@ def bootstrap_interval(
     draws = rng.integers(0, len(array), (NUM_RESAMPLES, len(array)))
     low, high = np.percentile([statistic(array[draw]) for draw in draws], [2.5, 97.5])
     return float(low), float(high)
-
-
-def paired_difference(first: ByPatient, second: ByPatient) -> dict[str, float]:
-    """First minus second, for each of the patients, who must be the same.
-
-    Raises
-    ------
-    ValueError
-        They are not.
-    """
-    if first.keys() != second.keys():
-        raise ValueError(
-            f"patients: expected the same on both sides, only one has {sorted(first.keys() ^ second.keys())}"
-        )
-    return {patient: first[patient] - second[patient] for patient in first}

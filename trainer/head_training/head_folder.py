@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from operators.documents import UNFINISHED
 from operators.heads.distance import FILE_NAME, FeatureFit
 from operators.model.model_folder import MODEL_FILE
 from trainer.export.model_folder import write_digests
@@ -32,7 +33,7 @@ def head_folder(out: Path) -> Iterator[Path]:
     heads.mkdir(parents=True, exist_ok=True)
     model = heads.parent if heads.name == "heads" and (heads.parent / MODEL_FILE).is_file() else None
     # Not among a model's heads, which are read as they stand.
-    unfinished = (model or heads) / f".{out.name}.part" / out.name
+    unfinished = (model or heads) / f".{out.name}{UNFINISHED}" / out.name
     shutil.rmtree(unfinished.parent, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from operators.documents import write_whole
+from operators.documents import UNFINISHED, sync_to_disk, write_whole
 from trainer.ingest.pseudonyms import Split
-from trainer.ingest.shard_writer import PART, ShardRecord
+from trainer.ingest.shard_writer import ShardRecord
 from trainer.ingest.statistics import Counts
 
 JOURNAL_FILE = "journal.sqlite"
@@ -89,9 +89,9 @@ class IngestJournal:
         A process that ends between the two leaves shards that the journal does not know; the next one removes them.
         """
         for shard in result.shards:
-            os.replace(self._folder / f"{shard.name}{PART}", self._folder / shard.name)
+            os.replace(self._folder / f"{shard.name}{UNFINISHED}", self._folder / shard.name)
         for split in {shard.split for shard in result.shards}:
-            _sync_folder(self._folder / split)
+            sync_to_disk(self._folder / split)
         database = self._database
         database.execute("BEGIN")
         database.executemany("INSERT OR IGNORE INTO folders VALUES (?)", [(folder,) for folder in result.folders])
@@ -111,7 +111,7 @@ class IngestJournal:
         """Delete shards that do not count; no worker may be writing."""
         for path in self._folder.glob("*/*.tar*"):
             name = path.relative_to(self._folder).as_posix()
-            if name.endswith(PART) or not self._has("SELECT 1 FROM shards WHERE name = ?", name):
+            if name.endswith(UNFINISHED) or not self._has("SELECT 1 FROM shards WHERE name = ?", name):
                 path.unlink()
 
     def write_manifest(self) -> None:
@@ -148,11 +148,3 @@ class KnownVolumes:
     def __contains__(self, key: str) -> bool:
         with closing(sqlite3.connect(self._uri, uri=True, timeout=60)) as database:
             return database.execute("SELECT 1 FROM volumes WHERE key = ?", (key,)).fetchone() is not None
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,11 +1,12 @@
 """Names that nobody can trace back: hashes under a key that is made at random and stays beside the shards."""
 
-import os
 import secrets
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
+
+from operators.documents import whole_file
 
 KEY_FILE = "key"
 _KEY_BYTES = 32
@@ -44,13 +45,9 @@ def read_or_make_key(folder: Path) -> Pseudonyms:
     path = folder / KEY_FILE
     if not path.exists():
         # On a full disk no key is better than half of one, which would have to be restored.
-        partial = path.with_suffix(".partial")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(_KEY_BYTES))
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(partial, path)
+        with whole_file(path) as unfinished:
+            unfinished.touch(mode=0o600, exist_ok=False)
+            unfinished.write_text(secrets.token_hex(_KEY_BYTES), encoding="ascii")
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
     except ValueError as error:

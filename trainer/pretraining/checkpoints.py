@@ -8,7 +8,7 @@
       shard-*-model-*.safetensors  one for each process: its part of weights, teacher and moments
 
 Tensors go through torch.distributed.checkpoint, so that another number of processes can read them, in safetensors,
-so that nothing in them can run code. Until it is whole, the folder's name ends in `.partial`.
+so that nothing in them can run code. Until it is whole, the folder's name ends in `.part`.
 """
 
 import json
@@ -26,10 +26,10 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
+from operators.documents import UNFINISHED
 from trainer.pretraining.config import PretrainingConfig
 
 RECORD = "record.json"
-PARTIAL = ".partial"
 
 
 class CheckpointRecord(BaseModel):
@@ -61,7 +61,7 @@ class Checkpoints:
         self.keep = keep
         self._rank = distributed.get_rank()
         if self._rank == 0:
-            for left in folder.glob(f"step-*{PARTIAL}"):
+            for left in folder.glob(f"step-*{UNFINISHED}"):
                 shutil.rmtree(left)
         # Of its own: in the training's group, what the writing thread sends would be taken for the training's.
         self._group = distributed.new_group(backend="gloo")
@@ -72,14 +72,14 @@ class Checkpoints:
         """Copies what is to be written and returns; waits first for an earlier one that is still being written."""
         self.wait()
         name = f"step-{record.total:09d}"
-        partial = self.folder / f"{name}{PARTIAL}"
+        unfinished = self.folder / f"{name}{UNFINISHED}"
         if self._rank == 0:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            (partial / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            (unfinished / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         distributed.barrier()
-        (partial / _data_file(self._rank)).write_text(json.dumps(data_state) + "\n", encoding="utf-8")
-        writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
+        (unfinished / _data_file(self._rank)).write_text(json.dumps(data_state) + "\n", encoding="utf-8")
+        writer = HuggingFaceStorageWriter(str(unfinished), save_distributed=True)
         written = async_save(dict(tensors), storage_writer=writer, process_group=self._group)
         assert isinstance(written, Future)
         self._writing = name, self._thread.submit(self._finish, name, written)
@@ -110,13 +110,13 @@ class Checkpoints:
         final = self.folder / name
         # Written once already where a run went back to an earlier checkpoint and came by here again.
         shutil.rmtree(final, ignore_errors=True)
-        os.replace(self.folder / f"{name}{PARTIAL}", final)
+        os.replace(self.folder / f"{name}{UNFINISHED}", final)
         for old in find_checkpoints(self.folder)[: -self.keep]:
             shutil.rmtree(old)
 
     def _lost(self, name: str, error: BaseException) -> str:
         if self._rank == 0:
-            shutil.rmtree(self.folder / f"{name}{PARTIAL}", ignore_errors=True)
+            shutil.rmtree(self.folder / f"{name}{UNFINISHED}", ignore_errors=True)
         kept = find_checkpoints(self.folder)
         return (
             f"checkpoint {name}: could not be written to {self.folder} ({_cause(error)}); "
@@ -127,7 +127,7 @@ class Checkpoints:
 
 def find_checkpoints(folder: Path) -> list[Path]:
     """Whole ones, in the order of their steps."""
-    return sorted(path.parent for path in folder.glob(f"step-*/{RECORD}") if path.parent.suffix != PARTIAL)
+    return sorted(path.parent for path in folder.glob(f"step-*/{RECORD}") if path.parent.suffix != UNFINISHED)
 
 
 def read_record(checkpoint: Path) -> CheckpointRecord:

@@ -8,6 +8,7 @@ import torch
 
 from operators.encoder.vision_transformer import EncoderConfig
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.model.guide import OPERATIONS_PER_PIXEL, TOKEN_WIDTH, WHOLE_WIDTH
 from trainer.pretraining.views.crops import NUM_GLOBAL
 
 PEAK_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}
@@ -26,21 +27,39 @@ def encoder_operations(config: EncoderConfig, image_size: int) -> float:
 
 
 def step_operations(config: PretrainingConfig) -> float:
-    """Of one slice in one step: the student's forward and backward pass (three forwards), the teacher's forward.
+    """Of one slice in one step: the student's forward and backward pass (three forwards), and one forward pass of the
+    teacher and of the frozen network where a loss with a weight asks for them.
 
     config : with a stage's sizes in [crops]. What drop path leaves out is not counted, nor is what checkpointed
     activations cost again: it is the work that the training asks for.
     """
     crops, encoder, losses = config.crops, config.encoder_config, config.losses
     seen = NUM_GLOBAL * encoder_operations(encoder, crops.global_size)
-    local = crops.num_local * encoder_operations(encoder, crops.local_size)
-    masked = NUM_GLOBAL * encoder.grid_size**2 * config.masking.probability * sum(config.masking.ratio) / 2
-    student = 3 * ((1 - config.run.drop_path) * (seen + local))
-    rows = 3 * (NUM_GLOBAL + crops.num_local + masked) + NUM_GLOBAL + masked
+    local = crops.num_local * encoder_operations(encoder, crops.local_size) if losses.dino else 0.0
+    patches = NUM_GLOBAL * encoder.grid_size**2
+    masked = patches * config.masking.probability * sum(config.masking.ratio) / 2
+    student = (1 - config.run.drop_path) * (seen + local)
+    if losses.dino:
+        student += (NUM_GLOBAL + crops.num_local) * _head_operations(config)
+    if losses.ibot:
+        student += masked * _head_operations(config)
+    if losses.distillation:
+        student += 2.0 * encoder.hidden_size * (patches * TOKEN_WIDTH + NUM_GLOBAL * WHOLE_WIDTH)
+    if losses.reconstruction:
+        student += 2.0 * encoder.hidden_size * patches * encoder.patch_size**2
+    asks_teacher = losses.dino or losses.ibot
+    teacher = seen + (NUM_GLOBAL + masked) * _head_operations(config) if asks_teacher else 0.0
+    frozen = NUM_GLOBAL * crops.global_size**2 * OPERATIONS_PER_PIXEL if losses.distillation else 0.0
+    return 3 * student + teacher + frozen
+
+
+def _head_operations(config: PretrainingConfig) -> float:
+    """Of DINO's or iBOT's head, for one token."""
+    losses = config.losses
     hidden, bottleneck = losses.head_hidden_dim, losses.head_bottleneck_dim
     middle = hidden * hidden * max(losses.head_layers - 2, 0)
-    head = 2.0 * (encoder.hidden_size * hidden + middle + hidden * bottleneck + bottleneck * losses.prototypes)
-    return student + seen + rows * head
+    width = config.encoder_config.hidden_size
+    return 2.0 * (width * hidden + middle + hidden * bottleneck + bottleneck * losses.prototypes)
 
 
 def peak_operations(device: torch.device) -> float | None:

@@ -2,15 +2,17 @@
 
 import json
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.archive.recent_faults import RecentFaults
@@ -38,7 +40,7 @@ class Orthanc(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, bytes] = {}
-        self.asked = 0
+        self.asked: list[str] = []
         self.series: list[dict[str, Any]] = []
 
     def own_answer(self, path: str) -> Any:
@@ -56,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        self.server.asked += 1
+        self.server.asked.append(path)
         own = self.server.own_answer(path)
         body = self.server.answers.get(path, own.encode() if isinstance(own, str) else json.dumps(own).encode())
         self.send_response(200)
@@ -160,11 +162,49 @@ def test_a_defect_met_in_mending_one_piece_of_work_holds_up_no_study(tmp_path: P
         watch.wait(lambda row: row is not None, GOOD)
 
 
+def locked(ledger: Ledger) -> AbstractContextManager[object]:
+    """Another process writes and does not come to an end."""
+    other = sqlite3.connect(str(ledger.database.url.database), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    return closing(other)
+
+
+@contextmanager
+def read_only(ledger: Ledger) -> Iterator[None]:
+    def refuse_writes(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA query_only = 1")
+
+    def allow_writes(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA query_only = 0")
+
+    event.listen(ledger.database, "checkout", refuse_writes)
+    event.listen(ledger.database, "checkin", allow_writes)
+    yield
+    event.remove(ledger.database, "checkout", refuse_writes)
+
+
+@pytest.mark.parametrize("hindered", [locked, read_only])
+def test_a_database_that_takes_nothing_for_a_while_ends_nothing(
+    tmp_path: Path, hindered: Callable[[Ledger], AbstractContextManager[object]]
+) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    # A lock is waited for no longer than a test waits.
+    event.listen(ledger.database, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout = 50"))
+    orthanc = Orthanc()
+    with ExitStack() as hindrance:
+        hindrance.enter_context(hindered(ledger))
+        with watching(tmp_path, orthanc, ledger) as watch:
+            watch.wait(lambda _: orthanc.asked.count("/changes") > 2, GOOD)
+            assert ledger.studies.row(GOOD) is None
+            hindrance.close()
+            watch.wait(lambda row: row is not None, GOOD)
+
+
 def test_a_study_that_was_put_off_keeps_nobody_busy(tmp_path: Path) -> None:
     orthanc = Orthanc()
     orthanc.answers[f"/studies/{BAD}"] = b"<html>error</html>"
     with watching(tmp_path, orthanc) as watch:
         watch.wait(lambda row: row is not None, GOOD)
-        before = orthanc.asked
+        before = len(orthanc.asked)
         time.sleep(1.0)
-        assert orthanc.asked - before < 40
+        assert len(orthanc.asked) - before < 40

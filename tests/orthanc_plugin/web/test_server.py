@@ -1,5 +1,6 @@
 """The real server on a socket: what a caller may hold open or send."""
 
+import select
 import socket
 import threading
 import time
@@ -110,7 +111,10 @@ def test_a_long_body_that_nobody_announced_takes_no_memory(port: int, route: str
 
 def test_many_connections_are_bounded_and_end_by_themselves(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(bounds, "REQUEST_SECONDS", 2.0)
     open_ones = [connected(port) for _ in range(20)]
     assert end_of(connected(port)) == b""
+    # None of the others has ended by then.
+    assert select.select(open_ones, [], [], 0)[0] == []
     assert [end_of(one) for one in open_ones] == [b""] * 20
     assert httpx.get(f"http://127.0.0.1:{port}/read", trust_env=False).json() == "something"

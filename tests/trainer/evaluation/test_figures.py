@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation.figures import Figure, bootstrap_interval, mean_figure, paired_difference
+from trainer.evaluation.figures import Figure, bootstrap_interval, mean_figure
 
 
 def test_bootstrap_interval_of_a_mean() -> None:
@@ -12,15 +12,12 @@ def test_bootstrap_interval_of_a_mean() -> None:
     assert bootstrap_interval([0.7] * 5, seed=0) == pytest.approx((0.7, 0.7))
 
 
-def test_a_difference_is_taken_patient_by_patient() -> None:
-    difference = paired_difference({"a": 0.5, "b": 1.0}, {"b": 0.25, "a": 0.75})
-    assert difference == {"a": -0.25, "b": 0.75}
-    assert mean_figure(difference, seed=0) == Figure(0.25, -0.25, 0.75, 2)
-    assert mean_figure(difference, seed=0).record("x") == {
+def test_of_two_patients_the_interval_reaches_from_one_to_the_other() -> None:
+    figure = mean_figure({"a": -0.25, "b": 0.75}, seed=0)
+    assert figure == Figure(0.25, -0.25, 0.75, 2)
+    assert figure.record("x") == {
         "x": 0.25,
         "x_95_low": -0.25,
         "x_95_high": 0.75,
         "x_patients": 2,
     }
-    with pytest.raises(ValueError, match=r"only one has \['c'\]"):
-        paired_difference({"a": 1.0, "c": 1.0}, {"a": 1.0})

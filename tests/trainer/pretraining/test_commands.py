@@ -9,9 +9,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
+from operators.documents import UNFINISHED
 from pretraining_runs import labelled_slices
 from trainer.__main__ import app
-from trainer.ingest.shard_writer import PART, ShardWriter
+from trainer.ingest.shard_writer import ShardWriter
 from trainer.pretraining.folder_lock import only_writer
 from trainer.pretraining.run import RESOURCES, SETTINGS
 from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
@@ -51,7 +52,7 @@ def write_split(folder: Path, split: str) -> None:
         for sample in labelled_slices():
             writer.write(sample)
     for record in writer.records:
-        (folder / f"{record.name}{PART}").rename(folder / record.name)
+        (folder / f"{record.name}{UNFINISHED}").rename(folder / record.name)
 
 
 @pytest.fixture

@@ -154,10 +154,10 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(alone: Pr
             train(config, tmp_path, alone, RunData(FillsTheDisk))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list((tmp_path / "checkpoints").glob("*.partial"))
-    (tmp_path / "checkpoints/step-000000007.partial").mkdir()  # As a run leaves it that is killed.
+    assert not list((tmp_path / "checkpoints").glob("*.part"))
+    (tmp_path / "checkpoints/step-000000007.part").mkdir()  # As a run leaves it that is killed.
     assert train(config, tmp_path, alone) is Ending.FINISHED
-    assert not list((tmp_path / "checkpoints").glob("*.partial"))
+    assert not list((tmp_path / "checkpoints").glob("*.part"))
 
 
 def test_training_goes_on_while_a_checkpoint_is_written(

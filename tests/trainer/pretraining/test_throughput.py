@@ -7,6 +7,8 @@ from encoder_cases import TINY
 from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices
 from slice_cases import tiny_config
+from trainer.demo_model.builder import GUIDE
+from trainer.pretraining.model.guide import Guide
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.schedules import build_schedules
 from trainer.pretraining.throughput import Stopwatch, encoder_operations, named_peak, step_operations
@@ -33,6 +35,22 @@ def test_a_step_costs_about_what_torch_counts() -> None:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.judge(batch, step).losses["total"].backward()  # type: ignore[no-untyped-call]
     np.testing.assert_allclose(counter.get_total_flops() / 8, step_operations(config), rtol=0.1)
+
+
+def test_a_distilling_step_costs_what_torch_counts_and_no_teacher() -> None:
+    config = tiny_config(
+        model={"patch_size": 16},
+        crops={"global_size": 64, "local_size": 32},
+        losses={"dino": 0.0, "ibot": 0.0, "koleo": 0.0, "sigreg": 0.0, "distillation": 1.0, "reconstruction": 0.3},
+        guide={"weights": str(GUIDE)},
+    )
+    batch = make_crops(labelled_slices()[:2], config, np.random.default_rng(0))
+    step = build_schedules(config, config.stages[0], global_batch_size=2).at(0)
+    model, guide = StudentTeacher(config), Guide(GUIDE, torch.device("cpu"))
+    assert batch.guide_images is not None
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.judge(batch, step, guide(batch.guide_images)).losses["total"].backward()  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(counter.get_total_flops() / 2, step_operations(config), rtol=0.1)
 
 
 def test_waiting_is_told_as_a_share() -> None:

@@ -19,6 +19,8 @@ ARCHITECTURE = "tf_efficientnet_lite0"
 TOKEN_WIDTH = 4 * 40 + 112 + 320
 """Channels of a token of 16 x 16 pixels: the four cells of stride 8, its own of stride 16, its part of stride 32."""
 WHOLE_WIDTH = 1280
+OPERATIONS_PER_PIXEL = 15_302.4375
+"""Multiplications and additions of its convolutions in a forward pass."""
 _STAGES = (2, 4, 6)
 """Of the network's blocks, whose outputs have strides of 8, 16 and 32 pixels."""
 
