@@ -1,5 +1,9 @@
 # Debian's Orthanc with its Python plugin, the one that the tests run on, and the two files of ours that it loads.
-FROM debian:bookworm-slim
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+LABEL org.opencontainers.image.title="curia-pacs-orthanc" \
+      org.opencontainers.image.description="Debian's Orthanc with the plugin of curia-pacs. Research use only." \
+      org.opencontainers.image.licenses="AGPL-3.0-or-later AND GPL-3.0-or-later"
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends orthanc orthanc-python orthanc-dicomweb \
     && rm -rf /var/lib/apt/lists/*

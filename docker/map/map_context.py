@@ -52,7 +52,8 @@ def build_context(out: Path, *, model: Path, gpu: bool) -> None:
     out.mkdir(parents=True)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     application = yaml.safe_load((ROOT / "app/app.yaml").read_text())
-    shutil.copyfile(HERE / "Dockerfile", out / "Dockerfile")
+    dockerfile = (HERE / "Dockerfile").read_text()
+    (out / "Dockerfile").write_text(dockerfile.replace("ARG VERSION\n", f"ARG VERSION={project['version']}\n"))
     shutil.copyfile(ROOT / "app/app.yaml", out / "app.yaml")
     (out / "app").mkdir()
     shutil.copyfile(HERE / "entry.py", out / "app/__main__.py")

@@ -5,8 +5,8 @@
 Needs root, ``build/minbase`` (make test makes it) and the network, since packages are fetched as they are when an image
 is built. What is left out of a real build: the base image itself (minbase stands for it), layers, labels, HEALTHCHECK,
 and the copying of a folder between stages, which is mounted instead. After the steps the image's command runs as the
-image's user on a read-only root without network. What pip is told by the environment (PIP_FIND_LINKS, PIP_CERT) holds
-inside, too.
+image's user on a read-only root without network. What each layer would weigh is printed, minbase standing for the base.
+What pip is told by the environment (PIP_FIND_LINKS, PIP_CERT) holds inside, too.
 """
 
 import os
@@ -108,6 +108,7 @@ def script_of(image: Image, folder: Path) -> str:
     user = final.value("USER", "root")
     environment = " ".join(rest for step, rest in final.steps if step == "ENV")
     lines += [
+        *layers_of(final, lowers, folder),
         "mount -t tmpfs tmpfs $root/tmp",
         "mount -o remount,ro $root",
         f"echo '== as {user}: {image.command}'",
@@ -115,6 +116,21 @@ def script_of(image: Image, folder: Path) -> str:
         f"env --chdir={final.value('WORKDIR', '/')} -i PATH=/usr/sbin:/usr/bin:/bin {environment} {image.command}",
     ]
     return "\n".join(lines)
+
+
+LAYER = "layer"
+"""How a line begins that says what a layer weighs."""
+
+
+def layers_of(final: Stage, lowers: dict[str, list[str]], folder: Path) -> Iterator[str]:
+    """For sh: the base, each stage below the last, what the last copies from another, and what it writes itself."""
+    *below, base = lowers[final.name][1:]
+    weighed = [("base", base), *((f"stage {Path(place).parent.name}", place) for place in reversed(below))]
+    copied = [rest.removeprefix("--from=").split() for step, rest in final.steps if rest.startswith("--from=")]
+    weighed += [(f"{target} from {origin}", f"{folder}/{origin}/root{source}") for origin, source, target in copied]
+    for name, place in [*weighed, ("its own steps", f"{folder}/{final.name}/upper")]:
+        weight = f"$(du --summarize --block-size=MiB --one-file-system {place} | cut -f1)"
+        yield f"echo {LAYER} {weight} {shlex.quote(name)}"
 
 
 def carried_out(step: tuple[str, str], folder: Path) -> list[str]:
@@ -162,11 +178,9 @@ def main(names: list[str]) -> int:
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script_of(image, folder)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         well = ended.returncode == 0 and image.says in ended.stdout
-        mib = sum(path.lstat().st_size for path in folder.rglob("upper/**/*") if path.is_file()) / 2**20
-        sys.stdout.write(ended.stdout if not well else "")
-        sys.stdout.write(
-            f"{name}: {'carried out' if well else 'FAILED'}, {time.monotonic() - began:.0f} s, {mib:.0f} MiB\n"
-        )
+        layers = [f"    {line.removeprefix(LAYER)}\n" for line in ended.stdout.splitlines() if line.startswith(LAYER)]
+        sys.stdout.write("".join(layers) if well else ended.stdout)
+        sys.stdout.write(f"{name}: {'carried out' if well else 'FAILED'}, {time.monotonic() - began:.0f} s\n")
         sys.stdout.flush()
         failed += [] if well else [name]
         shutil.rmtree(folder, ignore_errors=True)
