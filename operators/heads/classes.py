@@ -14,12 +14,13 @@ from operators.errors import CheckpointError
 from operators.heads.calibration import Output, calibrated, exclusive_probabilities
 from operators.heads.head import HeadRecord, SeriesFeatures, finding_of
 from operators.heads.labels import Label
+from operators.heads.records import Record
 
 NO_OPERATING_POINT = "no operating point"
 
 
-class ClassRecord(HeadRecord):
-    """Common to heads whose outputs are classes.
+class ClassSettings(Record):
+    """What a site may set of any head whose outputs are classes.
 
     temperature : every score is divided by it
     outputs : by label, where it is called present and how it is calibrated
@@ -31,6 +32,10 @@ class ClassRecord(HeadRecord):
     outputs: dict[str, Output] = Field(default_factory=dict)
     region_share: float = Field(0.5, gt=0, le=1)
     minimum_volume_ml: float = Field(0.5, ge=0)
+
+
+class ClassRecord(HeadRecord, ClassSettings):
+    """Common to heads whose outputs are classes."""
 
 
 def check_outputs(record: ClassRecord, labels: Sequence[Label]) -> None:

@@ -4,7 +4,8 @@ P(grade > k) = 1 / (1 + exp(-(w x + b_k))), with b_1 >= b_2 >= ...; a grade's pr
 neighbours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from operators.errors import CheckpointError
 from operators.heads.classes import check_outputs, class_findings
+from operators.heads.contributions import Contributions
 from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.labels import read_labels
 from operators.heads.linear import WEIGHTS, Linear, read_weights
 from operators.heads.pooled_classes import PooledClassHead, PooledClassRecord
+from operators.heads.shown import shown
 
 
 class OrdinalRecord(PooledClassRecord):
@@ -39,7 +42,15 @@ class OrdinalHead(PooledClassHead):
     def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
         steps = self.linear.on(series.device)(vector).cpu().numpy() / self.record.temperature
         probabilities = grade_probabilities(steps)
-        return HeadAnswer(findings=class_findings(self.record, self.labels, probabilities, series, only_likeliest=True))
+        findings = class_findings(self.record, self.labels, probabilities, series, only_likeliest=True)
+        # The lowest grade is the absence of the others and lies nowhere.
+        answer = shown(self.record, self.labels[1:], findings[1:], series, partial(self.contributions, series))
+        return replace(answer, findings=findings)
+
+    def contributions(self, series: SeriesFeatures, number: int) -> Contributions:
+        """To the log odds of lying above step *number*."""
+        linear = self.linear.on(series.device)
+        return self.linear_contributions(series, linear.weight[0], float(linear.bias[number]))
 
 
 def grade_probabilities(steps: NDArray[np.floating]) -> NDArray[np.float64]:

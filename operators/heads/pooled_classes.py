@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 from operators.domain.finding import Finding
 from operators.heads.classes import ClassRecord, unanswered
-from operators.heads.head import SeriesFeatures
+from operators.heads.contributions import Contributions, contributions_of
+from operators.heads.head import FeatureBlock, SeriesFeatures
 from operators.heads.labels import Label
 from operators.heads.pooled import PooledHead, PooledRecord
 
@@ -28,3 +32,21 @@ class PooledClassHead(PooledHead):
 
     def unanswered(self, series: SeriesFeatures, reason: str) -> tuple[Finding, ...]:
         return unanswered(self.record, self.labels, series, reason)
+
+    def linear_contributions(self, series: SeriesFeatures, weight: Tensor, bias: float) -> Contributions:
+        """To ``weight @ vector + bias``: of a mean, each slice and each token give their part.
+
+        weight : (F,)
+        """
+        slices, rows, columns = series.features.geometry.shape
+        weights = dict(zip(self.record.inputs, weight.chunk(len(self.record.inputs)), strict=True))
+
+        def multiplied(block: FeatureBlock) -> tuple[Tensor, Tensor]:
+            of_cls, of_tokens = torch.zeros(len(block.cls)), torch.zeros(len(block.cls), rows * columns)
+            if "cls" in weights:
+                of_cls = block.cls @ weights["cls"] / slices
+            if "mean-token" in weights and block.tokens is not None:
+                of_tokens = block.tokens @ weights["mean-token"] / (slices * rows * columns)
+            return of_cls, of_tokens
+
+        return contributions_of(series, self.needs, multiplied, rest=bias)

@@ -143,26 +143,32 @@ class _Answering:
     def take(self, block: FeatureBlock) -> None:
         self.logits.take(block)
 
-    def contributions(self, number: int) -> Contributions:
-        """To the logit of class *number*, of a head for volumes."""
-        assert isinstance(self.logits, VolumeLogits)
-        logit, of_cls, of_tokens = self.logits.slopes(number)
-        slopes = dict(zip(self.logits.slices, zip(of_cls, of_tokens, strict=True), strict=True))
+    def contributions(self, number: int, row: int) -> Contributions:
+        """To the logit of class *number* in a row."""
+        logit, slopes = self.logits.slopes(number, row)
+        _, rows, columns = self.series.features.geometry.shape
 
         def multiplied(block: FeatureBlock) -> tuple[Tensor, Tensor]:
-            assert block.states is not None, "the head needs them"
-            states = block.states[..., : self.head.record.num_blocks * self.head.width]
-            parts = states.new_zeros(states.shape[:2])
-            for number in range(block.place.start, block.place.stop):
-                if number in slopes:
-                    slope_of_cls, slope_of_tokens = (slope.to(states.device) for slope in slopes[number])
-                    of_slice = states[number - block.place.start]
-                    parts[number - block.place.start, 0] = of_slice[0] @ slope_of_cls
-                    parts[number - block.place.start, 1:] = (of_slice[1:] * slope_of_tokens).sum(dim=1)
-            return parts[:, 0], parts[:, 1:]
+            cls, tokens = self._features(block)
+            of_cls, of_tokens = cls.new_zeros(len(cls)), cls.new_zeros(len(cls), rows * columns)
+            for place, (slope_of_cls, slope_of_tokens) in slopes.items():
+                if block.place.start <= place < block.place.stop:
+                    at = place - block.place.start
+                    of_cls[at] = cls[at] @ slope_of_cls.to(cls.device)
+                    if slope_of_tokens is not None and tokens is not None:
+                        of_tokens[at] = (tokens[at] * slope_of_tokens.to(cls.device)).sum(dim=1)
+            return of_cls, of_tokens
 
         found = contributions_of(self.series, self.head.needs, multiplied, rest=0.0)
         return replace(found, rest=logit - found.score)
+
+    def _features(self, block: FeatureBlock) -> tuple[Tensor, Tensor | None]:
+        """(n, F) of CLS and (n, N, F) of the tokens, as the head reads them."""
+        if self.head.record.input == "slice":
+            return block.cls, block.tokens
+        assert block.states is not None, "the head needs them"
+        states = block.states[..., : self.head.record.num_blocks * self.head.width]
+        return states[:, 0], states[:, 1:]
 
     def answer(self) -> HeadAnswer:
         """Of several rows the largest probability of each class, or the mean; the row of the largest is its place."""
@@ -175,14 +181,21 @@ class _Answering:
         values = of_rows.max(axis=0) if record.aggregate == "max" else of_rows.mean(axis=0)
         labels = self.head.labels
         findings = class_findings(record, labels, values, self.series, only_likeliest=len(labels) > 1)
+        deciding = of_rows.argmax(axis=0)
+        answer = shown(
+            record, labels, findings, self.series, lambda number: self.contributions(number, int(deciding[number]))
+        )
         if isinstance(self.logits, VolumeLogits) and len(rows) == 1:
-            return shown(record, labels, findings, self.series, self.contributions)
+            return answer
+        # A slice that decides is a place, whether there is an operating point or not.
         points = {
-            entry_name(record, label): self.series.centre_of(self.logits.slices[int(of_rows[:, number].argmax())])
+            entry_name(record, label): self.series.centre_of(self.logits.slices[int(deciding[number])])
             for number, (label, finding) in enumerate(zip(labels, findings, strict=True))
             if finding.present is not False
         }
-        return HeadAnswer(findings=findings, points=points)
+        in_regions = {masks.finding for masks in answer.masks}
+        points |= {name: point for name, point in answer.points.items() if name in in_regions}
+        return replace(answer, points=points)
 
 
 def read_head(folder: HeadFolder) -> PublishedHead:

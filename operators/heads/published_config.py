@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from operators.domain.concepts import NO_UNITS, Code
 from operators.errors import CheckpointError
 from operators.heads.attention import Block
-from operators.heads.calibration import Output
-from operators.heads.classes import ClassRecord
+from operators.heads.classes import ClassRecord, ClassSettings
 from operators.heads.records import read_toml
 from operators.heads.scope import Modality, Scope
 from operators.heads.values import ValueRecord
@@ -86,7 +85,7 @@ class PublishedConfig(BaseModel):
         )
 
 
-class _Settings(Scope):
+class _Settings(Scope, ClassSettings):
     """head.toml beside a published head: everything may be left out.
 
     encoder_sha256 : needed where the folder holds no copy of its encoder
@@ -103,8 +102,6 @@ class _Settings(Scope):
     reads_mask: bool | None = None
     mask_segment: str | None = None
     aggregate: Literal["max", "mean"] | None = None
-    temperature: float = Field(1.0, gt=0)
-    outputs: dict[str, Output] = Field(default_factory=dict)
     quantity: str = ""
     code: Code | None = None
     unit: Code = NO_UNITS
@@ -163,12 +160,10 @@ def read_published_record(
         reads_mask=known.reads_mask if reads_mask is None else reads_mask,
         mask_segment=settings.mask_segment,
         aggregate=settings.aggregate or ("mean" if config.regression else "max"),
-        temperature=settings.temperature,
-        outputs=settings.outputs,
         quantity=settings.quantity,
         code=settings.code,
         unit=settings.unit,
-        **{name: getattr(settings, name) for name in Scope.model_fields}
+        **{name: getattr(settings, name) for name in (*Scope.model_fields, *ClassSettings.model_fields)}
         | {"modality": settings.modality or known.modality},
     )
     _check(record)

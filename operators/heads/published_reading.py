@@ -5,7 +5,7 @@ for volumes reads tokens before that norm, from slices around the middle of the 
 each slice added; they are averaged or attended to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,10 @@ from operators.heads.published_config import PublishedRecord
 
 MOST_TOKENS = 1 << 16
 """That a head may attend to at once: 64 slices of 1,024 tokens."""
+
+
+Slopes = Mapping[int, tuple[Tensor, Tensor | None]]
+"""By slice how a logit changes with CLS, (F,), and with each token, (N, F); with no other slice, None with no token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +59,15 @@ class SliceLogits:
     def rows(self) -> Tensor:
         """(rows, C), a row for each of *slices*."""
         return torch.cat(self.logits)
+
+    def slopes(self, number: int, row: int) -> tuple[float, Slopes]:
+        """Of the logit of class *number* in a row: of CLS, or of the mean of the tokens under the mask."""
+        weight, place = self.classifier.weight[number], self.slices[row]
+        logit = float(self.rows()[row, number])
+        if self.covered is None:
+            return logit, {place: (weight, None)}
+        covered = self.covered[place].to(weight.dtype)
+        return logit, {place: (torch.zeros_like(weight), covered[:, None] * (weight / covered.sum()))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,22 +131,23 @@ class VolumeLogits:
             return self._of_the_volume()[None]
         return self.all_tokens()
 
-    def slopes(self, number: int) -> tuple[float, list[Tensor], list[Tensor]]:
-        """The logit of class *number*, and by slice how it changes with CLS, (F,), and with each token, (N, F).
+    def slopes(self, number: int, row: int) -> tuple[float, Slopes]:
+        """Of the logit of class *number* in a row; tokens that the head does not read have the slope 0."""
+        logit, slope = gradient(lambda gathered: self._logits(gathered, frozen=True)[row, number], self.gathered())
+        of_cls, of_tokens = self._slopes_by_slice(slope)
+        return logit, dict(zip(self.slices, zip(of_cls, of_tokens, strict=True), strict=True))
 
-        Tokens that the head does not read have the slope 0. Where slices are classified each by itself, of their mean.
-        """
-        logit, slope = gradient(lambda gathered: self._logits(gathered, frozen=True)[:, number].mean(), self.gathered())
+    def _slopes_by_slice(self, slope: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         config, width = self.record.config, self.record.num_blocks * self.width
         if config.use_avgpool_per_slice or config.use_avgpool_on_the_volume:
-            return logit, *self._slopes_of_means(slope, width)
+            return self._slopes_of_means(slope, width)
         of_cls, of_tokens, at = [], [], 0
         for place, tokens in enumerate(self.tokens):
             of_cls.append(slope[at] if config.use_class_token else torch.zeros(width))
             at += config.use_class_token
             of_tokens.append(self._spread(slope[at : at + len(tokens)], self.slices[place]))
             at += len(tokens)
-        return logit, of_cls, of_tokens
+        return of_cls, of_tokens
 
     def _slopes_of_means(self, slope: Tensor, width: int) -> tuple[list[Tensor], list[Tensor]]:
         """Of averaged tokens each has its part of the mean's slope."""

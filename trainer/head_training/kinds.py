@@ -324,7 +324,9 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("classification", "multi-label"): Kind(
         MultiLabelRecord, lambda settings: "labels", _multi_label, shows_regions=_reads_mean_token
     ),
-    ("classification", "ordinal"): Kind(OrdinalRecord, lambda settings: "grades", _ordinal),
+    ("classification", "ordinal"): Kind(
+        OrdinalRecord, lambda settings: "grades", _ordinal, shows_regions=_reads_mean_token
+    ),
     ("classification", "instance-attention"): Kind(
         InstanceAttentionRecord,
         lambda settings: "classes" if settings.head.get("exclusive") else "labels",

@@ -21,6 +21,7 @@ from operators.heads.labels import Label
 from operators.heads.linear import Linear
 from operators.heads.masks import ContributionMasks, share_threshold
 from operators.heads.multi_label import MultiLabelHead
+from operators.heads.ordinal import OrdinalHead
 from operators.heads.published_config import PublishedConfig
 from operators.heads.published_reading import VolumeLogits
 from operators.heads.segments import localise, predict_segments
@@ -57,6 +58,29 @@ def test_of_a_linear_head_each_token_gives_its_part_of_the_mean(tmp_path: Path) 
     assert found.rest == -0.5
     (answer,) = ask([head], series)
     assert expit(found.score) == pytest.approx(answer.findings[1].probability, abs=1e-5)
+
+
+@pytest.mark.parametrize("above", [5.0, -5.0])
+def test_of_a_grade_each_token_gives_its_part_of_reaching_it_and_the_lowest_lies_nowhere(
+    tmp_path: Path, above: float
+) -> None:
+    weight, bias, grades = RNG.normal(size=(1, 2 * WIDTH)), np.array([above, above - 20]), ("none", "mild", "severe")
+    outputs = {name: {"threshold": 0.0, "operating_point": "always, for this test"} for name in grades}
+    record = {"task": "classification", "kind": "ordinal", "inputs": ["cls", "mean-token"], "outputs": outputs}
+    head = read_kind(write_kind(tmp_path, record, grades, {"weight": weight, "bias": bias}))
+    assert isinstance(head, OrdinalHead)
+    series = series_of(random_features())
+    (answer,) = ask([head], series)
+    assert [finding.present for finding in answer.findings] == [above < 0, above > 0, False]
+    if above < 0:
+        assert (answer.masks, answer.points) == ((), {})
+        return
+    found = head.contributions(series, 0)
+    assert expit(found.score) == pytest.approx(1 - (answer.findings[0].probability or 0), abs=1e-5)
+    (masks,) = answer.masks
+    assert isinstance(masks, ContributionMasks)
+    np.testing.assert_array_equal(masks.contributions.array, found.tokens.array)
+    assert masks.finding == answer.findings[1].name
 
 
 @pytest.mark.parametrize("instances", [["tokens"], ["cls"], ["cls", "tokens"]])
@@ -131,6 +155,7 @@ CONFIGS = {
     "pools": {"attention_cfg": {"block": ["cross"]}, "kernel_size": 2, "use_n_blocks": 2},
     "pools that leave a strip": {"attention_cfg": {"block": ["cross"]}, "kernel_size": 3},
     "means of slices": {"attention_cfg": {}, "use_avgpool_per_slice": True, "use_class_token": True},
+    "slices each by itself": {"use_avgpool_per_slice": True, "use_class_token": True},
     "mean of the volume": {"use_avgpool_on_the_volume": True, "use_class_token": True},
 }
 
@@ -159,8 +184,9 @@ def test_contributions_to_a_published_head_add_up_to_its_logit(name: str, with_m
     classifier = Linear(torch.from_numpy(RNG.normal(size=(2, width)).astype(np.float32)), torch.zeros(2))
     logits = VolumeLogits(Record, classifier, pool, [0, 1, 2, 3], covered, (4, 4), WIDTH)  # type: ignore[arg-type]
     logits.take(FeatureBlock(slice(0, 4), torch.zeros(4, WIDTH), None, states))
-    logit, of_cls, of_tokens = logits.slopes(1)
-    assert logit == pytest.approx(float(logits.rows()[0, 1]), abs=1e-4)
+    row = len(logits.rows()) - 1
+    logit, slopes = logits.slopes(1, row)
+    assert logit == pytest.approx(float(logits.rows()[row, 1]), abs=1e-4)
     # Nudged by a small step along the slopes' own direction while attention is frozen, the score moves by as much.
     gathered, step = logits.gathered(), 1e-2
     moved_states = states.clone()
@@ -168,10 +194,11 @@ def test_contributions_to_a_published_head_add_up_to_its_logit(name: str, with_m
     moved_states += step * direction
     moved = VolumeLogits(Record, classifier, pool, [0, 1, 2, 3], covered, (4, 4), WIDTH)  # type: ignore[arg-type]
     moved.take(FeatureBlock(slice(0, 4), torch.zeros(4, WIDTH), None, moved_states))
-    _, slope = gradient(lambda x: logits._logits(x, frozen=True)[:, 1].mean(), gathered)
+    _, slope = gradient(lambda x: logits._logits(x, frozen=True)[row, 1], gathered)
     expected = float(((moved.gathered() - gathered) * slope).sum())
     products = sum(
-        float((direction[k, 0] * of_cls[k]).sum() + (direction[k, 1:] * of_tokens[k]).sum()) for k in range(4)
+        float((direction[k, 0] * of_cls).sum() + (direction[k, 1:] * of_tokens).sum())
+        for k, (of_cls, of_tokens) in slopes.items()
     )
     assert step * products == pytest.approx(expected, abs=1e-4, rel=1e-3)
 

@@ -245,6 +245,63 @@ def test_with_thresholds_at_most_the_likeliest_class_is_present(
     assert [finding.present for finding in findings] == [False] * 3
 
 
+@pytest.mark.parametrize("kind", ["slice head with a mask", "means of slices, each classified by itself"])
+def test_a_present_finding_of_slices_lies_where_the_deciding_slice_speaks_for_it(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume, kind: str
+) -> None:
+    """The tokens' contributions and the bias add up to that slice's logit, and every other slice has none."""
+    masked = kind.startswith("slice head")
+    config = {} if masked else {"use_avgpool_per_slice": True}
+    tensors = write_published(tmp_path / "head", snapshot, **config)
+    settings = 'mask_segment = "knee"' if masked else "reads_mask = false"
+    always = "".join(f'[outputs."class {k}"]\nthreshold = 0.0\noperating_point = "always"\n' for k in range(3))
+    (tmp_path / "head/head.toml").write_text(f"{settings}\nminimum_volume_ml = 0.0\n{always}")
+    given = answer(tmp_path / "head", snapshot, features, {"knee": mask()})
+    (number,) = (k for k, finding in enumerate(given.findings) if finding.present)
+    weight, bias = tensors["classifier.weight"].numpy(), tensors["classifier.bias"].numpy()
+    if masked:
+        covered = torch.nn.functional.max_pool2d(torch.from_numpy(mask().astype(np.float32))[:, None], 16) > 0
+        counts = covered.flatten(1).sum(dim=1).numpy()
+        shares = covered.flatten(1).numpy() / np.maximum(counts, 1)[:, None]
+        parts = np.asarray(features.tokens[:]) @ weight.T * shares[..., None]
+        logits = np.where(counts[:, None] > 0, parts.sum(axis=1) + bias, -np.inf)
+        rest = np.broadcast_to(bias, logits.shape)
+    else:
+        rows = restated_tokens(features, config, None).numpy() @ weight.T
+        parts = np.asarray(features.states)[:, 1:, :WIDTH] @ weight.T / 16
+        logits, rest = rows + bias, rows - parts.sum(axis=1) + bias
+    told = torch.from_numpy(logits).softmax(dim=1).nan_to_num(0).numpy()
+    parts, logits, rest, decisive = (
+        parts[..., number],
+        logits[:, number],
+        rest[:, number],
+        int(told[:, number].argmax()),
+    )
+    (masks,) = given.masks
+    of_tokens = masks.contributions.array.reshape(SLICES, -1)
+    np.testing.assert_allclose(of_tokens[decisive], parts[decisive], atol=1e-5)
+    assert not np.delete(of_tokens, decisive, axis=0).any()
+    assert of_tokens.sum() + rest[decisive] == pytest.approx(logits[decisive], abs=1e-5)
+    (region, *_) = masks.regions(SOURCE, with_probabilities=False)
+    assert [bool(drawn.any()) for drawn in region.mask] == [k == decisive for k in range(SLICES)]
+    strongest = np.unravel_index(int(of_tokens.argmax()), features.geometry.shape)
+    point = features.geometry.positions(np.array(strongest, float))
+    assert given.points[f"head: class {number}"] == pytest.approx(list(point))
+
+
+def test_a_slice_head_that_reads_cls_has_the_deciding_slice_for_a_place(
+    tmp_path: Path, snapshot: Snapshot, features: FeatureVolume
+) -> None:
+    tensors = write_published(tmp_path / "head", snapshot, classes=1)
+    always = '[outputs."class 0"]\nthreshold = 0.0\noperating_point = "always"\n'
+    (tmp_path / "head/head.toml").write_text(f"reads_mask = false\n{always}")
+    given = answer(tmp_path / "head", snapshot, features)
+    logits = features.cls @ tensors["classifier.weight"][0].numpy()
+    assert (given.findings[0].present, given.masks) == (True, ())
+    expected = SOURCE.positions(np.array([int(logits.argmax()), 31.5, 31.5]))
+    assert given.points["head: class 0"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "masks", "reason"),
     [
