@@ -5,6 +5,7 @@ the cosine between the series' vector and the mean of the class's unit vectors.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,10 +16,12 @@ from torch import Tensor
 
 from operators.errors import CheckpointError
 from operators.heads.classes import check_outputs, exclusive_findings
+from operators.heads.contributions import Contributions
 from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.labels import read_labels
 from operators.heads.linear import WEIGHTS, first_length, read_weights
 from operators.heads.pooled_classes import PooledClassHead, PooledClassRecord
+from operators.heads.shown import shown
 
 
 class PrototypesRecord(PooledClassRecord):
@@ -44,7 +47,13 @@ class PrototypesHead(PooledClassHead):
     def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
         cosines = torch.from_numpy(self.prototypes).to(vector.device) @ torch.nn.functional.normalize(vector, dim=0)
         logits = self.record.scale * cosines.cpu().numpy()
-        return HeadAnswer(findings=exclusive_findings(self.record, self.labels, logits, series))
+        findings = exclusive_findings(self.record, self.labels, logits, series)
+        return shown(self.record, self.labels, findings, series, partial(self.contributions, series, vector))
+
+    def contributions(self, series: SeriesFeatures, vector: Tensor, number: int) -> Contributions:
+        """To the score of class *number*, the vector's length held at its value."""
+        prototype = torch.from_numpy(self.prototypes[number]).to(vector.device)
+        return self.linear_contributions(series, self.record.scale * prototype / vector.norm().clamp(min=1e-12), 0.0)
 
 
 def class_prototypes(

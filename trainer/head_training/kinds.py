@@ -334,7 +334,9 @@ KINDS: Mapping[tuple[str, str], Kind] = {
         reads_tokens=_takes_tokens,
         shows_regions=_takes_tokens,
     ),
-    ("classification", "prototypes"): Kind(PrototypesRecord, lambda settings: "classes", _prototypes),
+    ("classification", "prototypes"): Kind(
+        PrototypesRecord, lambda settings: "classes", _prototypes, shows_regions=_reads_mean_token
+    ),
     ("regression", "linear"): Kind(RegressionRecord, lambda settings: "value", _regression),
     ("segmentation", "linear"): Kind(
         SegmentationRecord, lambda settings: "masks", _drawn_by_cells, reads_tokens=lambda settings: True

@@ -22,6 +22,7 @@ from operators.heads.linear import Linear
 from operators.heads.masks import ContributionMasks, share_threshold
 from operators.heads.multi_label import MultiLabelHead
 from operators.heads.ordinal import OrdinalHead
+from operators.heads.prototypes import PrototypesHead
 from operators.heads.published_config import PublishedConfig
 from operators.heads.published_reading import VolumeLogits
 from operators.heads.segments import localise, predict_segments
@@ -81,6 +82,23 @@ def test_of_a_grade_each_token_gives_its_part_of_reaching_it_and_the_lowest_lies
     assert isinstance(masks, ContributionMasks)
     np.testing.assert_array_equal(masks.contributions.array, found.tokens.array)
     assert masks.finding == answer.findings[1].name
+
+
+def test_of_a_prototype_each_token_gives_its_part_of_the_cosine(tmp_path: Path) -> None:
+    examples = RNG.normal(size=(2, 2 * WIDTH))
+    record = {"task": "classification", "kind": "prototypes", "inputs": ["cls", "mean-token"], "scale": 4.0}
+    tensors = {"examples": examples, "classes": np.array([0.0, 1.0])}
+    head = read_kind(write_kind(tmp_path, record | {"outputs": PRESENT}, NAMES, tensors))
+    assert isinstance(head, PrototypesHead)
+    series = series_of(random_features())
+    (answer,) = ask([head], series)
+    vector = np.concatenate([series.features.cls.mean(axis=0), series.features.tokens.mean(axis=(0, 1))])
+    unit = examples / np.linalg.norm(examples, axis=1, keepdims=True)
+    cosines = unit @ vector / np.linalg.norm(vector)
+    found = [head.contributions(series, torch.from_numpy(vector), number).score for number in range(2)]
+    assert found == pytest.approx(list(4.0 * cosines), abs=1e-5)
+    present = answer.findings[int(cosines.argmax())]
+    assert [masks.finding for masks in answer.masks] == [present.name]
 
 
 @pytest.mark.parametrize("instances", [["tokens"], ["cls"], ["cls", "tokens"]])

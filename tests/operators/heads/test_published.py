@@ -334,15 +334,6 @@ def test_a_regression_that_was_not_evaluated_is_told_among_the_findings(
     assert given.measurements == ()
 
 
-def test_a_mask_of_another_shape_is_refused(tmp_path: Path, snapshot: Snapshot, features: FeatureVolume) -> None:
-    write_published(tmp_path / "head", snapshot)
-    (tmp_path / "head/head.toml").write_text('mask_segment = "knee"')
-    with pytest.raises(
-        ValueError, match=r"mask of 'knee': expected the source's shape \(6, 64, 64\), got \(6, 32, 64\)"
-    ):
-        answer(tmp_path / "head", snapshot, features, {"knee": mask()[:, ::2]})
-
-
 def test_a_head_of_another_encoder_is_refused(tmp_path: Path, snapshot: Snapshot, features: FeatureVolume) -> None:
     other = dict(snapshot.state_dict)
     other["blocks.1.norm2.weight"] = other["blocks.1.norm2.weight"] + 1e-6

@@ -8,7 +8,6 @@ from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.value_meaning import ValueMeaning
-from operators.errors import ModelError
 from operators.heads.finding import slice_scores
 from operators.heads.head import Head, Heads, Needs, SeriesFeatures, ask
 from operators.heads.labels import Label
@@ -267,13 +266,6 @@ def test_a_side_without_a_site_is_no_label() -> None:
     assert Label(name="mass", code=mass, site=Code("39607008", "SCT", "Lung"), laterality=left).laterality == left
     with pytest.raises(ValueError, match="laterality: expected a site"):
         Label(name="mass", code=mass, laterality=left)
-
-
-def test_features_that_are_not_finite_are_told_with_their_slices(heads: Heads) -> None:
-    shown = features(block=1.0)
-    shown.tokens[3, 5, 2] = np.nan
-    with pytest.raises(ModelError, match=r"series 1\.5: expected finite values, slices 1 to 4"):
-        predict_findings(series(shown), heads)
 
 
 def test_heads_that_read_no_tokens_are_given_none(heads: Heads) -> None:
