@@ -216,10 +216,10 @@ def test_a_folder_that_kills_its_worker_is_refused_and_the_others_are_read(
 
 
 FULL_AT_ITS_FOURTH_SHARD = """
-import sys
+import os, sys
 begun = []
 def watch(event, args):
-    if event == "open" and str(args[0]).endswith(".tar.part"):
+    if event == "open" and args[2] & os.O_CREAT and str(args[0]).endswith(".tar.part"):
         begun.append(args[0])
         if len(begun) == 4:
             raise OSError(28, "No space left on device", args[0])
