@@ -3,12 +3,17 @@
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
 CONTRACTS = SETTINGS["importlinter"]["contracts"]
 ROOTS = SETTINGS["importlinter"]["root_packages"]
+STARTED = ("__main__", "orthanc_plugin.plugin")
+"""What Python or Orthanc starts."""
+FOR_BUILDERS = ("operators.imaging.reslicing", "operators.imaging.warping")
+"""Operations on volumes that our own graph does without."""
 
 
 def packages_with_rooms() -> list[str]:
@@ -37,3 +42,11 @@ def test_nothing_imports_in_a_circle():
     (contract,) = [one for one in CONTRACTS if one["type"] == "acyclic_siblings"]
     assert sorted(contract["ancestors"]) == sorted(ROOTS)
     assert not contract.get("ignore_imports")
+
+
+def test_every_module_is_used_by_another():
+    """A file that nobody imports stands under no contract but its room's, whatever it is."""
+    graph = grimp.build_graph(*ROOTS, cache_dir=None)
+    packages = {module.rpartition(".")[0] for module in graph.modules}
+    alone = {module for module in graph.modules - packages if not graph.find_modules_that_directly_import(module)}
+    assert {module for module in alone if not module.endswith(STARTED)} == set(FOR_BUILDERS)
