@@ -40,7 +40,8 @@ from orthanc_plugin.work.workflow import StudyWorkflow
 WARM_UP_SECONDS = 1.0
 INTAKE_PATIENCE_SECONDS = 5.0
 STRAY_SOURCE_SECONDS = 3600.0
-"""Age of source files that an attempt left which lost its lease, or whose host died; others go with the study's end."""
+"""Age at which source files go that an attempt left which lost its lease or its host; others go with the study's
+end."""
 
 _log = structlog.get_logger("curia.service")
 

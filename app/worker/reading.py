@@ -18,13 +18,13 @@ INTERNAL_ERROR = 1
 
 
 def read_study(pipeline: Pipeline, request: ReadRequest) -> Reply:
-    """The output folder's result.json tells more than the reply."""
+    """Read a study; the output folder's result.json tells more than the reply."""
     study = StudyRequest(request.input, request.output, request.prior, kept_features=request.features)
     return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
 
 
 def mark_region(pipeline: Pipeline, request: MarkRequest) -> Reply:
-    """Likewise; a name that the vocabulary has is written with its code."""
+    """Write a marked region; a name that the vocabulary has is written with its code."""
     said = request.region
     term = term_of(said.name)
     category, code = (term.category, term.code) if term else (SPATIAL_CONCEPT, IMAGE_REGION)

@@ -14,7 +14,7 @@ from operators.domain.registration import Verdict
 MEASURABLE_MM = 10.0
 """Longest diameter from which RECIST 1.1 (Eisenhauer et al., 2009) counts a lesion."""
 MEASURABLE_SLICES = 2
-"""The same in slices, where those are thicker than 5 mm."""
+"""The same length in slices, where those are thicker than 5 mm."""
 MEASURABLE_NODE_MM = 15.0
 """Short axis from which it counts a lymph node."""
 MOST_LESIONS = 5
@@ -49,7 +49,7 @@ class Sizes:
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement], *, is_cut_off: bool) -> "Sizes":
-        """From what was measured on one mask."""
+        """The sizes among what was measured on one mask."""
         values = {measurement.code.value: measurement.value for measurement in measurements}
         volume, long, short = (values.get(code.value) for code in (VOLUME, LONG_AXIS, SHORT_AXIS))
         return cls(volume, long, short, is_cut_off)
@@ -93,7 +93,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class SumOfDiameters:
-    """Of the same lesions on each date, as RECIST 1.1 counts them.
+    """Sum of the diameters of the same lesions on each date, as RECIST 1.1 counts them.
 
     tracking_uids : of the lesions that are counted
     sums_mm : one for each date

@@ -166,7 +166,7 @@ class StudyReading(Generic[Source]):
 
     @property
     def slice_segments(self) -> tuple[SeriesSegments, ...]:
-        """Likewise, on the slices of each source."""
+        """The segments of each series, on the slices of its source."""
         return tuple(series.slice_segments for series in self.current if series.slice_segments is not None)
 
     @property

@@ -67,7 +67,7 @@ SYNONYMS = {
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """names : the usual one first"""
+    """A word that people use and its code. names : the usual one first"""
 
     code: Code
     category: Code

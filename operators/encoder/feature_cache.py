@@ -22,7 +22,7 @@ from operators.encoder.tensor_file import is_intact
 from operators.errors import ModelError
 
 VERSION = 2
-"""To be raised when the same voxels, weights and settings begin to give other features."""
+"""Version of the features, to be raised when the same voxels, weights and settings begin to give other features."""
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
 """A file that was begun so long ago and has no name yet belongs to a process that ended early."""

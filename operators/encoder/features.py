@@ -82,7 +82,7 @@ class Encoder:
         return FeatureVolume(cls, tokens, self._token_grid(encoder_input), states)
 
     def encode_to_file(self, encoder_input: EncoderInput, path: Path, *, blocks: int = 0) -> FeatureVolume:
-        """The same with the features in a new file, where all but CLS stay."""
+        """Encode as `encode` does, into a new file where all features but CLS stay."""
         shape = self._shape(encoder_input, blocks)
         cls = np.empty((shape[0], self.config.hidden_size), np.float32)
 

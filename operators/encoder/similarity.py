@@ -11,7 +11,7 @@ from operators.encoder.kept_features import KeptSeries
 from operators.errors import InputError
 
 EXCLUDED = -1.0
-"""Of a token that is nearer to a negative point than to any positive one: the lowest cosine there is."""
+"""The similarity of a token that is nearer to a negative point than to any positive one: the lowest cosine there is."""
 
 
 def similarity_maps(series: Sequence[KeptSeries], points: Sequence[PromptPoint]) -> tuple[Volume, ...]:

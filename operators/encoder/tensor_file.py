@@ -20,7 +20,7 @@ DIGEST = "sha256"
 
 _LENGTH_BYTES = 8
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
-"""By their names in the format."""
+"""NumPy's types by their names in the format."""
 _LONGEST_HEADER = 100_000_000
 """What the safetensors library accepts."""
 

@@ -86,7 +86,7 @@ class AttentionPool:
     queries: Tensor
 
     def on(self, device: str) -> "AttentionPool":
-        """The same on *device*."""
+        """The same pool on *device*."""
         blocks = {name: block.on(device) for name, block in self.blocks.items()}
         return AttentionPool(self.order, blocks, self.queries.to(device))
 

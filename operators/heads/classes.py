@@ -52,7 +52,7 @@ def check_outputs(record: ClassRecord, labels: Sequence[Label]) -> None:
 def exclusive_findings(
     record: ClassRecord, labels: Sequence[Label], logits: NDArray[np.floating], series: SeriesFeatures
 ) -> tuple[Finding, ...]:
-    """Of classes that exclude one another: at most the likeliest one is present. One output alone is a yes or no.
+    """Findings of classes that exclude one another: at most the likeliest is present. One output alone is a yes or no.
 
     logits : (C,)
     """
@@ -63,7 +63,7 @@ def exclusive_findings(
 def independent_findings(
     record: ClassRecord, labels: Sequence[Label], logits: NDArray[np.floating], series: SeriesFeatures
 ) -> tuple[Finding, ...]:
-    """Of findings that may be there together.
+    """Findings that may be there together.
 
     logits : (C,)
     """

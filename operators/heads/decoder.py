@@ -34,7 +34,7 @@ class Decoder:
     classes: Linear
 
     def on(self, device: str) -> "Decoder":
-        """The same on *device*."""
+        """The same decoder on *device*."""
         return Decoder(
             self.narrow.on(device), tuple(level.on(device) for level in self.levels), self.classes.on(device)
         )

@@ -28,7 +28,7 @@ class Faithfulness:
 
     @property
     def share_beaten(self) -> float:
-        """Of the random regions, those whose removal lowers the score less; 1 is best, 0.5 is chance."""
+        """Share of the random regions whose removal lowers the score less; 1 is best, 0.5 is chance."""
         return float(np.mean(np.array(self.random_drops) < self.region_drop))
 
 

@@ -52,7 +52,7 @@ class LinearFindingRecord(FindingRecord):
 
 
 class DecodedFindingRecord(FindingRecord):
-    """By a decoder of the tokens and the image (`operators.heads.decoder`).
+    """Of a finding that is outlined by a decoder of the tokens and the image (`operators.heads.decoder`).
 
     levels : times that the grid of tokens is doubled
     """
@@ -63,7 +63,10 @@ class DecodedFindingRecord(FindingRecord):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FindingHead:
-    """levels : of a decoder; 0 where evidence is linear in the tokens"""
+    """Evidence for one finding, by a map of each token or a decoder.
+
+    levels : of a decoder; 0 where evidence is linear in the tokens
+    """
 
     record: FindingRecord
     label: Label

@@ -243,7 +243,7 @@ class HeadFolder:
 
     @property
     def width(self) -> int:
-        """Of the encoder's features."""
+        """Width of the encoder's features."""
         return self.snapshot.config.hidden_size
 
     def record(self, kind: type[RecordOfKind]) -> RecordOfKind:

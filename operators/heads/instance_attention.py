@@ -56,7 +56,7 @@ class Gate:
     score: Linear
 
     def on(self, device: str) -> "Gate":
-        """The same on *device*."""
+        """The same gate on *device*."""
         return Gate(self.tanh.on(device), self.sigmoid.on(device), self.score.on(device))
 
     def __call__(self, instances: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class _Reading:
         return shown(head.record, head.labels, answered, self.series, self.contributions)
 
     def contributions(self, number: int) -> Contributions:
-        """To the logit of output *number*: each instance gives its attention times its own score."""
+        """Contributions to the logit of output *number*: each instance gives its attention times its own score."""
         record, weight = self.head.record, self.classifier.weight[number]
         attention = iter(self.bag.weights())
 

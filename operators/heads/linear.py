@@ -35,7 +35,7 @@ class Linear:
 
     @property
     def tensors(self) -> Tensors:
-        """As they are called in a head's file."""
+        """The map's tensors, as they are called in a head's file."""
         return {"weight": self.weight, "bias": self.bias}
 
     def on(self, device: str) -> "Linear":
@@ -81,7 +81,7 @@ def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]], file: str 
 
 
 def first_length(folder: Path, name: str, file: str = WEIGHTS) -> int:
-    """Of one tensor: a length that labels and encoder do not tell.
+    """First length of one tensor: a length that labels and encoder do not tell.
 
     Raises
     ------

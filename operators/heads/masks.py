@@ -16,7 +16,7 @@ from operators.heads.labels import Label
 from operators.imaging.resampling import resample
 
 MOST_REGIONS = 5
-"""Of one finding, that are drawn and measured each by its own."""
+"""How many regions of one finding are drawn, each measured by itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +105,7 @@ class ContributionMasks:
     minimum_volume_ml: float
 
     def regions(self, source: Geometry, *, with_probabilities: bool) -> Iterator[Region]:
-        """At most `MOST_REGIONS`."""
+        """The strongest regions, at most `MOST_REGIONS`."""
         values = np.asarray(self.contributions.array, np.float64)
         mask = above(self.contributions, share_threshold(values, self.share), source)
         kept = without_specks(mask, self.minimum_volume_ml, source)

@@ -39,7 +39,7 @@ def measure(segments: SeriesSegments) -> tuple[Measurement, ...]:
 
 
 def measure_prior(segment: PriorSegment, series_instance_uid: str) -> tuple[Measurement, ...]:
-    """The same of something on an earlier image: it has no number in a SEG of ours.
+    """What is measured of something on an earlier image: it has no number in a SEG of ours.
 
     series_instance_uid : of the earlier series
     """

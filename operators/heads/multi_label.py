@@ -36,7 +36,7 @@ class MultiLabelHead(PooledClassHead):
         return shown(self.record, self.labels, answered, series, partial(self.contributions, series))
 
     def contributions(self, series: SeriesFeatures, number: int) -> Contributions:
-        """To the logit of output *number*."""
+        """Contributions to the logit of output *number*."""
         linear = self.linear.on(series.device)
         return self.linear_contributions(series, linear.weight[number], float(linear.bias[number]))
 

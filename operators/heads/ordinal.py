@@ -48,7 +48,7 @@ class OrdinalHead(PooledClassHead):
         return replace(answer, findings=findings)
 
     def contributions(self, series: SeriesFeatures, number: int) -> Contributions:
-        """To the log odds of lying above step *number*."""
+        """Contributions to the log odds of lying above step *number*."""
         linear = self.linear.on(series.device)
         return self.linear_contributions(series, linear.weight[0], float(linear.bias[number]))
 

@@ -60,7 +60,7 @@ class PooledHead(ABC):
 
     @abstractmethod
     def answer(self, vector: Tensor, series: SeriesFeatures) -> HeadAnswer:
-        """To the series' vector, of shape (inputs x D,), on the device that the heads run on."""
+        """The answer to the series' vector, of shape (inputs x D,), on the device that the heads run on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,7 +34,7 @@ class PooledClassHead(PooledHead):
         return unanswered(self.record, self.labels, series, reason)
 
     def linear_contributions(self, series: SeriesFeatures, weight: Tensor, bias: float) -> Contributions:
-        """To ``weight @ vector + bias``: of a mean, each slice and each token give their part.
+        """Contributions to ``weight @ vector + bias``: of a mean, each slice and each token give their part.
 
         weight : (F,)
         """

@@ -51,7 +51,7 @@ class PrototypesHead(PooledClassHead):
         return shown(self.record, self.labels, findings, series, partial(self.contributions, series, vector))
 
     def contributions(self, series: SeriesFeatures, vector: Tensor, number: int) -> Contributions:
-        """To the score of class *number*, the vector's length held at its value."""
+        """Contributions to the score of class *number*, the vector's length held at its value."""
         prototype = torch.from_numpy(self.prototypes[number]).to(vector.device)
         return self.linear_contributions(series, self.record.scale * prototype / vector.norm().clamp(min=1e-12), 0.0)
 

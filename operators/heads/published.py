@@ -144,7 +144,7 @@ class _Answering:
         self.logits.take(block)
 
     def contributions(self, number: int, row: int) -> Contributions:
-        """To the logit of class *number* in a row."""
+        """What each token contributes to the logit of class *number* in a row."""
         logit, slopes = self.logits.slopes(number, row)
         _, rows, columns = self.series.features.geometry.shape
 
@@ -171,7 +171,7 @@ class _Answering:
         return states[:, 0], states[:, 1:]
 
     def answer(self) -> HeadAnswer:
-        """Of several rows the largest probability of each class, or the mean; the row of the largest is its place."""
+        """Over several rows the largest probability of each class, or the mean; the row of the largest is its place."""
         record = self.head.record
         rows = self.logits.rows().cpu().numpy().astype(np.float64)
         if record.task == "regression":

@@ -25,7 +25,7 @@ MOST_TOKENS = 1 << 16
 
 
 Slopes = Mapping[int, tuple[Tensor, Tensor | None]]
-"""By slice how a logit changes with CLS, (F,), and with each token, (N, F); with no other slice, None with no token."""
+"""How a logit changes with CLS, (F,), and with each token, (N, F), by slice; with no other, None with no token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class SliceLogits:
         return torch.cat(self.logits)
 
     def slopes(self, number: int, row: int) -> tuple[float, Slopes]:
-        """Of the logit of class *number* in a row: of CLS, or of the mean of the tokens under the mask."""
+        """Slopes of the logit of class *number* in a row: of CLS, or of the mean of the tokens under the mask."""
         weight, place = self.classifier.weight[number], self.slices[row]
         logit = float(self.rows()[row, number])
         if self.covered is None:
@@ -132,7 +132,7 @@ class VolumeLogits:
         return self.all_tokens()
 
     def slopes(self, number: int, row: int) -> tuple[float, Slopes]:
-        """Of the logit of class *number* in a row; tokens that the head does not read have the slope 0."""
+        """Slopes of the logit of class *number* in a row; tokens that the head does not read have the slope 0."""
         logit, slope = gradient(lambda gathered: self._logits(gathered, frozen=True)[row, number], self.gathered())
         of_cls, of_tokens = self._slopes_by_slice(slope)
         return logit, dict(zip(self.slices, zip(of_cls, of_tokens, strict=True), strict=True))
@@ -150,7 +150,7 @@ class VolumeLogits:
         return of_cls, of_tokens
 
     def _slopes_of_means(self, slope: Tensor, width: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Of averaged tokens each has its part of the mean's slope."""
+        """Where tokens are averaged, each has its part of the mean's slope."""
         config, count = self.record.config, len(self.slices)
         per_slice = config.use_avgpool_per_slice
         rows = slope if per_slice else slope.expand(count, -1)

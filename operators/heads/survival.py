@@ -60,7 +60,7 @@ class SurvivalHead(PooledHead):
         return unanswered_value(self.record, series, reason)
 
     def hazard_ratio(self, vector: NDArray[np.floating]) -> float:
-        """Of this series to the mean of the training set."""
+        """Hazard of this series over that of the training set's mean."""
         return float(np.exp(np.float64(self.weight @ (vector - self.mean))))
 
     def curve(self, vector: NDArray[np.floating], days: NDArray[np.floating]) -> NDArray[np.float64]:

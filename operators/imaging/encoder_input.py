@@ -24,7 +24,7 @@ INT16_MAX = 32767
 """The published processor's scale, and the largest value that its cast leaves alone."""
 
 LARGEST_TRUNCATION = 0.01
-"""Of the standard deviation: what the cast may take away (RMS) before it is left out. Scanner noise is larger."""
+"""Share of the standard deviation: what the cast may take away (RMS) before it is left out. Scanner noise is larger."""
 
 BLOCK = 16
 """Slices that are looked at together, so that temporary arrays stay small whatever the length of the series."""

@@ -353,7 +353,7 @@ def warp(
     *,
     order: int,
 ) -> Any:
-    """As resample_affine, each voxel moved by a field.
+    """Resample as `resample_affine` does, each voxel moved by a field.
 
     displacements : (3, d, h, w) float32, LPS mm
     to_field : (4, 4), target indices to the field's indices

@@ -37,7 +37,7 @@ ALONG_MM = (-160.0, -120.0, -80.0, -40.0, 0.0, 40.0, 80.0, 120.0, 160.0)
 CLIMBERS = 16
 FINALISTS = 3
 SMALLEST_OVERLAP = 0.2
-"""Of the fixed body's points that a pose must bring into the moving image."""
+"""Share of the fixed body's points that a pose must bring into the moving image."""
 
 
 def find_start(

@@ -42,7 +42,7 @@ from operators.registration.quality import (
 from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
-"""Of the lattices on which the start is looked for."""
+"""Points of the lattices on which the start is looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ CT_RANGE_HU = (-1000.0, 1000.0)
 CT_SKIN_HU = -400.0
 MR_BRIGHT_PERCENTILE = 99.5
 MR_BODY_SHARE = 0.12
-"""Of the bright percentile: below lies air, even on noisy and unevenly lit images."""
+"""Threshold of the body as a share of the bright percentile: below lies air, even on noisy and unevenly lit images."""
 
 
 def normalised(array: NDArray[np.float32], modality: str) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from operators.imaging.resampling import resample
 from operators.registration.body import body_mask, normalised
 
 SURVEY_POINTS = 400_000
-"""Of the lattice on which the body is looked for."""
+"""Points of the lattice on which the body is looked for."""
 MARGIN_MM = 15.0
 FEATURE_REACH = 2
 """Voxels of the lattice around a point that decide on its features, for the most part."""

@@ -9,11 +9,11 @@ from scipy.optimize import linear_sum_assignment
 from operators.domain.segment import Segment
 
 SMALLEST_OVERLAP = 0.1
-"""Of the smaller of the two: less is two things that touch, or a registration that is off."""
+"""Least overlap, as a share of the smaller of the two: less is two things that touch, or a registration that is off."""
 
 
 def same_things(today: Sequence[Segment], carried: Sequence[Segment]) -> dict[int, int]:
-    """By place in *today*, the place in *carried* of what it was on an earlier date.
+    """For each place in *today*, the place in *carried* of what it was on an earlier date.
 
     carried : on the grid of today's masks; each is one thing at most, such that all overlaps together are largest
     """

@@ -22,7 +22,7 @@ from operators.study_run.lesion_links import same_things
 Registered = SeriesRegistration[SourceSeries]
 Read = SeriesReading[SourceSeries]
 NEAR_BORDER = 0.5
-"""Of a voxel: a mask that comes nearer to the outermost voxels' middles is cut off there."""
+"""Share of a voxel: a mask that comes nearer to the outermost voxels' middles is cut off there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

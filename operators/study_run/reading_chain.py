@@ -46,7 +46,7 @@ class ReadingChain:
         return _told(decision, self._read(decision.volume))
 
     def read_best(self, decisions: tuple[SeriesDecision, ...]) -> BestReadable[SourceSeries]:
-        """The same of every selected series; of the next best, where one cannot be read."""
+        """Read every selected series; the next best, where one cannot be read."""
         best = read_best(decisions, self.rules, self._read)
         return replace(best, read=tuple((decision, _told(decision, source)) for decision, source in best.read))
 

@@ -36,7 +36,7 @@ class RegionProbe:
     limits: ReadLimits
 
     def probabilities(self, candidate: VolumeCandidate) -> dict[str, float]:
-        """Of each body region, from the middle slices."""
+        """Probability of each body region, from the middle slices."""
         source = read_volume(middle_slices(candidate), role="body region", limits=self.limits)
         encoder_input = make_encoder_input(source.volume, self.settings, self.array_module)
         series = SeriesFeatures(
@@ -50,7 +50,7 @@ class RegionProbe:
         return dict(answer.regions)
 
     def look(self, decisions: Iterable[SeriesDecision], rules: SelectionRules) -> dict[str, dict[str, float]]:
-        """By Series Instance UID, for the series that fit a role which names a body region.
+        """Probabilities by Series Instance UID, for the series that fit a role which names a body region.
 
         A series whose slices cannot be read is left to what its header says; reading it whole will say why.
         """

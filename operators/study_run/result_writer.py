@@ -84,7 +84,7 @@ class ResultWriter:
         )
 
     def write_registrations(self, reading: StudyReading[SourceSeries]) -> tuple[WrittenRegistration, ...]:
-        """Of each that did not fail the prior's segments, the matrix, and the field of a deformable one."""
+        """Of each registration that did not fail the prior's segments, the matrix, and a deformable one's field."""
         run = self._run(reading)
 
         def written(one: SeriesRegistration[SourceSeries]) -> Iterator[WrittenObject]:

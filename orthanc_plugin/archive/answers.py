@@ -21,10 +21,10 @@ from orthanc_plugin.domain.text import bounded
 
 UID_LENGTH = 64
 MODALITY_LENGTH = 16
-"""Of a UID and of a Code String (PS3.5 6.2)."""
+"""Longest UID and longest Code String (PS3.5 6.2)."""
 TAG_LENGTH = 1024
 EXPECTED_DIGITS = 6
-"""More images than that no modality announces in one series."""
+"""Digits of a number of images; no modality announces a million in one series."""
 UID = re.compile(rf"[!-~]{{1,{UID_LENGTH}}}")
 """No more than what can be stored and asked for; whether it is a valid UID is the pipeline's to say."""
 DEMOGRAPHICS = (
@@ -51,7 +51,7 @@ Time = Annotated[datetime, BeforeValidator(_as_time)]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Tags = Annotated[dict[str, str], BeforeValidator(_as_tags)]
 Title = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,16}$")]
-"""Of an application entity (AE, PS3.5 6.2)."""
+"""Title of an application entity (AE, PS3.5 6.2)."""
 
 
 class _Answer(BaseModel):
@@ -59,7 +59,7 @@ class _Answer(BaseModel):
 
 
 class StoredInstance(_Answer):
-    """To an upload. status : "Success" or "AlreadyStored" where Orthanc has it."""
+    """Orthanc's answer to an upload. status : "Success" or "AlreadyStored" where Orthanc has it."""
 
     instance_id: Id = Field(validation_alias="ID")
     series_id: Id = Field(validation_alias="ParentSeries")
@@ -89,7 +89,7 @@ class Resource(_Answer):
 
 
 class Sent(_Answer):
-    """To the order to send something to a peer."""
+    """Orthanc's answer to the order to send something to a peer."""
 
     commitment: str | None = Field(None, validation_alias="StorageCommitmentTransactionUID", max_length=64)
 
@@ -130,7 +130,7 @@ class Patient(_Answer):
 
 
 class Header(_Answer):
-    """Of an instance, by keyword; an empty value, or one of several, says nothing."""
+    """Header values of an instance, by keyword; an empty value, or one of several, says nothing."""
 
     patient_id: Any = Field("", validation_alias="PatientID")
     issuer: Any = Field("", validation_alias="IssuerOfPatientID")
@@ -172,7 +172,7 @@ def understood(shape: TypeAdapter[T], answer: httpx.Response) -> T:
 
 
 def understood_text(shape: TypeAdapter[T], answer: httpx.Response) -> T:
-    """The same for the few answers that are plain text."""
+    """The answer's text; ``ArchiveNotUnderstoodError`` likewise. Few answers are plain text."""
     try:
         return shape.validate_python(answer.text)
     except ValidationError:
@@ -180,7 +180,7 @@ def understood_text(shape: TypeAdapter[T], answer: httpx.Response) -> T:
 
 
 def is_a_page(answer: httpx.Response) -> bool:
-    """Whether it is meant for a browser; Orthanc describes its errors in JSON, or not at all."""
+    """Whether the answer is meant for a browser; Orthanc describes its errors in JSON, or not at all."""
     return answer.content.lstrip()[:1] == b"<"
 
 

@@ -11,7 +11,7 @@ from orthanc_plugin.domain.errors import MisfiledError
 
 FILED_BY = ("PatientID", "StudyInstanceUID")
 ESCAPE = b"\x1b"
-"""Turns to another character set within a value (PS3.5 6.1.2.5)."""
+"""Switches to another character set within a value (PS3.5 6.1.2.5)."""
 
 Filing = tuple[bytes, ...]
 

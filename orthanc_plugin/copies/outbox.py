@@ -101,7 +101,7 @@ class Dispatcher:
         self._stop = stop
 
     def run(self) -> None:
-        """Until the service stops."""
+        """Send until the service stops."""
         while not self._stop.is_set():
             try:
                 with tolerated("sending"):

@@ -12,7 +12,7 @@ from orthanc_plugin.domain.source import is_own, why_not_read
 MASKS = frozenset({"SEG", "RTSTRUCT"})
 """Whose outlines can be carried from an earlier study to today's, whoever drew them."""
 MOST_MASKS = 50
-"""Of such objects, that are fetched with one study."""
+"""How many such objects are fetched with one study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def earlier_studies(current: StudyFacts, of_patient: Iterable[StudyFacts]) -> tu
 
 
 def later_studies(earlier: StudyFacts, of_patient: Iterable[StudyFacts]) -> tuple[StudyFacts, ...]:
-    """The patient's studies that this one is an earlier one of."""
+    """The patient's studies of a later day or hour than this one."""
     return tuple(study for study in of_patient if study.defect is None and "" < _moment(earlier) < _moment(study))
 
 

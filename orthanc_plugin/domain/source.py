@@ -14,7 +14,7 @@ from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
 SOURCE_MODALITIES = frozenset({"CT", "MR"})
 
 MANUFACTURER = "curia-pacs"
-"""As the pipeline writes it into every object."""
+"""Our name as the pipeline writes it into every object."""
 
 _NOT_IMAGES = {
     "SR": "a report",

@@ -64,12 +64,12 @@ PASSING_FAILURES = frozenset(
 """What the archive's keepers may mend without our being told."""
 CONTACT_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 30.0
-"""Until the next look at a study that could not be looked at."""
+"""Seconds until the next look at a study that could not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """To look at a study, or (None) at the change log only. forced : run it whatever was done before."""
+    """The wish to look at a study, or (None) at the change log only. forced : run it whatever was done before."""
 
     study_id: str | None
     forced: bool = False
@@ -139,7 +139,7 @@ class Intake:
         self._wishes.put(Wish(study_id, forced=True))
 
     def run(self) -> None:
-        """Until the service stops."""
+        """Look around until the service stops."""
         while not self._stop.is_set():
             try:
                 self._look_around()
@@ -276,7 +276,7 @@ class Intake:
             self._tell_later_studies(study)
 
     def _tell_later_studies(self, study: StudyFacts) -> None:
-        """Have those that this one is an earlier one of looked at, as soon as it is at rest, and again when it changed.
+        """Have the patient's later studies looked at, as soon as this one is at rest, and again when it changed.
 
         What goes wrong with that is not this study's fault; the next sweep tries again.
         """

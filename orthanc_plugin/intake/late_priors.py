@@ -16,7 +16,7 @@ class LatePriors:
         self._priors = priors
 
     def later_than(self, study: StudyFacts) -> tuple[str, ...]:
-        """Orthanc ids of the studies that this one may be an earlier one of."""
+        """Orthanc ids of the later studies that this one may be a prior of."""
         others = self._client.studies_of_same_patient(study.orthanc_id)
         return tuple(other.orthanc_id for other in later_studies(study, others))
 

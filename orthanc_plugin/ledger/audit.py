@@ -45,7 +45,7 @@ class Audit:
             connection.execute(row)
 
     def entries(self) -> Iterator[AuditEntry]:
-        """All of them, the oldest first, a page at a time."""
+        """All entries, the oldest first, a page at a time."""
         last = 0
         while True:
             query = sa.select(db.audit).where(db.audit.c.number > last).order_by(db.audit.c.number).limit(PAGE)

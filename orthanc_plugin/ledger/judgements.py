@@ -39,7 +39,7 @@ class Judgements:
         self._database = database
 
     def add(self, orthanc_id: str, work_id: str, judgement: Judgement) -> Judgement:
-        """As it was written: texts bounded, the time now."""
+        """Keep a judgement as it was written, with texts bounded, under the present time."""
         written = Judgement(
             finding=bounded(judgement.finding, db.NAME_LENGTH),
             head=bounded(judgement.head, db.NAME_LENGTH),
@@ -56,7 +56,7 @@ class Judgements:
         return written
 
     def of(self, orthanc_id: str) -> tuple[Judgement, ...]:
-        """Of a study's results, the oldest first."""
+        """The judgements on a study's results, the oldest first."""
         table = db.judgements
         query = sa.select(table).where(table.c.orthanc_id == orthanc_id).order_by(table.c.number)
         with self._database.begin() as connection:

@@ -91,7 +91,7 @@ class Studies:
                 connection.execute(sa.delete(table).where(table.c.orthanc_id == orthanc_id))
 
     def known(self) -> set[str]:
-        """Orthanc ids."""
+        """Orthanc ids of all studies that were seen."""
         with self._database.begin() as connection:
             return set(connection.scalars(sa.select(db.studies.c.orthanc_id)))
 

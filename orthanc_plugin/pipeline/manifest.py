@@ -118,7 +118,11 @@ class Registration(_Entry):
 
 
 class FollowUpDate(_Entry):
-    """days_before : to the current study, 0 for the current one itself. verdict : on its registration"""
+    """A study of the follow-up.
+
+    days_before : to the current study, 0 for the current one itself
+    verdict : on its registration
+    """
 
     study_instance_uid: str
     series_instance_uid: str
@@ -127,7 +131,7 @@ class FollowUpDate(_Entry):
 
 
 class Sizes(_Entry):
-    """Of one thing on one date."""
+    """Sizes of one thing on one date."""
 
     volume_ml: float | None = None
     long_axis_mm: float | None = None
@@ -151,7 +155,7 @@ class Course(_Entry):
 
 
 class SumOfDiameters(_Entry):
-    """Of the same lesions on each date."""
+    """Sum of the diameters of the same lesions on each date."""
 
     tracking_uids: tuple[str, ...]
     sums_mm: tuple[float, ...]

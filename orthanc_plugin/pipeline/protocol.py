@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 EXIT_DONE, EXIT_NOT_APPLICABLE, EXIT_RESOURCE, EXIT_OUTPUT = 0, 3, 6, 7
-"""Of the application's exit codes, those that the service acts on."""
+"""Those of the application's exit codes that the service acts on."""
 
 
 class _Message(BaseModel):

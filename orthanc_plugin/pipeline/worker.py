@@ -61,7 +61,7 @@ class Worker:
 
     @property
     def identity(self) -> Greeting | None:
-        """Of the process that is up and ready, if one is."""
+        """What the ready process greeted with; None where none is ready."""
         child = self._child
         return child.identity if child is not None and child.is_alive else None
 

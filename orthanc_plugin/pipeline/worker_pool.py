@@ -28,7 +28,7 @@ class WorkerPool:
 
     @property
     def identity(self) -> Greeting | None:
-        """Of a process that is up and ready, if one is; all of them run the same pipeline."""
+        """What a ready process greeted with; None where none is ready. All of them run the same pipeline."""
         return next((worker.identity for worker in self.workers if worker.identity is not None), None)
 
     @property

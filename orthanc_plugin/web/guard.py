@@ -73,7 +73,7 @@ class Guard:
 
 
 def add_page_headers(application: FastAPI) -> None:
-    """On every answer, errors too."""
+    """Set the pages' headers on every answer, errors too."""
 
     @application.middleware("http")
     async def with_headers(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:

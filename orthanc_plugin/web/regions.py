@@ -74,7 +74,7 @@ def add_region_routes(application: FastAPI, guard: Guard, *, studies: Studies, m
 
 
 def kept_regions(row: StudyRow) -> tuple[KeptRegion, ...]:
-    """Those of a study, the oldest first."""
+    """The kept regions of a study, the oldest first."""
     return tuple(kept_region(job, job.marked) for job in row.marked if job.marked is not None)
 
 

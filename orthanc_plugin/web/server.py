@@ -11,9 +11,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_CONNECTIONS = 256
 """Orthanc's own requests come from at most as many threads as it has, 50 by default."""
 REQUEST_SECONDS = 10.0
-"""In which a caller sends a request's header, and then its body."""
+"""Time in which a caller has to send a request's header, and as much again for its body."""
 MAX_BODY_BYTES = 64 * 1024
-"""The longest request that the routes know, a nudge, has a hundred."""
+"""The longest request that the routes know, a judgement with its comment, has some thousand."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -24,7 +24,7 @@ from orthanc_plugin.work.encoding import Encoding
 
 MAX_POINTS = 100
 PATIENCE_SECONDS = 2.0
-"""For a free worker: the plugin waits five seconds for all of the answer."""
+"""Seconds to wait for a free worker: the plugin waits five seconds for all of the answer."""
 
 Millimetres = Annotated[float, Field(ge=-1e5, le=1e5)]
 

@@ -67,7 +67,7 @@ class Encoding:
         return trouble
 
     def run(self) -> None:
-        """Until the service stops."""
+        """Encode what is asked for until the service stops."""
         self._source.remove_leftovers()
         while not self._stop.is_set():
             try:

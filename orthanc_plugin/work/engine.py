@@ -23,7 +23,7 @@ POLL_SECONDS = 0.25
 BEGIN_SECONDS = 5.0
 """By then a thread has started on whatever was taken from the queue, even on a busy machine."""
 SPARE_CONNECTIONS = 6
-"""To the database, beside one for each piece of work: each keeps some MiB of an SQLite file in memory."""
+"""Connections to the database, beside one for each piece of work: each keeps some MiB of an SQLite file in memory."""
 LOST = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 ENDED = LOST | {"SUCCESS"}
 

@@ -79,7 +79,7 @@ class Watchdog:
         return self._last_beat is not None and time.monotonic() - self._last_beat < self._take_over_seconds
 
     def run(self) -> None:
-        """Until the service stops."""
+        """Beat and watch until the service stops."""
         while not self._stop.is_set():
             with tolerated("heartbeat"):
                 self.look(time.monotonic())

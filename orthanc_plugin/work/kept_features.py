@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 FILE_NAME = "kept.json"
-"""What the pipeline writes last."""
+"""The file that the pipeline writes last."""
 
 
 class KeptFeatures:

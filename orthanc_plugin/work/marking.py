@@ -10,7 +10,7 @@ from orthanc_plugin.pipeline.protocol import MarkedRegion
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 
 PRIORITY = 1
-"""Somebody waits."""
+"""First in the queue, because somebody waits."""
 
 
 class Marking:

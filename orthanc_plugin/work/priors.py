@@ -16,7 +16,7 @@ from orthanc_plugin.domain.prior import earlier_studies, prior_instances
 from orthanc_plugin.domain.source import Source
 
 PRIOR = "prior"
-"""Begins the names of their folders and the codes of what is said of them."""
+"""How the names of their folders begin, and the codes of what is said of them."""
 
 _log = structlog.get_logger("curia.priors")
 

@@ -21,7 +21,7 @@ from trainer.pretraining.watching.metrics_log import JsonLines
 
 
 def train_cell(cell: Cell, folder: Path) -> None:
-    """From its beginning, or from the last checkpoint in *folder*.
+    """Train the cell from its beginning, or from the last checkpoint in *folder*.
 
     A process of its own gives all memory back; libraries are read once for all of them.
     """
@@ -39,7 +39,7 @@ def teacher_of(folder: Path, *, image_size: int) -> Callable[[Tensor], Tensor]:
 
 
 def untrained(config: PretrainingConfig, *, image_size: int) -> Callable[[Tensor], Tensor]:
-    """The same for the weights that a cell begins with."""
+    """The encoder with the weights that a cell begins with."""
     return _encode_with(config, StudentTeacher(config).teacher_encoder_state(), image_size)
 
 

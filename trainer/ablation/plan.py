@@ -15,7 +15,7 @@ KOLEO = 0.1
 """DINOv2's weight; SIGReg takes its place."""
 
 FINE_SHARE = 0.25
-"""Of the budget, for the second stage where there is one."""
+"""Share of the budget for the second stage where there is one."""
 
 Change = Callable[[PretrainingConfig], PretrainingConfig]
 
@@ -37,7 +37,7 @@ class Cell:
 
     @property
     def digest(self) -> str:
-        """Of all settings but where the shards lie."""
+        """Digest of all settings but where the shards lie."""
         settings = self.config.model_dump_json(exclude={"data": {"shards", "validation_shards"}})
         return blake2b(settings.encode(), digest_size=8).hexdigest()
 

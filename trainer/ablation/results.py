@@ -68,7 +68,7 @@ def difference(results: Sequence[CellResult], others: Sequence[CellResult], metr
 def of_the_same_seeds(
     results: Sequence[CellResult], others: Sequence[CellResult]
 ) -> tuple[list[CellResult], list[CellResult]]:
-    """Of both, those whose seed the other has too, as long as not all cells are trained."""
+    """Those results of both whose seed the other has too, as long as not all cells are trained."""
     shared = {result.seed for result in results} & {other.seed for other in others}
     return [result for result in results if result.seed in shared], [other for other in others if other.seed in shared]
 

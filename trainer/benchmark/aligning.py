@@ -13,11 +13,11 @@ from trainer.benchmark.question import Question
 from trainer.evaluation.predictions import Predictions
 
 POINTS = 48**3
-"""Of the lattice that the deformable step works on, about."""
+"""About how many points the lattice of the deformable step has."""
 
 
 def answer_alignment(question: Question, fixed: FeatureTable, moving: FeatureTable) -> Predictions:
-    """Of each pair the mean Dice over labels on the fixed grid, the moving ones carried over by the transform found."""
+    """For each pair the mean Dice over labels on the fixed grid, the moving ones carried by the transform found."""
     places = np.concatenate([fold.asked for fold in question.folds])
     found = np.array([_overlap(question, question.rows[place], fixed, moving) for place in places])
     return Predictions(question.patients[places], np.zeros(len(places)), found[None, :, None])

@@ -20,7 +20,7 @@ BLOCK = 1024
 
 
 def answer_nearest_tokens(question: Question, fixed: FeatureTable, moving: FeatureTable) -> Predictions:
-    """Of each pair the mean Dice over labels, cell by cell: each fixed token takes over the cells of the moving token
+    """For each pair the mean Dice over labels, cell by cell: each fixed token takes over the cells of the moving token
     with the largest cosine. Nothing is fitted.
     """
     places = np.concatenate([fold.asked for fold in question.folds])

@@ -31,8 +31,8 @@ TOKENS_FROM_EACH_IMAGE = 256
 
 INNER_FOLDS = 3
 THRESHOLDS = tuple(np.arange(-1.0, 0.8, 0.04).tolist())
-"""Of the evidence above background's, among which the fitted patients choose; where little is told of what is rare, all
-evidence lies far below 0."""
+"""Thresholds of the evidence above background's, among which the fitted patients choose; where little is told of what
+is rare, all evidence lies far below 0."""
 
 
 def answer_dense(question: Question, table: FeatureTable) -> Predictions:

@@ -31,7 +31,8 @@ CHUNK = 32
 """Images in a file."""
 
 PIXELS_OF_A_TOKEN = 16
-"""To which a mask is resized before a token counts as touched; as the published heads do at 512 pixels."""
+"""Side of a token in the pixels that a mask is resized to before a token counts as touched, as the published heads do
+at 512 pixels."""
 
 Floats = NDArray[np.float32]
 
@@ -56,7 +57,7 @@ class FeatureRequest:
 
     @property
     def key(self) -> str:
-        """Of what is computed, in short."""
+        """A short digest of what is computed."""
         told = (self.image, self.values, self.slices, self.region, self.region_from, self.rows, sorted(self.token_rows))
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 

@@ -36,7 +36,7 @@ def head_for(heads: Sequence[Head], question: Question) -> Head | None:
 
 
 def answer_by_head(question: Question, table: FeatureTable, model: SliceModel, head: Head) -> Predictions:
-    """Of every example that some fold asks about."""
+    """The head's answer to every example that some fold asks about."""
     places = np.concatenate([fold.asked for fold in question.folds]).tolist()
     if question.task.kind == "segmentation":
         return _outlines(question, table, model, head, places)

@@ -66,7 +66,7 @@ class ModelSpec:
 
 
 def model_specs(words: list[str], *, device: str) -> list[ModelSpec]:
-    """Of every --model; what is built in takes the architecture of the first folder.
+    """What every --model stands for; what is built in takes the architecture of the first folder.
 
     Raises
     ------

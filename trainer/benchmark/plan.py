@@ -78,7 +78,7 @@ class EvaluationWork:
 
 
 def feature_requests(questions: Sequence[Question]) -> dict[str, tuple[FeatureRequest, ...]]:
-    """By the question's task: of its images, and of the moving ones where it has such.
+    """Requests for features, by the question's task: of its images, and of the moving ones where it has such.
 
     Questions about the same images share one request, so that each is encoded once.
     """

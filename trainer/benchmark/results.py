@@ -58,7 +58,7 @@ class Comparison(BaseModel):
 
 
 def write_rows(rows: Sequence[BaseModel], path: Path) -> None:
-    """As a JSON list, whole or not at all."""
+    """Write the rows as a JSON list, whole or not at all."""
     write_whole(path, json.dumps([row.model_dump(mode="json") for row in rows], indent=1) + "\n")
 
 

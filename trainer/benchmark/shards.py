@@ -34,7 +34,7 @@ _PART = re.compile(r"|".join(sorted(PARTS, key=len, reverse=True)))
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Of a row: its shard, the row group in it, the row in that."""
+    """Where a row lies: its shard, the row group in it, the row in that."""
 
     shard: Path
     group: int

@@ -25,7 +25,7 @@ THRESHOLD = 0.8
 
 _NAMES = [label.name for label in REGIONS]
 MOST_SLICES = 24
-"""Of each person and region that are fitted on, so that nobody counts for much."""
+"""How many slices of each person and region are fitted on, so that nobody counts for much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def region_scans(scans: Iterable[Scan], encoder: SliceEncoder, settings: Encoder
 
 
 def fit_body_region(scans: Sequence[RegionScan]) -> Linear:
-    """At most `MOST_SLICES` of each person and region."""
+    """Fit the linear head on at most `MOST_SLICES` slices of each person and region."""
     features: list[NDArray[np.float32]] = []
     classes: list[NDArray[np.int64]] = []
     for (_, region), rows in _by_person_and_region(scans).items():
@@ -67,7 +67,7 @@ def fit_body_region(scans: Sequence[RegionScan]) -> Linear:
 def measure_body_region(
     scans: Sequence[RegionScan], linear: Linear, *, seed: int, tell: Callable[[str], None]
 ) -> dict[str, float | int | str]:
-    """Of people whom neither encoder nor head saw; where a region has none, leaving one person out of the fit alone.
+    """Figures on people whom neither encoder nor head saw; for a region without any, by leaving out one person a fit.
 
     linear : fitted on the shown people
     """

@@ -7,7 +7,7 @@ import numpy as np
 from trainer.features.scans import Scan
 
 SHARES = (0.45, 0.85)
-"""Of each side that is kept."""
+"""Least and largest share of each side that is kept."""
 
 SMALLEST = 24
 """Pixels along a side; what is smaller is a crop already."""

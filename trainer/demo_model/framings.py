@@ -33,7 +33,7 @@ FRAMINGS = (Framing(0.85, False), Framing(1.2, False), Framing(1.0, True), Frami
 
 
 def other_framings(scan: Scan) -> Iterator[Scan]:
-    """Of a CT scan; its values must be HU."""
+    """Other framings of a CT scan; its values must be HU."""
     for framing in FRAMINGS:
         yield reframe(scan, framing)
 

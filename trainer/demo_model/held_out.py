@@ -12,7 +12,7 @@ DEMO_PATIENT = "LIDC-IDRI-0314"
 
 
 def is_held_out(patient: str) -> bool:
-    """By the patient's name alone, so that a person who is added later changes nobody else's place."""
+    """Whether a patient is held out, by the name alone, so that who is added later changes nobody else's place."""
     return (
         patient.startswith(GROUPS)
         and patient != DEMO_PATIENT

@@ -59,7 +59,7 @@ def measure_organs(
 
 
 def organ_dice(outlined: OutlinedScan, decoder: Decoder) -> dict[str, float]:
-    """Of each organ that the scan's labels show."""
+    """Dice of each organ that the scan's labels show."""
     scan = outlined.scan
     assert scan.organs is not None
     source, evidence = scan.volume.geometry, decode(decoder, outlined.slices)

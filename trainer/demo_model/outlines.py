@@ -139,7 +139,7 @@ def evidence_of(decoder: Decoder, scan: OutlinedScan) -> Volume:
 def _dice(
     judged: Sequence[tuple[OutlinedScan, Volume]], threshold: float, minimum_volume_ml: float
 ) -> dict[str, float]:
-    """Of a person with several scans the mean."""
+    """One value for each person; of several scans the mean."""
     values: dict[str, list[float]] = {}
     for scan, evidence in judged:
         assert scan.scan.mass is not None
@@ -156,7 +156,7 @@ def _cases(
     threshold: float,
     minimum_volume_ml: float,
 ) -> Iterator[Case]:
-    """Of the best and the worst person the slice that shows most."""
+    """For the best and the worst person the slice that shows most."""
     if not by_person:
         return
     for choose in (max, min):
@@ -173,14 +173,14 @@ def _cases(
 
 
 def _scores(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Of every slice its score, and whether it shows anything."""
+    """For every slice its score, and whether it shows anything."""
     scores = [slice_scores(evidence, TOP_TOKENS * 4**LEVELS) for _, evidence in judged]
     present = [scan.slices.classes.reshape(len(scan.slices), -1).any(axis=1) for scan, _ in judged]
     return np.concatenate(scores).astype(np.float64), np.concatenate(present)
 
 
 def _slice_auc(judged: Sequence[tuple[OutlinedScan, Volume]], *, seed: int) -> dict[str, float | int]:
-    """Of people with slices that show it and slices that do not."""
+    """The area under the curve of people with slices that show it and slices that do not."""
     values = {}
     for scan, evidence in judged:
         scores, present = _scores([(scan, evidence)])

@@ -18,7 +18,7 @@ from trainer.ingest.nifti import read_nifti
 from trainer.ingest.pictures import flat_volume, read_picture, read_pixels
 
 MOST_SLICES = 8
-"""Of one person's pictures that are read, evenly from all there are."""
+"""How many pictures of one person are read, evenly from all there are."""
 
 DRAWN = 1
 """Mask pictures hold 0 outside."""
@@ -27,7 +27,7 @@ TWO_READERS = 120
 """Votes count 60 a reader."""
 
 LUNG_SHARE = 0.06
-"""Of a slice's area that is lung by rule, from which it surely shows the chest."""
+"""Share of a slice's area that is lung by rule, from which it surely shows the chest."""
 
 
 def read_tumour_scans(data: Path) -> Iterator[Scan]:

@@ -25,7 +25,7 @@ IMAGES = {"mr_brain_progression_pairs": ("pre", "post")}
 """The columns that name images, where it is not image alone."""
 
 EVERY = {"mr_hippocampus_msd": 4, "ct_lung_nodule_lidc": 2}
-"""Of these packs every so manieth person: small and alike, their crops would be most of all slices."""
+"""Of these packs one person in so many is taken: small and alike, their crops would be most of all slices."""
 
 
 def pack_stacks(data: Path) -> Iterator[Stack]:

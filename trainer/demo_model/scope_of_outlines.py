@@ -19,7 +19,11 @@ NUM_FOLDS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedScope:
-    """limits : what head.toml says; fit : what lies in scope.safetensors"""
+    """How far a series may lie from those fitted on.
+
+    limits : what head.toml says
+    fit : what lies in scope.safetensors
+    """
 
     limits: Distance
     fit: FeatureFit

@@ -82,7 +82,7 @@ class TrainingProcesses:
 
 @contextmanager
 def training_processes(at_a_time: int = len(os.sched_getaffinity(0))) -> Iterator[TrainingProcesses]:
-    """Until all that was started has ended. SIGTERM, or an exception in between, stops them first."""
+    """A block that lasts until all that it started has ended. SIGTERM, or an exception in between, stops them first."""
     with ThreadPoolExecutor(at_a_time) as pool:
         trainings = TrainingProcesses(pool)
 

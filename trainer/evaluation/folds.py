@@ -22,7 +22,7 @@ def patient_folds(patients: Sequence[str], num_folds: int) -> tuple[frozenset[st
 
 
 def stratified_folds(strata: Mapping[str, str], num_folds: int) -> tuple[frozenset[str], ...]:
-    """The same, dealt out stratum by stratum, so that every fold has its share of each.
+    """Folds of patients, dealt out stratum by stratum, so that every fold has its share of each.
 
     strata : of each patient what is to be shared out evenly, such as a class
     """

@@ -31,7 +31,7 @@ def surface_distance(predicted: NDArray[np.bool_], true: NDArray[np.bool_], spac
 def border_distances(
     predicted: NDArray[np.bool_], true: NDArray[np.bool_], spacing: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """From each border voxel of one mask to the nearest of the other, for both masks; none where one is empty."""
+    """Distance from each border voxel of a mask to the nearest of the other, for both; none where one is empty."""
     if not predicted.any() or not true.any():
         return ()
     # A single slice has borders within the slice alone.

@@ -127,17 +127,18 @@ def r2(predictions: Predictions, weights: Floats) -> Floats:
 
 
 def mean_dice(predictions: Predictions, weights: Floats) -> Floats:
-    """Of the overlaps that each image brings itself: the mean over patients of their means."""
+    """From the overlaps that each image brings itself, the mean over patients of their means."""
     return _mean_over_patients(predictions.scores[0, :, 0], predictions.patients, weights)
 
 
 def mean_hd95(predictions: Predictions, weights: Floats) -> Floats:
-    """The same of the distances of borders, in mm of the image's grid; images with an empty mask are left out."""
+    """The mean over patients of the borders' distances, in mm of the image's grid; an image with an empty mask is
+    left out."""
     return _mean_over_patients(predictions.scores[0, :, 1], predictions.patients, weights)
 
 
 def mean_surface_distance(predictions: Predictions, weights: Floats) -> Floats:
-    """The same of the borders' mean distance, in mm."""
+    """The mean over patients of the borders' mean distance, in mm."""
     return _mean_over_patients(predictions.scores[0, :, 2], predictions.patients, weights)
 
 

@@ -33,7 +33,7 @@ class Scan:
 
     @property
     def sparse_step(self) -> int:
-        """From one slice that is fitted on to the next."""
+        """How many slices from one that is fitted on to the next."""
         return max(1, self.volume.geometry.shape[0] // FITTED_SLICES)
 
     def windowed(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> "Scan":

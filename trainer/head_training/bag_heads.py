@@ -14,7 +14,9 @@ from trainer.heads.optimising import Optimiser
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BagHead:
-    """instances : (n, D) of a row, read from the disk when they are asked for
+    """A head that looks at a bag of instances.
+
+    instances : (n, D) of a row, read from the disk when they are asked for
     targets, weights : of all rows
     hidden : width of the gate
     """

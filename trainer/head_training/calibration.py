@@ -79,7 +79,7 @@ def calibrate(
 
 
 def finding_curve(scores: Floats, present: NDArray[np.bool_], method: Method) -> Platt:
-    """From the (n,) scores of a finding to its log odds, as its head.toml has it."""
+    """What turns the (n,) scores of a finding into its log odds, as its head.toml has it."""
     return fit_platt(scores, present) if method == "platt" else Platt(method="platt", slope=1.0, intercept=0.0)
 
 

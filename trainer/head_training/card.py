@@ -31,7 +31,7 @@ class Card:
     settings: Mapping[str, object]
 
     def text(self) -> str:
-        """As Markdown."""
+        """The card as Markdown."""
         return "\n".join(line for part in self._parts() for line in (*part, "")).rstrip() + "\n"
 
     def _parts(self) -> Iterable[Sequence[str]]:

@@ -18,7 +18,8 @@ from trainer.head_training.settings import TrainingSettings
 from trainer.head_training.trainable import Fitted, Rows, Scores, Tensors, Trainable
 
 INNER_FOLDS = 5
-"""Of the fitted patients one such part decides penalty and length of a fit, where there is something to decide."""
+"""Into how many parts the fitted patients are dealt; one decides penalty and length of a fit, where there is
+something to decide."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,7 +28,7 @@ _METRICS: Mapping[Family, tuple[str, ...]] = {
 def overall_figures(
     family: Family, answers: Floats, targets: Floats, patients: NDArray[np.str_], *, seed: int
 ) -> dict[str, Figure]:
-    """By metric, of the whole head.
+    """Figures of the whole head, by metric.
 
     answers : (n, C) probabilities, or (n, 1) values or risks; targets : (n, T)
     """
@@ -55,7 +55,7 @@ def output_figures(
     *,
     seed: int,
 ) -> dict[str, dict[str, Figure]]:
-    """By label, then by metric.
+    """Figures by label, then by metric.
 
     ranked : (n, C) the head's probabilities before calibration, whose order is told
     """
@@ -77,7 +77,7 @@ def output_figures(
 
 
 def record_of(figures: Figures) -> dict[str, float | int | str]:
-    """As head.toml's table ``measured`` has them."""
+    """The figures as head.toml's table ``measured`` has them."""
     record: dict[str, float | int | str] = {}
     for name, figure in figures.items():
         record |= figure.record(name.replace("-", "_"))

@@ -70,7 +70,7 @@ class Problem:
 
     @property
     def names(self) -> list[str]:
-        """Of the labels."""
+        """Names of the labels."""
         return [label.name for label in self.labels]
 
     @property

@@ -108,7 +108,9 @@ class TokenOutliner:
     optimiser: Optimiser
 
     def fit(self, rows: Rows, *, penalty: float, epochs: int, seed: int) -> Tensors:
-        """Of what is rare few tokens are sure: the outline is where it agrees best with those that were fitted on."""
+        """Fit, and choose the threshold with which the outlines of those that were fitted on agree best: few tokens are
+        sure of what is rare.
+        """
         known, cells = self.studies.sample(rows, 4, seed)
         covered = (cells > 0).mean(axis=1) >= 0.5
         examples = Examples(known, covered[:, None].astype(np.float64), np.ones((len(known), 1)))
@@ -170,7 +172,7 @@ class StudySlices:
 
     @classmethod
     def of(cls, studies: LabelledStudies, rows: Rows, *, levels: int) -> "StudySlices":
-        """At most `SLICES_FROM_EACH_STUDY`, as far as there are as many with something to draw as without."""
+        """At most `SLICES_FROM_EACH_STUDY` of a study, as many with something to draw as without where possible."""
         found, drawn = [], []
         for row in rows:
             grid, subdivision = studies.features(row).geometry, 2**levels

@@ -56,7 +56,7 @@ def draw_overlaps(dices: Floats, path: Path) -> None:
 
 
 def draw_survival(told: Floats, observed: Floats, path: Path, *, days: float) -> None:
-    """Of groups by what was told: the share without the event until a day, told and observed, (G,) each."""
+    """Draw groups by what was told: the share without the event until a day, told and observed, (G,) each."""
     figure, axes = _square(f"no event until day {days:g}, told", "observed (Kaplan-Meier)")
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     axes.plot(told, observed, marker="o", linewidth=1)

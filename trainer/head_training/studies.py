@@ -83,7 +83,7 @@ class StudyReader:
 
     @property
     def width(self) -> int:
-        """Of the features."""
+        """Width of the features."""
         return self.model.snapshot.config.hidden_size
 
     def volume(self, path: Path, series: str) -> Volume:
@@ -97,7 +97,7 @@ class StudyReader:
         return self.thinned(self.whole(path, series))
 
     def whole(self, path: Path, series: str) -> Volume:
-        """The same with all its slices."""
+        """The volume with all its slices."""
         return self._dicom(path, series).volume if path.is_dir() else read_picture(path)
 
     def features(self, path: Path, series: str) -> EncodedSeries:

@@ -32,7 +32,7 @@ def label_targets(table: Table, columns: Sequence[str]) -> Floats:
 
 
 def told_label_targets(table: Table, columns: Sequence[str]) -> Floats:
-    """The same where every cell has to be told.
+    """Targets as `label_targets` gives them, where every cell has to be told.
 
     Raises
     ------

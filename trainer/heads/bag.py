@@ -21,7 +21,7 @@ MAPS = ("tanh", "sigmoid", "score", "classifier")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BagFit:
-    """tensors : as the head's file names them"""
+    """A fitted head. tensors : as the head's file names them"""
 
     tensors: Tensors
     epochs: int
@@ -30,7 +30,10 @@ class BagFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bags:
-    """instances : of each example (n, D), any number of them; targets, weights : see `trainer.heads.objectives`"""
+    """Bags of instances and what is told of each bag.
+
+    instances : of each example (n, D), any number of them; targets, weights : see `trainer.heads.objectives`
+    """
 
     instances: Sequence[NDArray[np.float32]]
     targets: Floats

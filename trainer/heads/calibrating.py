@@ -19,7 +19,7 @@ MOST_CORNERS = 64
 
 
 def fit_temperature(scores: Floats, classes: NDArray[np.int64]) -> float:
-    """Of classes that exclude one another: what all scores are divided by, by likelihood (Guo 2017).
+    """The temperature of classes that exclude one another: what all scores are divided by, by likelihood (Guo 2017).
 
     scores : (n, C)
     """
@@ -32,7 +32,7 @@ def fit_temperature(scores: Floats, classes: NDArray[np.int64]) -> float:
 
 
 def fit_output_temperature(scores: Floats, present: NDArray[np.bool_]) -> Temperature:
-    """The same of one output, (n,) scores as log odds."""
+    """The temperature of one output, (n,) scores as log odds."""
 
     def loss(log_temperature: float) -> float:
         scaled = scores / np.exp(log_temperature)

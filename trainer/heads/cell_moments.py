@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellMoments:
-    """Of the tokens of each class, which is that of most of a token's cells; 0 is background.
+    """Sums over the tokens of each class, which is that of most of a token's cells; 0 is background.
 
     origin : (F,) near the features' mean, from which they are counted, so that little is lost to rounding
     counts : (classes,)
@@ -40,7 +40,11 @@ class CellMoments:
     def of(
         cls, features: NDArray[np.floating], labels: NDArray[np.uint8], *, num_classes: int, origin: NDArray[np.float32]
     ) -> Self:
-        """features : (n, F); labels : (n, cells), 0 for background, 1 .. num_classes else"""
+        """The moments of one group of tokens.
+
+        features : (n, F)
+        labels : (n, cells), 0 for background, 1 .. num_classes else
+        """
         classes, width, outputs = num_classes + 1, features.shape[1], (num_classes + 1) * labels.shape[1]
         found = cls(
             origin,
@@ -94,7 +98,7 @@ class CellMoments:
 
 
 def added(moments: Sequence[CellMoments]) -> CellMoments:
-    """Of all groups' tokens together; they are counted from one origin."""
+    """The moments of all groups' tokens together; they are counted from one origin."""
     return CellMoments(
         moments[0].origin,
         *(

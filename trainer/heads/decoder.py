@@ -19,7 +19,9 @@ SMOOTH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DecoderFit:
-    """levels : times that the grid of tokens is doubled
+    """How a decoder is fitted.
+
+    levels : times that the grid of tokens is doubled
     hidden : channels
     steps, batch_size : of AdamW with a learning rate that falls as a half cosine
     dropout : share of the encoder's features that are left out of a slice
@@ -111,7 +113,7 @@ def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> De
 
 
 def outline_loss(evidence: Tensor, classes: Tensor) -> Tensor:
-    """Of (n, C, G, G) evidence against background, which has 0, and (n, G, G) classes."""
+    """The loss of (n, C, G, G) evidence against background, which has 0, and (n, G, G) classes."""
     scores = torch.cat([torch.zeros_like(evidence[:, :1]), evidence], dim=1)
     entropy = functional.cross_entropy(scores, classes)
     probabilities = scores.softmax(dim=1)[:, 1:]
@@ -133,7 +135,7 @@ def decode(decoder: Decoder, slices: OutlinedSlices, *, block: int = 16) -> NDAr
 
 
 def decoder_tensors(decoder: Decoder) -> Tensors:
-    """As they are called in a head's file."""
+    """The decoder's tensors, as they are called in a head's file."""
     parts = {"narrow": decoder.narrow, "classes": decoder.classes}
     parts |= {f"level{number}": level for number, level in enumerate(decoder.levels, start=1)}
     return {f"{name}.{kind}": tensor for name, linear in parts.items() for kind, tensor in linear.tensors.items()}

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from operators.heads.distance import FeatureFit
 
 SMALLEST_VARIANCE = 1e-6
-"""As a share of the mean variance, so that what never varied in a small training set does not rule out all others."""
+"""Least variance, as a share of the mean one, so that what never varied in a small training set does not rule out all
+others."""
 
 
 def fit_features(vectors: NDArray[np.float32], *, rank: int) -> FeatureFit:
@@ -35,7 +36,7 @@ def fit_features(vectors: NDArray[np.float32], *, rank: int) -> FeatureFit:
 def held_out_distances(
     vectors: NDArray[np.float32], folds: Sequence[NDArray[np.int64]], *, rank: int
 ) -> NDArray[np.float64]:
-    """Of each fold's rows to a fit on the others': how far those lie who belong to the training set but were not seen.
+    """Distances of each fold's rows to a fit on the others': how far those lie who belong to the set but were not seen.
 
     The fit's own rows always seem nearer, the more so the fewer they are.
     """

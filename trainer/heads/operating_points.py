@@ -29,7 +29,7 @@ class OperatingRule(Record):
 
     @property
     def words(self) -> str:
-        """As a head's operating_point begins."""
+        """The rule in words, as a head's operating_point begins."""
         return "Youden's index" if self.rule == "youden" else f"{self.rule} at least {self.at_least:g}"
 
 

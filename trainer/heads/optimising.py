@@ -42,7 +42,7 @@ class _Watch:
         self.best: list[Tensor] = []
 
     def should_stop(self) -> bool:
-        """To be asked after each epoch."""
+        """Whether to stop; to be asked after each epoch."""
         self.epoch += 1
         if self.held_out is None:
             self.best_epoch = self.epoch

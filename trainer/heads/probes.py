@@ -13,7 +13,7 @@ STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
 """Inverse penalties of the logistic regression that are tried."""
 
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
-"""Of ridge regression."""
+"""Penalties of ridge regression to choose from."""
 
 INNER_FOLDS = 3
 

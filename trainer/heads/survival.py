@@ -13,7 +13,7 @@ from trainer.heads.probes import Standardiser
 
 COMPONENTS = 8
 PENALTY = 0.1
-"""Of the coefficients' squares; with more features than events there is no answer without one."""
+"""Weight of the coefficients' squares; with more features than events there is no answer without one."""
 
 
 def fit_cox(

@@ -21,6 +21,6 @@ _BY_TERM = {term: region for region, terms in _REGIONS.items() for term in terms
 
 
 def body_region(header: Dataset) -> str | None:
-    """From Body Part Examined; None where it is missing or is none of the standard's terms."""
+    """The region that Body Part Examined names; None where it is missing or is none of the standard's terms."""
     term = text_of(header, "BodyPartExamined").upper().replace(" ", "").replace("_", "")
     return _BY_TERM.get(term)

@@ -24,7 +24,7 @@ INPUT_PER_SHARD = 2
 """Bytes of input to a byte of shards, about: a batch should fill one shard."""
 
 BATCHES_PER_WORKER = 4
-"""Of a small input, which is divided further so that every worker has something to do."""
+"""Batches of a small input, which is divided further so that every worker has something to do."""
 
 
 def ingest(

@@ -25,7 +25,7 @@ TRIAL_BYTES = 128 * 2**20
 """Larger folders are counted, but not tried."""
 
 FILE_BYTES, FILE_SECONDS = 280e3, 0.02
-"""Of a slice of 512 x 512 (docs/pre-training.md), for the files of folders that were not tried."""
+"""Bytes and seconds of a slice of 512 x 512 (docs/pre-training.md), for the files of folders that were not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of shards: slices and bytes; seconds for one worker.
+    """What the shards will be: slices and bytes; seconds for one worker.
 
     is_tried : whether some of the input was read for it
     """

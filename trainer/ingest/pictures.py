@@ -46,7 +46,7 @@ def read_picture(path: Path) -> Volume:
 
 
 def picture_modality(path: Path) -> str:
-    """Of a DICOM file's header; "" where it says none, or the file is no DICOM."""
+    """The modality that a DICOM file's header says; "" where it says none, or the file is no DICOM."""
     header = read_header(path)
     return str(header[0].get("Modality", "")) if isinstance(header, tuple) else ""
 

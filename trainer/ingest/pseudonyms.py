@@ -29,7 +29,7 @@ class Pseudonyms:
 
 
 def split_of(patient: str, validation_share: float) -> Split:
-    """By the patient's hash alone: the same whatever else is there, or will be."""
+    """The part that a patient belongs to, by the hash alone: the same whatever else is there, or will be."""
     place = int(patient[: 2 * _SPLIT_BYTES], 16) / 2 ** (8 * _SPLIT_BYTES)
     return "validation" if place < validation_share else "train"
 

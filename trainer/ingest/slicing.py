@@ -11,7 +11,7 @@ from trainer.ingest.found_volumes import FoundVolume
 from trainer.pretraining.data.samples import SliceSample
 
 _PLANES: tuple[Literal["sagittal", "coronal", "axial"], ...] = ("sagittal", "coronal", "axial")
-"""By the LPS component that the slice axis is nearest to."""
+"""Names of the planes by the LPS component that the slice axis is nearest to."""
 
 MIN_STEPS = 16
 """Values that a volume must span once it is rounded: diffusion maps in mm2/s would come out black."""

@@ -85,7 +85,7 @@ class Checkpoints:
         self._writing = name, self._thread.submit(self._finish, name, written)
 
     def wait(self) -> None:
-        """Until the one that is being written is whole and has its name.
+        """Wait until the one that is being written is whole and has its name.
 
         Raises
         ------

@@ -97,7 +97,7 @@ class CropSettings(_Table):
 
 
 class CtAugmentationSettings(_Table):
-    """Of values in HU. Each with the probability that a crop gets it, 0 leaves it out.
+    """Augmentation of values in HU. Each with the probability that a crop gets it, 0 leaves it out.
 
     windows : HU ranges that values are clamped to, each end moved by up to `window_jitter_hu`
     noise_hu : largest standard deviation
@@ -115,7 +115,7 @@ class CtAugmentationSettings(_Table):
 
 
 class MrAugmentationSettings(_Table):
-    """Of all other values, the bias field of MR alone. Each with the probability that a crop gets it, 0 leaves it out.
+    """Augmentation of all other values, the bias field of MR alone. Each has a probability for a crop; 0 leaves it out.
 
     bias_log : largest deviation of the bias field's logarithm from 0
     gamma_log : largest deviation of the exponent's logarithm from 0

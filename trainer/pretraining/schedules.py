@@ -69,7 +69,7 @@ def build_schedules(config: PretrainingConfig, stage: StageSettings, *, global_b
 
 
 def linear(start: float, end: float, steps: int) -> Schedule:
-    """From *start* in equal steps; *end* is what would come next."""
+    """Values from *start* in equal steps; *end* is what would come next."""
     return start + (end - start) * np.arange(steps) / max(steps, 1)
 
 

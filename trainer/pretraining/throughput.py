@@ -27,8 +27,8 @@ def encoder_operations(config: EncoderConfig, image_size: int) -> float:
 
 
 def step_operations(config: PretrainingConfig) -> float:
-    """Of one slice in one step: the student's forward and backward pass (three forwards), and one forward pass of the
-    teacher and of the frozen network where a loss with a weight asks for them.
+    """Operations for one slice in one step: the student's forward and backward pass (three forwards), and one forward
+    pass of the teacher and of the frozen network where a loss with a weight asks for them.
 
     config : with a stage's sizes in [crops]. What drop path leaves out is not counted, nor is what checkpointed
     activations cost again: it is the work that the training asks for.
@@ -54,7 +54,7 @@ def step_operations(config: PretrainingConfig) -> float:
 
 
 def _head_operations(config: PretrainingConfig) -> float:
-    """Of DINO's or iBOT's head, for one token."""
+    """Operations of DINO's or iBOT's head, for one token."""
     losses = config.losses
     hidden, bottleneck = losses.head_hidden_dim, losses.head_bottleneck_dim
     middle = hidden * hidden * max(losses.head_layers - 2, 0)
@@ -70,14 +70,14 @@ def peak_operations(device: torch.device) -> float | None:
 
 
 def named_peak(name: str) -> float | None:
-    """By the name that CUDA tells. The PCIe and NVL parts of the same numbers are slower, and not in the table."""
+    """The peak by the name that CUDA tells. PCIe and NVL parts of the same numbers are slower, and not in the table."""
     if "PCIe" in name or "NVL" in name:
         return None
     return next((peak for part, peak in PEAK_BF16.items() if part in name), None)
 
 
 class Stopwatch:
-    """Of one process, from one report to the next.
+    """What one process did from one report to the next.
 
     operations : of one slice in one step
     """

@@ -6,5 +6,5 @@ CARRIED = "Brought over from an earlier study by registration: no new finding."
 
 
 def is_carried(segment: Dataset) -> bool:
-    """Of an item of a Segment Sequence of ours."""
+    """Whether an item of a Segment Sequence of ours says so."""
     return CARRIED in str(segment.get("SegmentDescription") or "")

@@ -16,7 +16,7 @@ Path = tuple[str, ...]
 
 @cache
 def copied_keywords() -> tuple[str, ...]:
-    """Of the attributes at the root."""
+    """Keywords of the attributes at the root that results take over."""
     modules = (*PATIENT_AND_STUDY, *TRIAL, *_OTHERS)
     return tuple(dict.fromkeys([*(keyword for module in modules for keyword in root_types(module)), *_ALONE]))
 

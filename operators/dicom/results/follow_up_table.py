@@ -15,7 +15,10 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class FollowUpTable:
-    """columns : what is followed, the dates from the oldest to the current study, the change and the doubling time."""
+    """The table.
+
+    columns : what is followed, the dates from the oldest to the current study, the change and the doubling time.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

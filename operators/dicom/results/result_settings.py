@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 ObjectKind = Literal["SR", "SEG", "REG", "DREG", "KO", "SC", "PDF", "PM"]
 SegmentationType = Literal["BINARY", "LABELMAP", "FRACTIONAL"]
 OBJECT_KINDS: tuple[ObjectKind, ...] = get_args(ObjectKind)
-"""In order of importance, which is the order of ``outputs`` in ``result.json``."""
+"""Kinds of result objects in order of importance, which is the order of ``outputs`` in ``result.json``."""
 
 # LO (PS3.5 6.2): one value of at most 64 characters, the backslash separates values.
 SiteName = Annotated[

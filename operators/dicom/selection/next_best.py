@@ -49,7 +49,7 @@ class BestReadable(Generic[Read]):
 
     @property
     def unfilled(self) -> tuple[Unreadable, ...]:
-        """Of roles for which nothing could be read, though a series fits them by its headers."""
+        """The roles for which nothing could be read, though a series fits them by its headers."""
         return tuple(one for one in self.unreadable if one.replacement is None)
 
 

@@ -46,7 +46,7 @@ class VolumeFacts:
 
     @property
     def extent_mm(self) -> float | None:
-        """From the outer side of the first slice to that of the last."""
+        """Length in mm from the outer side of the first slice to that of the last."""
         steps, usual = self._steps_mm, self.slice_spacing_mm
         return None if steps is None or usual is None else float(steps.sum()) + usual
 

@@ -21,7 +21,8 @@ POSITION_TOLERANCE = 0.02
 """How far a slice may lie from its place on the grid, as a share of the step; scanners round to 0.01 mm."""
 
 IN_PLANE_TOLERANCE_MM = 0.5
-"""The same in its plane: tables sag and sway by some tenths of a millimetre, which is less than a pixel of most CT."""
+"""How far a slice may lie off in its own plane: tables sag and sway by some tenths of a millimetre, less than a pixel
+of most CT."""
 
 IN_PLANE_REMARK = 0.1
 """Displacement in the plane from which it is said, as a share of the pixel spacing."""

@@ -100,7 +100,7 @@ def draw_curves(rows: Sequence[ResultRow], models: Sequence[str]) -> Iterator[tu
 
 
 def main_rows(rows: Sequence[ResultRow], metrics: dict[str, str]) -> list[ResultRow]:
-    """Of each task and model the row of the task's metric and first protocol; only metrics from 0 to 1.
+    """For each task and model the row of the task's metric and first protocol; only metrics from 0 to 1.
 
     metrics : of each task
     """

@@ -57,7 +57,7 @@ def _rows(question: Question) -> list[int]:
 
 
 def _image(question: Question, table: FeatureTable, row: int) -> Shown:
-    """Of the slice on which the mask is largest."""
+    """The slice on which the mask is largest."""
     mask = true_classes(question, row)
     volume = question.dataset.read_image(row, question.task.image)
     volume = thinned(volume, slice_places(volume.array.shape[0], question.task.slices))

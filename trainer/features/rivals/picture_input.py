@@ -14,7 +14,7 @@ SOFT_TISSUE_HU = (-160.0, 240.0)
 """The window of width 400 around 40 HU by which a radiologist reads a body."""
 
 SCANNER_PERCENTILES = (1.0, 99.0)
-"""Of each slice, where a scanner's units have no meaning of their own."""
+"""Percentiles of each slice that become black and white, where a scanner's units have no meaning of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def open_transformers_model(folder: Path, *, device: str) -> TransformersModel:
 
 
 def _input(folder: Path, size: int) -> PictureInput:
-    """Of preprocessor_config.json where there is one."""
+    """How pictures are prepared, by preprocessor_config.json where there is one."""
     path = folder / "preprocessor_config.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     mean, deviation = (tuple(record.get(name, (0.5, 0.5, 0.5))) for name in ("image_mean", "image_std"))

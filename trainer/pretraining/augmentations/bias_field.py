@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 NUM_COEFFICIENTS = 9
-"""Of Legendre polynomials up to order 3 in two directions, the constant left out: z-scoring undoes a constant."""
+"""Legendre polynomials up to order 3 in two directions, the constant left out: z-scoring undoes a constant."""
 
 _ORDERS = [(i, j) for i in range(4) for j in range(4 - i) if i + j > 0]
 

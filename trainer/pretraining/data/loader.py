@@ -47,7 +47,7 @@ class LoaderState:
     wait_seconds: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Of numbers and text, so that JSON takes it."""
+        """The state in numbers and text, so that JSON takes it."""
         return {**asdict(self.place), "damaged": sorted(self.damaged)}
 
     @classmethod

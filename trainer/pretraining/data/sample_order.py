@@ -48,7 +48,7 @@ class SampleOrder:
             )
 
     def windows(self, start: Place) -> Iterator[tuple[Place, list[Path]]]:
-        """From *start*'s window on, without end; the place of each one's first slice, and its shards."""
+        """Windows from *start*'s on, without end; the place of each one's first slice, and its shards."""
         epoch, window = start.epoch, start.window
         while True:
             mine = self._shards_of(epoch)

@@ -52,7 +52,7 @@ class ShardIndex:
 
 
 def index_shard(path: Path) -> ShardIndex:
-    """From the headers of the tar file.
+    """The index of a shard, from the headers of the tar file.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from torch.nn import functional
 from trainer.pretraining.collectives import sum_over_ranks
 
 EPS = 1e-3
-"""Of a standard deviation; a channel that hardly changes asks for nothing."""
+"""Least standard deviation; a channel that hardly changes asks for nothing."""
 
 LIMIT = 5.0
 """Standard deviations at which a feature is cut off."""

@@ -25,7 +25,7 @@ def entropies(targets: Tensor) -> Tensor:
 
 
 def flatness(entropy: Tensor, num_prototypes: int) -> Tensor:
-    """Of a mean entropy in nats: 1 where every prototype is as likely as any other, 0 where one is certain."""
+    """How flat a mean entropy in nats is: 1 where every prototype is as likely as any other, 0 where one is certain."""
     return entropy / math.log(num_prototypes)
 
 

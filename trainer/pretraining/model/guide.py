@@ -22,12 +22,16 @@ WHOLE_WIDTH = 1280
 OPERATIONS_PER_PIXEL = 15_302.4375
 """Multiplications and additions of its convolutions in a forward pass."""
 _STAGES = (2, 4, 6)
-"""Of the network's blocks, whose outputs have strides of 8, 16 and 32 pixels."""
+"""Those of the network's blocks whose outputs have strides of 8, 16 and 32 pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuideFeatures:
-    """tokens : (n, N, TOKEN_WIDTH); whole : (n, WHOLE_WIDTH), the mean over the image before the classifier"""
+    """What the network says of n images.
+
+    tokens : (n, N, TOKEN_WIDTH)
+    whole : (n, WHOLE_WIDTH), the mean over the image before the classifier
+    """
 
     tokens: Tensor
     whole: Tensor
@@ -62,7 +66,7 @@ class Guide:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> GuideFeatures:
-        """Of (n, 3, S, S) images with values from -1 to 1, S a multiple of 32."""
+        """The features of (n, 3, S, S) images with values from -1 to 1, S a multiple of 32."""
         network: Any = self._network
         hidden, stages = network.bn1(network.conv_stem(images.contiguous(memory_format=torch.channels_last))), []
         for number, block in enumerate(network.blocks):

@@ -15,7 +15,7 @@ class GuidedMaps(nn.Module):
         self.of_cls = nn.Linear(embed_dim, WHOLE_WIDTH)
 
     def forward(self, tokens: Tensor) -> GuideFeatures:
-        """Of (n, 1 + N, D) tokens, CLS first."""
+        """The features that (n, 1 + N, D) tokens, CLS first, answer with."""
         return GuideFeatures(self.of_patches(tokens[:, 1:]), self.of_cls(tokens[:, 0]))
 
 

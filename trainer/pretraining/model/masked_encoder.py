@@ -17,7 +17,8 @@ from trainer.pretraining.model.stochastic_depth import StochasticDepthBlock
 INIT_STD = 0.02
 
 CLS_SHARE = 0.25
-"""Of the random features' CLS token; at nothing the first norm would blow its gradient up a thousandfold."""
+"""What the CLS token of random features is multiplied by; at nothing the first norm would blow its gradient up a
+thousandfold."""
 
 
 class MaskedEncoder(nn.Module):

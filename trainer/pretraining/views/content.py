@@ -11,7 +11,7 @@ CT_AIR_HU = -900.0
 """Above it lies even aerated lung; air with its noise and the padding around the reconstruction lie below."""
 
 DARK = 0.1
-"""Of the way from the slice's darkest to its brightest values, where they have no scale of their own."""
+"""Share of the way from the slice's darkest to its brightest values, where they have no scale of their own."""
 
 PERCENTILES = (0.5, 99.5)
 
@@ -41,7 +41,7 @@ class Content:
         np.cumsum(np.cumsum(mask, axis=1, dtype=np.int32), axis=0, out=self._sums[1:, 1:])
 
     def share(self, top: int, left: int, height: int, width: int) -> float:
-        """Of the box's pixels, in 0 .. 1."""
+        """Share of the box's pixels that are content, in 0 .. 1."""
         bottom, right = top + height, left + width
         sums = self._sums
         inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
@@ -49,7 +49,7 @@ class Content:
 
     @property
     def anatomy(self) -> Anatomy:
-        """Of the whole slice where nothing is content."""
+        """The box of what is content, or of the whole slice where nothing is."""
         rows, columns = np.diff(self._sums[:, -1]), np.diff(self._sums[-1])
         (row, row_spread), (column, column_spread) = _moments(rows), _moments(columns)
         return Anatomy((row, column), (row_spread, column_spread))

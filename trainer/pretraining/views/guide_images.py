@@ -11,7 +11,7 @@ WINDOWS_HU = ((-160.0, 240.0), (-1000.0, 200.0), (-500.0, 1300.0))
 """Soft tissue, lung and bone, a channel each."""
 
 SHARES = (0.01, 0.995)
-"""Of the pixels below black, and below white, where values are no HU."""
+"""Shares of the pixels below black, and below white, where values are no HU."""
 
 _STRIDE = 4
 """Every fourth row and column tell the shares as well as all do."""

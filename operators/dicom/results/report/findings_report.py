@@ -29,7 +29,7 @@ KIND = ReportKind("SR", IMAGING_MEASUREMENT_REPORT, series_number=9101, descript
 WITH_PRIORS = replace(KIND, name="SR:priors")
 """A later version of a study's report, with a series of its own: the same study without its priors is another run."""
 MARKED = ReportKind("SR:marked", IMAGING_MEASUREMENT_REPORT, series_number=9103, description="Marked region")
-"""Of a region that somebody marked."""
+"""The report on a region that somebody marked."""
 
 
 def build_report(

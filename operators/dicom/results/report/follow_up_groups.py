@@ -47,7 +47,7 @@ class FollowUpGroup:
 
 
 def follow_up_groups(reading: StudyReading[SourceSeries], run: RunContext) -> Iterator[FollowUpGroup]:
-    """Of each series: the sums, every thing on every earlier date, and the registrations, failed ones too."""
+    """Groups for each series: the sums, every thing on every earlier date, and the registrations, failed ones too."""
     for series in reading.current:
         mine = [one for one in reading.registrations if one.fixed.source is series.source]
         if series.follow_up is not None:

@@ -19,7 +19,7 @@ class Extent:
 
 
 def extent_of(array: NDArray[Any]) -> Extent:
-    """Of what is not zero in a (D, H, W) array."""
+    """Extent of what is not zero in a (D, H, W) array."""
     slices = np.flatnonzero(array.any(axis=(1, 2)))
     depth = _span(slices)
     plane = np.asarray(np.any(array[depth], axis=0))
