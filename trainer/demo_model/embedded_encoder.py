@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from trainer.demo_model.stacks import Stack, lay_out
+from trainer.demo_model.stacks import Stack, link_stacks
 from trainer.demo_model.training_processes import training_processes
 from trainer.demo_model.unlabelled_stacks import FILE_RULES
 from trainer.ingest.batch import IngestSettings
@@ -43,7 +43,7 @@ class TrainedEncoder:
 def ingest_stacks(stacks: Iterable[Stack], work: Path) -> Counts:
     """``work/shards/train/*.tar`` of the stacks; what ingest counted."""
     tree, out = work / "input", work / "shards"
-    lay_out(stacks, tree)
+    link_stacks(stacks, tree)
     out.mkdir(parents=True, exist_ok=True)
     # Open data need no secret, and with a known key everybody's shards have the same names.
     (out / KEY_FILE).write_text(hashlib.sha256(b"curia-pacs-demo").hexdigest(), encoding="ascii")

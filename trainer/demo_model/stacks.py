@@ -14,8 +14,8 @@ class Stack:
     files: tuple[Path, ...]
 
 
-def lay_out(stacks: Iterable[Stack], tree: Path) -> None:
-    """Links to the stacks' files as ``tree/PATIENT/NAME/PARENT-FILE``; links that are there are made anew.
+def link_stacks(stacks: Iterable[Stack], tree: Path) -> None:
+    """Make links to the stacks' files as ``tree/PATIENT/NAME/PARENT-FILE``; links that are there are made anew.
 
     A file keeps the name of its folder, since files of two folders may bear one name.
     """

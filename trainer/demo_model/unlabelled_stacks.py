@@ -21,7 +21,7 @@ FILE_RULES = (
     FileRule("picture", "CT", "LIDC-IDRI-*.jpg"),
     FileRule("picture", "MR", "*"),
 )
-"""Rules for the files, by the names that `lay_out` gives."""
+"""Rules for the files, by the names that `link_stacks` gives."""
 
 
 def unlabelled_stacks(data: Path) -> Iterator[Stack]:

@@ -139,7 +139,7 @@ def read_data_state(checkpoint: Path, rank: int) -> dict[str, object]:
     return state
 
 
-def read_tensors(checkpoint: Path, into: dict[str, Tensor]) -> None:
+def fill_tensors(checkpoint: Path, into: dict[str, Tensor]) -> None:
     """Fill *into*, whole tensors or shards of them, in place; what it lacks of the checkpoint stays unread."""
     try:
         load(into, storage_reader=HuggingFaceStorageReader(str(checkpoint)))

@@ -19,10 +19,10 @@ from torch import Tensor
 from trainer.pretraining.checkpoints import (
     CheckpointRecord,
     Checkpoints,
+    fill_tensors,
     find_checkpoints,
     read_data_state,
     read_record,
-    read_tensors,
 )
 from trainer.pretraining.collectives import sum_over_ranks
 from trainer.pretraining.config import PretrainingConfig
@@ -139,10 +139,10 @@ class _Run:
         data_state = read_data_state(path, self.processes.rank) if kept else None
         if record.stage < index:
             earlier = self.config.at_stage(self.config.stages[record.stage])
-            weights = hand_over(read_model(path, earlier), config.encoder_config.grid_size)
+            weights = hand_over(read_student_and_teacher(path, earlier), config.encoder_config.grid_size)
             return Learner(config, self.processes, weights=weights), data_state
         learner = Learner(config, self.processes)
-        read_tensors(path, learner.state())
+        fill_tensors(path, learner.state())
         return learner, data_state
 
     def _train_steps(
@@ -226,13 +226,13 @@ class _Run:
         return measure(encode, self.data.validation, config.crops.global_size)
 
 
-def read_model(checkpoint: Path, config: PretrainingConfig) -> dict[str, Tensor]:
+def read_student_and_teacher(checkpoint: Path, config: PretrainingConfig) -> dict[str, Tensor]:
     """Student and teacher, whole, on the CPU.
 
     config : with the sizes of the checkpoint's stage in [crops]
     """
     state = StudentTeacher(config).state_dict()
-    read_tensors(checkpoint, {f"model.{name}": tensor for name, tensor in state.items()})
+    fill_tensors(checkpoint, {f"model.{name}": tensor for name, tensor in state.items()})
     return state
 
 

@@ -10,7 +10,7 @@ from operators.domain.features import EncoderInputSettings
 from trainer.export.model_folder import write_snapshot
 from trainer.pretraining.checkpoints import TrainingCheckpointError, find_checkpoints, read_record
 from trainer.pretraining.config import PretrainingConfig
-from trainer.pretraining.engine import CHECKPOINTS, read_model
+from trainer.pretraining.engine import CHECKPOINTS, read_student_and_teacher
 
 TEACHER = "teacher.encoder.vit."
 
@@ -40,7 +40,7 @@ def read_teacher(run: Path) -> Teacher:
         raise TrainingCheckpointError(f"{run}: expected a run with a whole checkpoint below {CHECKPOINTS}/, found none")
     record = read_record(found[-1])
     config = record.config.at_stage(record.config.stages[record.stage])
-    state = read_model(found[-1], config)
+    state = read_student_and_teacher(found[-1], config)
     teacher = {name.removeprefix(TEACHER): tensor for name, tensor in state.items() if name.startswith(TEACHER)}
     return Teacher(config, teacher)
 

@@ -5,7 +5,7 @@ import pytest
 
 from phantoms import SeriesSpec, build_datasets
 from trainer.demo_model.open_data import DEMO_STUDY_SLICES, SARCOMA_PATIENTS
-from trainer.demo_model.stacks import Stack, lay_out
+from trainer.demo_model.stacks import Stack, link_stacks
 from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
 
 SLICES = DEMO_STUDY_SLICES[1] + 5
@@ -43,6 +43,6 @@ def test_links_lead_to_the_files_of_any_folder_and_are_made_anew(tmp_path: Path)
         for file in files:
             file.parent.mkdir(exist_ok=True)
             file.write_text(f"{file.parent.name} {text}")
-        lay_out([Stack("P", "CT", tuple(files))], tmp_path / "tree")
+        link_stacks([Stack("P", "CT", tuple(files))], tmp_path / "tree")
         found = {link.name: link.read_text() for link in (tmp_path / "tree/P/CT").iterdir()}
         assert found == {"one-1.dcm": f"one {text}", "two-1.dcm": f"two {text}"}

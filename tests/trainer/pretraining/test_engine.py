@@ -18,7 +18,7 @@ from pretraining_runs import HIGH, LOW, MemoryBatches, labelled_slices, memory_d
 from trainer.pretraining.checkpoints import Checkpoints, TrainingCheckpointError, find_checkpoints
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.data.samples import SliceSample
-from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_model
+from trainer.pretraining.engine import DivergedError, Ending, RunData, last_record, pretrain, read_student_and_teacher
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.watching.metrics_log import JsonLines, read_metrics
 
@@ -41,7 +41,7 @@ def weights(out: Path, config: PretrainingConfig) -> dict[str, Tensor]:
     last = find_checkpoints(out / "checkpoints")[-1]
     record = last_record(out)
     assert record is not None
-    return read_model(last, config.at_stage(config.stages[record.stage]))
+    return read_student_and_teacher(last, config.at_stage(config.stages[record.stage]))
 
 
 class StopsAfter(MemoryBatches):
@@ -104,7 +104,7 @@ def test_the_next_stage_begins_with_the_interpolated_position_table(alone: Proce
     config = run_config(optimiser={"lr": 1e-30, "min_lr": 0.0})
     train(config, tmp_path, alone)
     first, last = (
-        read_model(tmp_path / "checkpoints" / f"step-{total:09d}", config.at_stage(stage))
+        read_student_and_teacher(tmp_path / "checkpoints" / f"step-{total:09d}", config.at_stage(stage))
         for total, stage in ((6, config.stages[0]), (10, config.stages[1]))
     )
     for name, tensor in last.items():

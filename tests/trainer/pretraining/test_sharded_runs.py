@@ -18,7 +18,7 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from pretraining_runs import MemoryBatches, memory_data, run_config
 from slice_cases import joined_batch, part_of, tiny_config
 from trainer.pretraining.checkpoints import find_checkpoints
-from trainer.pretraining.engine import Ending, RunData, last_record, pretrain, read_model
+from trainer.pretraining.engine import Ending, RunData, last_record, pretrain, read_student_and_teacher
 from trainer.pretraining.learner import Learner
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.schedules import build_schedules
@@ -114,7 +114,7 @@ def test_one_process_reads_and_continues_what_two_wrote(sharded: Path, alone: Pr
     assert (record.world, record.total) == (2, 10)
     found = find_checkpoints(sharded / "run" / "checkpoints")
     assert len(list(found[-1].glob("data-*.json"))) == 2
-    model = read_model(found[-1], run_config().at_stage(run_config().stages[1]))
+    model = read_student_and_teacher(found[-1], run_config().at_stage(run_config().stages[1]))
     assert all(tensor.isfinite().all() for tensor in model.values())
     for later in found[1:]:
         shutil.rmtree(later)

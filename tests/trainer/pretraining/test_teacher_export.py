@@ -11,7 +11,7 @@ from operators.encoder.torchvision_schemas import define_missing_schemas
 from operators.encoder.vision_transformer import build_vision_transformer
 from pretraining_runs import labelled_slices, memory_data, run_config
 from trainer.pretraining.checkpoints import TrainingCheckpointError, find_checkpoints
-from trainer.pretraining.engine import pretrain, read_model
+from trainer.pretraining.engine import pretrain, read_student_and_teacher
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.plot import draw_runs
 from trainer.pretraining.processes import join_processes
@@ -35,7 +35,7 @@ def test_application_and_transformers_see_the_teachers_features(run: Path, tmp_p
 
     export_teacher(run, tmp_path, dtype=torch.float32)
     config = run_config().at_stage(run_config().stages[1])
-    state = read_model(find_checkpoints(run / "checkpoints")[-1], config)
+    state = read_student_and_teacher(find_checkpoints(run / "checkpoints")[-1], config)
     teacher = MaskedEncoder(config.encoder_config, drop_path=0.0, checkpointing=False).eval()
     prefix = "teacher.encoder."
     teacher.load_state_dict({name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)})

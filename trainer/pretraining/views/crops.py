@@ -19,7 +19,7 @@ from trainer.pretraining.views.crop_boxes import CropBox, draw_filled_box, flip_
 from trainer.pretraining.views.device_transfer import to_device
 from trainer.pretraining.views.guide_images import guide_images
 from trainer.pretraining.views.masking import BlockPrior, UniformPrior, anatomy_prior, draw_masks
-from trainer.pretraining.views.resampling import resample_each, resample_together, stack_slices
+from trainer.pretraining.views.resampling import padded_stack, resample_each, resample_together
 
 NUM_GLOBAL = 2
 STD_EPS = 1e-6
@@ -135,7 +135,7 @@ def render_crops(
     """The planned crops; *augment* comes before the z-score, which takes each crop as an image of its own."""
     device = device or torch.device("cpu")
     slices = [torch.from_numpy(sample.pixels) for sample in samples]
-    stacked = None if device.type == "cpu" else to_device(stack_slices(slices), device)
+    stacked = None if device.type == "cpu" else to_device(padded_stack(slices), device)
 
     def render(views: tuple[tuple[CropBox, ...], ...], size: int) -> Iterator[Tensor]:
         for boxes in views:

@@ -36,7 +36,7 @@ def resample_together(slices: Tensor, boxes: Sequence[CropBox], size: int) -> Te
     return (rows @ slices.to(torch.float32) @ columns.mT)[:, None]
 
 
-def stack_slices(slices: Sequence[Tensor]) -> Tensor:
+def padded_stack(slices: Sequence[Tensor]) -> Tensor:
     """(n, H, W) of slices of different sizes: zeros below and to the right, which no box reaches."""
     height, width = (max(pixels.shape[axis] for pixels in slices) for axis in (0, 1))
     stacked = slices[0].new_zeros(len(slices), height, width)

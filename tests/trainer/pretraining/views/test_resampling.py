@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainer.pretraining.views.crop_boxes import CropBox
-from trainer.pretraining.views.resampling import resample_each, resample_together, stack_slices
+from trainer.pretraining.views.resampling import padded_stack, resample_each, resample_together
 
 Resample = Callable[[Sequence[Tensor], Sequence[CropBox], int], Tensor]
 
@@ -19,7 +19,7 @@ def noise() -> list[Tensor]:
 
 
 def together(slices: Sequence[Tensor], boxes: Sequence[CropBox], size: int) -> Tensor:
-    return resample_together(stack_slices(slices), boxes, size)
+    return resample_together(padded_stack(slices), boxes, size)
 
 
 @pytest.mark.parametrize("size", [8, 24, 96])
