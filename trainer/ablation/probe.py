@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from trainer.ablation.labelled import LabelledScan
 from trainer.evaluation.overlap import best_threshold, dice
+from trainer.evaluation.predictions import weighted_auc
 from trainer.evaluation.probes import balanced_accuracy, nearest_neighbours
 from trainer.heads.covered_tokens import STRENGTH, sample_tokens
 from trainer.heads.linear import fit_presence
@@ -65,7 +65,7 @@ def _of_one_modality(fitted: Sequence[Encoded], asked: Sequence[Encoded], *, see
                 nearest_neighbours(known_cls, known, tokens[:, 0]), scan.covered.any(dim=1).long()
             ),
             "dice": dice(scores > threshold, true),
-            "auc": float(roc_auc_score(true, scores)),
+            "auc": float(weighted_auc(scores.astype(np.float64), true, np.ones((1, len(scores))))[0]),
         }
     return found
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.volume import Volume
@@ -19,6 +18,7 @@ from trainer.demo_model.held_out import is_held_out
 from trainer.demo_model.scope_of_outlines import FittedScope, fit_scope, series_vector
 from trainer.evaluation.figures import mean_figure
 from trainer.evaluation.overlap import dice
+from trainer.evaluation.predictions import weighted_auc
 from trainer.features.scans import Scan
 from trainer.features.slice_encoder import SliceEncoder
 from trainer.features.token_labels import cell_labels
@@ -185,7 +185,7 @@ def _slice_auc(judged: Sequence[tuple[OutlinedScan, Volume]], *, seed: int) -> d
     for scan, evidence in judged:
         scores, present = _scores([(scan, evidence)])
         if present.any() and not present.all():
-            values[scan.scan.patient] = float(roc_auc_score(present, scores))
+            values[scan.scan.patient] = float(weighted_auc(scores, present, np.ones((1, len(scores))))[0])
     return mean_figure(values, seed=seed).record("slice_auc") if values else {}
 
 
