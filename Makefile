@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup lock demo test check docs map sbom images conformance bench bench-packs bench-registration fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup lock demo test check docs tour map sbom images image conformance bench bench-packs bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -69,6 +69,11 @@ check: $(INSTALLED) ## Format, lint, types and import rules
 docs: $(INSTALLED) ## The pages as static HTML, into build/docs
 	$(BIN)/mkdocs build --strict --quiet
 
+tour: $(INSTALLED) ## The pictures of docs/tour.md, from a real Orthanc, a real browser and OHIF
+	@docker/debian-packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build/node/.installed $(OHIF)
+	$(BIN)/python tests/integration/tour_pictures.py
+
 map: $(INSTALLED) ## The MONAI Application Package's build context, into build/map: MODEL=<folder>, GPU=1
 	@$(BIN)/python docker/map/map_context.py --out build/map $(if $(MODEL),--model $(MODEL)) $(if $(GPU),--gpu)
 
@@ -77,6 +82,13 @@ sbom: $(INSTALLED) ## Bills of materials of the service's and the trainer's imag
 
 images: $(INSTALLED) $(MINBASE) map ## Carry out every step of every Dockerfile, without an engine (as root): IMAGES="service orthanc"
 	$(BIN)/python tests/docker/carry_out_dockerfiles.py $(IMAGES)
+
+# Podman's own format has no place for a health check.
+ENGINE ?= $(firstword $(shell command -v podman docker))
+image: map ## Build the MONAI package by podman or docker, and run its tests in it: ENGINE="podman --runtime runc" BUILD="--build-arg ..."
+	$(or $(ENGINE),$(error neither podman nor docker is here; make map writes the context, make images carries out its steps)) \
+	    build --tag curia-pacs-map $(if $(findstring podman,$(ENGINE)),--format docker) $(BUILD) build/map
+	$(BIN)/pytest tests/docker/test_map.py --engine "$(ENGINE)"
 
 conformance: $(INSTALLED) ## Every kind of result from every kind of source, judged by other people's validators
 	@docker/debian-packages.sh $(TEST_PACKAGES)

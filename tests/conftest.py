@@ -6,6 +6,7 @@ from operators.imaging.array_module import CPU, select_array_module
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-cases", type=int, default=300, help="damaged studies to read")
     parser.addoption("--fuzz-seed", type=int, default=1, help="another seed damages them differently")
+    parser.addoption("--engine", help="podman or docker, which has the MAP's image: its tests run in that")
     parser.addoption("--all-faults", action="store_true", help="every row of the fault matrix, and its table")
 
 

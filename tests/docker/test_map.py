@@ -16,6 +16,7 @@ import pytest
 from cyclonedx import schema as cyclonedx_schema
 from referencing import Registry, Resource
 
+from engine_system import EngineSystem
 from operators.study_run.manifest import FILE_NAME, ResultManifest
 from packaged_system import MINBASE, PackagedSystem
 
@@ -100,7 +101,11 @@ def test_the_bill_of_materials_names_every_package_and_is_valid(context: Path) -
 
 
 @pytest.fixture(scope="module")
-def system(context: Path, tmp_path_factory: pytest.TempPathFactory) -> PackagedSystem:
+def system(
+    context: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> PackagedSystem | EngineSystem:
+    if engine := request.config.getoption("--engine"):
+        return EngineSystem(engine, context)
     if not MINBASE.is_dir():
         pytest.skip(f"{MINBASE} is not there; make test makes it, as root")
     if (sys.version_info.major, sys.version_info.minor) != (3, 11):
@@ -109,7 +114,7 @@ def system(context: Path, tmp_path_factory: pytest.TempPathFactory) -> PackagedS
 
 
 def test_the_package_reads_the_demo_study_without_network_as_a_user_without_rights(
-    system: PackagedSystem, tmp_path: Path
+    system: PackagedSystem | EngineSystem, tmp_path: Path
 ) -> None:
     shutil.copytree(STUDY, tmp_path / "in")
     out = system.output_folder(tmp_path / "out")
@@ -121,15 +126,29 @@ def test_the_package_reads_the_demo_study_without_network_as_a_user_without_righ
     assert (out / FILE_NAME).stat().st_uid == system.USER
 
 
-def test_show_prints_both_manifests(system: PackagedSystem) -> None:
+def test_show_prints_both_manifests(system: PackagedSystem | EngineSystem) -> None:
     ended = system.run(["show", "pkg"])
     assert json.loads(ended.stdout) == json.loads((system.context / "map/pkg.json").read_text())
     assert system.run(["show", "nothing"]).returncode == 2
 
 
-def test_what_is_mounted_for_export_receives_the_parts(system: PackagedSystem, tmp_path: Path) -> None:
+def test_what_is_mounted_for_export_receives_the_parts(system: PackagedSystem | EngineSystem, tmp_path: Path) -> None:
     out = system.output_folder(tmp_path / "out")
     assert system.run([], mounts={"/var/run/holoscan/export": out}).returncode == 0
     assert (out / "config/app.json").read_bytes() == (system.context / "map/app.json").read_bytes()
     (model,) = (out / "models").iterdir()
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=model, check=False).returncode == 0
+
+
+def test_the_built_image_has_the_user_labels_and_health_check_of_its_dockerfile(
+    context: Path, request: pytest.FixtureRequest
+) -> None:
+    engine = request.config.getoption("--engine")
+    if not engine:
+        pytest.skip("no engine was named; make image names one")
+    said = EngineSystem(engine, context).described()
+    assert said["User"] == "1000:1000"
+    assert said["Entrypoint"] == ["/opt/curia/bin/python3", "/opt/holoscan/app"]
+    assert said["Healthcheck"]["Test"] == ["CMD", *said["Entrypoint"], "show"]
+    version = json.loads((context / "map/app.json").read_text())["version"]
+    assert said["Labels"]["org.opencontainers.image.version"] == version

@@ -38,6 +38,7 @@ from trainer.demo_model.pack_scans import (
 )
 from trainer.demo_model.training_processes import THREADS
 from trainer.demo_model.unlabelled_stacks import unlabelled_stacks
+from trainer.export.model_card import write_card
 from trainer.export.model_folder import write_digests, write_head, write_model_file
 from trainer.features.scans import Scan
 from trainer.head_training.head_folder import write_feature_fit
@@ -95,6 +96,7 @@ class DemoModelBuilder:
             **self._outlines(snapshot),
         }
         write_model_file(self._model_record(self._encoder_record(trained, counts), measured), self.out)
+        write_card(self.out)
         write_digests(self.out)
         return measured
 

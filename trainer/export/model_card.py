@@ -9,6 +9,7 @@ from operators.documents import file_sha256
 from operators.encoder.snapshot import WEIGHTS
 from operators.model.model_folder import MODEL_FILE
 
+CARD = "card.md"
 MEASURED = "measured"
 SAID_FIRST = {"name", "version", "demonstration", "licence", "intended_use"}
 OF_A_HEAD = ("task", "kind", "modality", "body_region", "threshold", "operating_point", "data")
@@ -36,6 +37,11 @@ def model_card(folder: Path) -> str:
     for head in sorted((folder / "heads").glob("*")):
         lines += _head(head)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def write_card(folder: Path) -> None:
+    """The card as a file of the folder, for who looks at it without our programs."""
+    (folder / CARD).write_text(model_card(folder), encoding="utf-8")
 
 
 def _head(folder: Path) -> Iterator[str]:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from operators.model.model_folder import read_model
+from trainer.export.model_card import CARD
 from trainer.head_training.cross_validation import Patients, cross_validate, rows_by_part, strata_of
 from trainer.head_training.examples import ExampleStore, files_of
 from trainer.head_training.finished_head import TrainedHead, tried_for_deletion
-from trainer.head_training.head_folder import CARD, check_place, head_folder
+from trainer.head_training.head_folder import check_place, head_folder
 from trainer.head_training.kinds import head_record, kind_of, pose
 from trainer.head_training.label_maps import check_label_maps
 from trainer.head_training.settings import TrainingSettings, read_settings

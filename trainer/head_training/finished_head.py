@@ -15,6 +15,7 @@ from operators.heads.regression import RegressionRecord
 from operators.heads.survival import SurvivalRecord
 from operators.model.model_folder import Model
 from trainer.evaluation.survival_groups import observed_in_groups
+from trainer.export.model_card import CARD
 from trainer.export.model_folder import write_head
 from trainer.head_training.calibration import (
     CalibratedOutputs,
@@ -29,7 +30,7 @@ from trainer.head_training.deletion import DeletionResult, measure_deletion
 from trainer.head_training.drawn_heads import OVERLAPS
 from trainer.head_training.examples import Example
 from trainer.head_training.figures import Figures, output_figures, overall_figures, record_of
-from trainer.head_training.head_folder import CARD, PICTURE, write_feature_fit
+from trainer.head_training.head_folder import PICTURE, write_feature_fit
 from trainer.head_training.kinds import Problem, head_record, kind_of
 from trainer.head_training.reliability import draw_overlaps, draw_probabilities, draw_survival, draw_values
 from trainer.head_training.studies import holds_tokens

@@ -11,10 +11,11 @@ from safetensors.numpy import save_file
 from operators.documents import UNFINISHED
 from operators.heads.distance import FILE_NAME, FeatureFit
 from operators.model.model_folder import MODEL_FILE
+from trainer.export.model_card import write_card
 from trainer.export.model_folder import write_digests
 from trainer.head_training.errors import HeadTrainingError
 
-CARD, PICTURE = "card.md", "reliability.png"
+PICTURE = "reliability.png"
 
 
 def check_place(out: Path) -> None:
@@ -27,7 +28,7 @@ def check_place(out: Path) -> None:
 def head_folder(out: Path) -> Iterator[Path]:
     """Where to write a head that is to appear under *out* when the block ends, with its digests.
 
-    In a model folder's ``heads`` the model's SHA256SUMS is made anew, so that the model with the head can be used.
+    In a model folder's ``heads`` the model's card and SHA256SUMS are made anew, so that the model can be used with it.
     """
     heads = out.parent
     heads.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,7 @@ def head_folder(out: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(unfinished.parent, ignore_errors=True)
     if model:
+        write_card(model)
         write_digests(model)
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from operators.documents import file_sha256
 from trainer.__main__ import app
-from trainer.export.model_card import model_card
+from trainer.export.model_card import CARD, model_card
 
 DEMO_MODEL = Path(__file__).parents[3] / "app/demo_model"
 
@@ -39,6 +39,10 @@ def test_every_value_of_the_model_and_every_figure_of_its_heads_is_on_the_card()
         labels = tomllib.loads((path.parent / "labels.toml").read_text())["label"]
         assert all(label["name"] in card for label in labels)
     assert file_sha256(DEMO_MODEL / "encoder/model.safetensors") in card
+
+
+def test_the_card_lies_in_the_folder_as_it_would_be_made_of_it() -> None:
+    assert (DEMO_MODEL / CARD).read_text() == model_card(DEMO_MODEL)
 
 
 def test_a_value_with_a_bar_does_not_break_its_table(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def test_a_head_trained_into_a_models_folder_can_be_used_at_once(
     config, table = cohort.folder / "head.toml", cohort.folder / "table.csv"
     train_head(config, table, own / "heads/chest", None, device="cpu", console=Console(quiet=True))
     assert [head.record.name for head in read_model(own).heads.all] == ["head"]
-    assert sorted(path.name for path in own.iterdir()) == ["SHA256SUMS", "encoder", "heads", "model.toml"]
+    assert sorted(path.name for path in own.iterdir()) == ["SHA256SUMS", "card.md", "encoder", "heads", "model.toml"]
+    assert "## Head: chest\n" in (own / "card.md").read_text()
 
 
 def test_a_run_that_was_killed_goes_on_and_comes_to_the_same_numbers(
