@@ -55,7 +55,7 @@ def _tokens_at(series: Sequence[KeptSeries], points: Sequence[PromptPoint], labe
     for point in points:
         if point.label == label:
             if point.series_instance_uid not in by_uid:
-                raise InputError(f"series {point.series_instance_uid}: none that was encoded; point into one that was")
+                raise InputError(f"series {point.series_instance_uid} was not encoded; point into one that was")
             of = by_uid[point.series_instance_uid]
             slice_, row, column = token_index(of, point)
             tokens.append(of.tokens[slice_ : slice_ + 1][0, row * of.geometry.shape[2] + column])

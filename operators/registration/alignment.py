@@ -136,7 +136,7 @@ class _Pair:
 
     def describe(self, image: Tensor, maps: Tensor) -> Tensor:
         if self._until is not None and time.monotonic() > self._until:
-            raise ResourceError("registration: it took longer than it may (registration_seconds)")
+            raise ResourceError("registration: it took longer than registration_seconds allows")
         return described(image, maps, self.choice)
 
     def lattice(self, which: int, points: int, finest_mm: float = 0.0) -> ImageLattice:

@@ -24,11 +24,11 @@ def check_same_patient(current: Dataset, prior: Dataset) -> None:
     """
     for keyword in _IDENTIFIERS:
         if text_of(current, keyword) != text_of(prior, keyword):
-            raise PatientMismatchError(f"prior: {keyword} is not the current study's; it was left out")
+            raise PatientMismatchError(f"prior: {keyword} is not the current study's; this prior is left out")
     for keyword in _IF_BOTH_SAY:
         both = {text_of(current, keyword), text_of(prior, keyword)} - {""}
         if len(both) > 1:
-            raise PatientMismatchError(f"prior: {keyword} contradicts the current study's; it was left out")
+            raise PatientMismatchError(f"prior: {keyword} contradicts the current study's; this prior is left out")
 
 
 def days_before(current: Dataset, prior: Dataset) -> int | None:

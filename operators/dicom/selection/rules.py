@@ -114,7 +114,7 @@ class SiteRules(RuleSet):
     def _without_known(self) -> Self:
         unknown = set(self.without) - default_rules().every.names
         if unknown:
-            raise ValueError(f"without names no default rule: {', '.join(sorted(unknown))}")
+            raise ValueError(f"without: expected names of default rules, got {', '.join(sorted(unknown))}")
         return self
 
     def applied(self) -> SelectionRules:

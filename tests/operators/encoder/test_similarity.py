@@ -81,7 +81,7 @@ def test_the_series_come_back_as_they_were_kept(folder: Path) -> None:
         ([at(0, 0, 0, label=-1)], "at least one with the label 1"),
         ([], "at least one with the label 1"),
         ([PromptPoint("1", (100.0, 0.0, 0.0), 1)], "outside series 1"),
-        ([at(0, 0, 0, series="3")], "series 3: none that was encoded"),
+        ([at(0, 0, 0, series="3")], "series 3 was not encoded"),
     ],
 )
 def test_points_that_say_nothing_are_refused(folder: Path, points: list[PromptPoint], message: str) -> None:

@@ -39,7 +39,7 @@ for line in sys.stdin:
     reply = {{"id": asked["id"], "exit_code": 0, "seconds": 0.5}}
     grid = {{"series": "1.2", "affine": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "shape": [1, 1, 2]}}
     if asked["verb"] == "similarity" and asked["points"][0]["series"] != "1.2":
-        reply |= {{"exit_code": 4, "message": "series: none that was encoded"}}
+        reply |= {{"exit_code": 4, "message": "series 3 was not encoded"}}
     elif asked["verb"] == "similarity":
         reply["maps"] = [grid | {{"is_prior": False, "values": "/wA="}}]
     elif asked["verb"] == "region" and asked["threshold"] < 0.9:

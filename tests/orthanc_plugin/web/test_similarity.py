@@ -66,7 +66,7 @@ def test_what_is_no_question_is_refused(client: TestClient, points: Any) -> None
 @pytest.mark.usefixtures("kept")
 def test_what_the_worker_cannot_answer_is_said_in_its_words(client: TestClient) -> None:
     answer = client.post(f"{PATH}/similarity", json=[POINT | {"series": "9"}], headers=TOKEN)
-    assert (answer.status_code, answer.json()["detail"]) == (422, "series: none that was encoded")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "series 3 was not encoded")
 
 
 @pytest.mark.usefixtures("study")

@@ -83,7 +83,7 @@ def test_a_role_replaces_the_default_roles():
 
 
 WRONG = {
-    'without = ["nothing"]': "without names no default rule: nothing",
+    'without = ["nothing"]': "without: expected names of default rules, got nothing",
     '[[selection.excludes]]\nname = "x"': "Field required",
     '[[selection.roles]]\nname = "x"\nmodality = "PT"': "'CT' or 'MR'",
     "points = 5": "Extra inputs are not permitted",
