@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from operators.heads.kinds import KINDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -13,6 +15,12 @@ def commands(heading: str) -> str:
     """The first block of commands under a heading."""
     section = (ROOT / "docs/heads.md").read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1]
     return section.split("```sh\n", 1)[1].split("```", 1)[0]
+
+
+def test_every_kind_has_its_mathematics() -> None:
+    lines = (ROOT / "docs/heads-mathematics.md").read_text(encoding="utf-8").splitlines()
+    told = {line.removeprefix("## ") for line in lines if line.startswith("## ")}
+    assert {f"{task}, {kind}" for task, kind in KINDS} <= told
 
 
 def test_a_head_is_trained_on_ten_studies_and_used_in_five_commands(tmp_path: Path) -> None:
