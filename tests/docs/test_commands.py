@@ -65,6 +65,17 @@ def test_every_test_that_a_mark_names_is_there() -> None:
     assert [pair for pair in sorted(named) if not (ROOT / pair[1].split("::")[0]).exists()] == []
 
 
+OF_THE_PROJECT = re.compile(r"`((?:app|docker|docs|operators|orthanc_plugin|tests|trainer)/[\w./-]+)`")
+MADE_LATER = {"docker/secrets"}
+"""By a command of the pages."""
+
+
+def test_every_file_of_the_project_that_a_page_names_is_there() -> None:
+    named = {(page.name, name) for page in PAGES for name in OF_THE_PROJECT.findall(page.read_text())}
+    assert len(named) > 50
+    assert [pair for pair in sorted(named) if pair[1] not in MADE_LATER and not (ROOT / pair[1]).exists()] == []
+
+
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the pages' words in capitals stand for: a small study, an earlier one of the same patient, a model."""
