@@ -68,7 +68,10 @@ def edge_agreement(fixed: Tensor, moved: Tensor, where: Tensor) -> float:
     """Mean squared cosine between the gradients of two (D, H, W) images, weighted by the strength of both edges.
 
     Haber and Modersitzki's normalised gradient fields (2006): the same for any two modalities.
+    0 where nothing is shared.
     """
+    if not where.any():
+        return 0.0
     slopes = [_gradient(box_mean(image[None])[0]) for image in (fixed, moved)]
     strengths = [slope.square().sum(dim=0) for slope in slopes]
     noise = [strength[where].mean().clamp(min=1e-12) for strength in strengths]

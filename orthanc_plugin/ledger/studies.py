@@ -1,9 +1,10 @@
 """The studies that were seen, how each stands, and the rows of the work list."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +13,8 @@ from orthanc_plugin.domain.states import State
 from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 from orthanc_plugin.ledger.jobs import Job, Jobs, put_study, series_written_by
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +117,22 @@ class Studies:
             studies = connection.execute(query.order_by(db.studies.c.updated_at.desc()).limit(limit)).all()
         jobs = self._jobs.of_studies([study.orthanc_id for study in studies])
         copies = self._select_copies([study.work_id for study in studies if study.work_id is not None])
-        return [
-            _as_row(study, [job for job in jobs if job.orthanc_id == study.orthanc_id], copies) for study in studies
-        ]
+        jobs_of, copies_of = _grouped(jobs, lambda job: job.orthanc_id), _grouped(copies, lambda copy: copy.work_id)
+        return [_as_row(study, jobs_of[study.orthanc_id], copies_of[study.work_id]) for study in studies]
 
     def _select_copies(self, work_ids: Sequence[str]) -> list[sa.Row[Any]]:
         order = (db.deliveries.c.destination, db.deliveries.c.sop_instance_uid)
         query = sa.select(db.deliveries).where(db.deliveries.c.work_id.in_(work_ids)).order_by(*order)
         with self._database.begin() as connection:
             return list(connection.execute(query))
+
+
+def _grouped(rows: Iterable[T], key: Callable[[T], str | None]) -> dict[str | None, list[T]]:
+    """The groups by their key, each in the order of the rows; one that no row belongs to is empty."""
+    groups: dict[str | None, list[T]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
 
 
 def _as_row(study: sa.Row[Any], jobs: Sequence[Job], copies: Sequence[sa.Row[Any]]) -> StudyRow:
@@ -138,7 +148,7 @@ def _as_row(study: sa.Row[Any], jobs: Sequence[Job], copies: Sequence[sa.Row[Any
         series=tuple(KnownSeries(**one) for one in study.series or ()),
         own_series_uids=frozenset(series_written_by(jobs)),
         marked=tuple(job for job in jobs if job.marked is not None),
-        copies=tuple(_as_copy_state(copy) for copy in copies if copy.work_id == study.work_id),
+        copies=tuple(_as_copy_state(copy) for copy in copies),
     )
 
 

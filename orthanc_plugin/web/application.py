@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CollectorRegistry, generate_latest
@@ -70,6 +71,8 @@ def build_application(
     for error in DATABASE_ERRORS:
         application.add_exception_handler(error, _database_is_away)
 
+    application.add_exception_handler(RequestValidationError, _does_not_fit)
+
     def report() -> HealthReport:
         return health_report(alarms, workers)
 
@@ -88,6 +91,13 @@ def build_application(
 
 def _database_is_away(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"detail": "the service's database is out of reach; try again"}, status_code=503)
+
+
+def _does_not_fit(_request: Request, error: Exception) -> Response:
+    """What is wrong and where, without what came: that may be anything, bytes that are no text among it."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    return JSONResponse({"detail": wrong}, status_code=422)
 
 
 def _add_health_routes(application: FastAPI, report: Callable[[], HealthReport], registry: CollectorRegistry) -> None:

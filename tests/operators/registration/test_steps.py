@@ -94,6 +94,7 @@ def test_edges_of_one_image_agree_and_those_of_strangers_agree_by_chance() -> No
     where = torch.ones(24, 24, 24, dtype=torch.bool)
     assert edge_agreement(images[0], 7 - 2 * images[0], where) == pytest.approx(1.0, abs=1e-4)
     assert edge_agreement(images[0], images[1], where) == pytest.approx(1 / 3, abs=0.05)
+    assert edge_agreement(images[0], images[0], torch.zeros_like(where)) == 0.0
 
 
 def test_a_stretch_has_the_jacobian_of_its_factor_and_a_mirror_is_folded() -> None:
