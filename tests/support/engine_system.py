@@ -48,4 +48,4 @@ class EngineSystem:
         command = [*self.engine, "image", "inspect", IMAGE]
         (image,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         config: dict[str, Any] = image["Config"]
-        return config | {"Healthcheck": config.get("Healthcheck") or image.get("HealthCheck")}
+        return config | {"Healthcheck": config.get("Healthcheck") or image.get("Healthcheck")}
