@@ -111,7 +111,13 @@ class CuriaApplication(Application):
             with_tokens = request.features == "tokens"
             yield FeaturesWriterOperator(self, folder=self._drafts, with_tokens=with_tokens, journal=journal)
         if request.prior:
-            reader = PriorReader(chain, deployment, self._scratch, journal)
+            reader = PriorReader(
+                chain,
+                deployment,
+                self._scratch,
+                journal,
+                across_modalities=pipeline.priors_across_modalities,
+            )
             yield PriorReaderOperator(self, request.prior, reader=reader, journal=journal)
         if request.kept_features:
             yield FeaturesKeeperOperator(self, folder=request.kept_features, journal=journal)

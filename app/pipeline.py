@@ -24,6 +24,7 @@ class Pipeline:
     deployment: Deployment
     chain: ReadingChain
     registration: AlignmentSettings
+    priors_across_modalities: bool
 
     @classmethod
     def load(cls, model_folder: Path, settings: Settings) -> Self:
@@ -47,6 +48,7 @@ class Pipeline:
         # Other rules may choose another series, so that a study would have to be read again.
         shown = asdict(encoder_input) | {"precision": encoder.precision, "selection_rules_sha256": rules.digest}
         shown |= {"registration": settings.registration, "registration_points": settings.registration_points}
+        shown |= {"priors_across_modalities": settings.priors_across_modalities}
         regions, cache = model.heads.of("body-region"), settings.feature_cache
         chain = ReadingChain(
             rules=rules,
@@ -63,4 +65,9 @@ class Pipeline:
         registration = AlignmentSettings(
             kind=settings.registration, points=settings.registration_points, seconds=settings.registration_seconds
         )
-        return cls(Deployment.of(model, shown, results=settings.results, version=__version__), chain, registration)
+        return cls(
+            Deployment.of(model, shown, results=settings.results, version=__version__),
+            chain,
+            registration,
+            settings.priors_across_modalities,
+        )

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     registration_seconds : that aligning all priors may take; those that are not aligned by then are left out with a
         warning. No digest knows it: what is aligned is aligned alike
     registration_points : of the lattice on which a deformation is looked for, about; fewer are faster and coarser
+    priors_across_modalities : a CT is compared with an MR of a prior that has no CT, and the other way round
     model_public_key : PEM file of the Ed25519 key that has to have signed the model folder; None asks for no signature
     limits : what may be read at most; what is read is read alike under any, so no digest knows them
     selection : the site's own rules for choosing series, see docs/series-selection.md
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     registration: TransformKind = "deformable"
     registration_seconds: float = Field(900.0, gt=0)
     registration_points: int = Field(128**3, ge=16**3, le=512**3)
+    priors_across_modalities: bool = False
     model_public_key: Path | None = None
     limits: ReadLimits = Field(default_factory=ReadLimits)
     feature_cache: Path | None = None

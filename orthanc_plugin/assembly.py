@@ -175,6 +175,7 @@ def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitS
         client,
         count=settings.priors,
         seconds=settings.prior_seconds,
+        across_modalities=settings.priors_across_modalities,
         is_asked_for="priors" in settings.model_fields_set,
     )
     features = KeptFeatures(settings.data_folder / "features", limit_bytes=settings.keep_features_gib * GIB)

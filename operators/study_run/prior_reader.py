@@ -33,12 +33,14 @@ class PriorReader:
     """Reads, of each earlier study, the series that show what the current ones show.
 
     scratch : empty folder, there until the run ends
+    across_modalities : where a prior has no series of the same modality, CT is compared with MR
     """
 
     chain: ReadingChain
     deployment: Deployment
     scratch: Path
     journal: RunJournal
+    across_modalities: bool = False
 
     def read(self, folders: Iterable[Path], reading: StudyReading[SourceSeries]) -> StudyReading[SourceSeries]:
         """The reading with its priors, the latest first.
@@ -78,7 +80,7 @@ class PriorReader:
         """By Series Instance UID of the current series."""
         chosen: dict[str, SeriesDecision] = {}
         for source in reading.sources:
-            decision = counterpart(source.modality, source.role, decisions)
+            decision = counterpart(source.modality, source.role, decisions, across_modalities=self.across_modalities)
             if decision:
                 chosen[source.series_instance_uid] = decision
                 self.journal.warn(

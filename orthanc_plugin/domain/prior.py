@@ -47,6 +47,12 @@ def later_studies(earlier: StudyFacts, of_patient: Iterable[StudyFacts]) -> tupl
     return tuple(study for study in of_patient if study.defect is None and "" < _moment(earlier) < _moment(study))
 
 
+def compared_modalities(own: Collection[str], *, across: bool) -> frozenset[str]:
+    """Of an earlier study's images: today's own, and both of CT and MR where the site lets them be compared."""
+    ct_and_mr = frozenset({"CT", "MR"})
+    return frozenset(own) | ct_and_mr if across and ct_and_mr & set(own) else frozenset(own)
+
+
 def prior_instances(series: Iterable[SeriesFacts], *, modalities: Collection[str]) -> tuple[str, ...]:
     """The images of these modalities and the masks on them; nothing where there are no images."""
     read = tuple(series)

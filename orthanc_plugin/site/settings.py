@@ -65,6 +65,7 @@ class ServiceSettings(BaseSettings):
         like a place; with 0 GiB none are kept, and a study is encoded again for who asks
     priors : how many earlier studies of the patient the pipeline is given to compare with; 0 for none
     prior_seconds : time to fetch them in, and then the study runs without
+    priors_across_modalities : CT may be compared with MR; the application's setting of this name has to say so too
     late_priors : an earlier study that comes after a later one was done starts one follow-up run of that
     archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
     stop_with_stdin : end when standard input closes, as the plugin wants it
@@ -106,6 +107,7 @@ class ServiceSettings(BaseSettings):
     keep_features_gib: Annotated[float, Field(ge=0)] = 20.0
     priors: Annotated[int, Field(ge=0, le=10)] = 1
     prior_seconds: Seconds = 300.0
+    priors_across_modalities: bool = False
     late_priors: bool = True
     archive_patience_seconds: Seconds = 3600.0
     roles: Roles = Field(default_factory=Roles)

@@ -12,7 +12,7 @@ import structlog
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import ArchiveUnavailableError, ServiceError
 from orthanc_plugin.domain.notice import Notice
-from orthanc_plugin.domain.prior import earlier_studies, prior_instances
+from orthanc_plugin.domain.prior import compared_modalities, earlier_studies, prior_instances
 from orthanc_plugin.domain.source import Source
 
 PRIOR = "prior"
@@ -38,14 +38,24 @@ class Priors:
     client : with little patience, because today's study waits meanwhile
     count : how many earlier studies are fetched at most, the latest first
     seconds : time for all of them together
+    across_modalities : a study with MR alone is a prior of CT, and the other way round
     is_asked_for : the site asked for them itself, and so is told of every study that has none; most have none
     """
 
-    def __init__(self, client: OrthancClient, *, count: int, seconds: float, is_asked_for: bool = True) -> None:
+    def __init__(
+        self,
+        client: OrthancClient,
+        *,
+        count: int,
+        seconds: float,
+        is_asked_for: bool = True,
+        across_modalities: bool = False,
+    ) -> None:
         self._client = client
         self._count = count
         self._seconds = seconds
         self._is_asked_for = is_asked_for
+        self._across_modalities = across_modalities
 
     def fetch(self, study_id: str, source: Source, folder: Path) -> FetchedPriors:
         """A folder for each in *folder*, ``prior-1`` the latest."""
@@ -71,8 +81,9 @@ class Priors:
         return tuple(prior_id for prior_id, _ in islice(self._candidates(study_id, source), self._count))
 
     def _candidates(self, study_id: str, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each earlier study of the same person with images of the same modalities, and its instances."""
-        modalities = {series.modality for series in source.series}
+        """Each earlier study of the same person with images of modalities that are compared, and its instances."""
+        own = {series.modality for series in source.series}
+        modalities = compared_modalities(own, across=self._across_modalities)
         person = self._client.person(source.instance_ids[0])
         for study in earlier_studies(self._client.study(study_id), self._client.studies_of_same_patient(study_id)):
             series = self._client.series(study.orthanc_id)

@@ -11,6 +11,7 @@ from operators.errors import InputError, PatientMismatchError
 
 _IDENTIFIERS = ("PatientID", "IssuerOfPatientID")
 _IF_BOTH_SAY = ("PatientBirthDate", "PatientSex")
+_OTHER_MODALITY = {"CT": "MR", "MR": "CT"}
 _DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
 
 
@@ -49,14 +50,20 @@ def days_before(current: Dataset, prior: Dataset) -> int | None:
     return (taken - before).days
 
 
-def counterpart(modality: str, role: str, decisions: Iterable[SeriesDecision]) -> SeriesDecision | None:
+def counterpart(
+    modality: str, role: str, decisions: Iterable[SeriesDecision], *, across_modalities: bool = False
+) -> SeriesDecision | None:
     """The prior's series to compare with a current one: selected for the same role, else one of the same modality.
 
     modality, role : of the current series
+    across_modalities : else an MR for a CT and a CT for an MR
     """
-    selected = [decision for decision in decisions if decision.selected and decision.series.modality == modality]
-    in_role = [decision for decision in selected if _roles(decision.role) & _roles(role)]
-    return next(iter((*in_role, *selected)), None)
+    selected = [decision for decision in decisions if decision.selected]
+    alike = [decision for decision in selected if decision.series.modality == modality]
+    in_role = [decision for decision in alike if _roles(decision.role) & _roles(role)]
+    other = _OTHER_MODALITY.get(modality) if across_modalities else None
+    across = [decision for decision in selected if decision.series.modality == other]
+    return next(iter((*in_role, *alike, *across)), None)
 
 
 def _roles(joined: str | None) -> frozenset[str]:

@@ -4,7 +4,14 @@ from datetime import UTC, datetime
 import pytest
 
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.domain.prior import MOST_MASKS, Person, earlier_studies, later_studies, prior_instances
+from orthanc_plugin.domain.prior import (
+    MOST_MASKS,
+    Person,
+    compared_modalities,
+    earlier_studies,
+    later_studies,
+    prior_instances,
+)
 
 NOW = StudyFacts(
     "now", "1.1", True, datetime(2026, 1, 31, tzinfo=UTC), {"StudyDate": "20260131", "StudyTime": "101500"}
@@ -67,6 +74,12 @@ def test_images_of_the_modality_come_with_every_mask_on_them() -> None:
         series("SEG", "o", manufacturer="curia-pacs"),
     ]  # fmt: skip
     assert prior_instances(study, modalities={"CT"}) == ("c1", "c2", "o", "s")
+
+
+def test_ct_and_mr_are_compared_where_the_site_lets_them() -> None:
+    assert compared_modalities({"CT"}, across=False) == {"CT"}
+    assert compared_modalities({"CT"}, across=True) == compared_modalities({"MR"}, across=True) == {"CT", "MR"}
+    assert compared_modalities({"PT"}, across=True) == {"PT"}
 
 
 def test_masks_alone_are_no_prior() -> None:

@@ -81,3 +81,12 @@ def test_the_series_of_the_same_role_is_compared_and_else_one_of_the_same_modali
 
 def test_nothing_is_compared_with_what_was_not_selected_or_is_of_another_modality():
     assert counterpart("CT", "chest CT", (decision(PLAIN_MR, "chest CT"), decision(PLAIN))) is None
+
+
+def test_ct_is_compared_with_mr_where_that_is_asked_for_and_nothing_of_its_own_is_there():
+    ct, mr = decision(PLAIN, "chest CT"), decision(PLAIN_MR, "head MR")
+    assert counterpart("CT", "abdomen CT", (mr, ct), across_modalities=True) is ct
+    assert counterpart("CT", "chest CT", (mr,), across_modalities=True) is mr
+    assert counterpart("MR", "head MR", (ct,), across_modalities=True) is ct
+    assert counterpart("CT", "chest CT", (decision(PLAIN_MR),), across_modalities=True) is None
+    assert counterpart("PT", "", (ct, mr), across_modalities=True) is None
