@@ -35,7 +35,7 @@ from trainer.demo_model.lung_and_bone import lung_and_bone_by_rule
 from trainer.features.scans import Scan
 from trainer.ingest.nifti import read_nifti
 
-ORGANS = ("lung", "liver", "bone")
+ORGANS = ("lung", "bone")
 
 SARCOMA_PATIENTS = tuple(f"STS_{number:03d}" for number in (*range(1, 20), *range(21, 25)))
 """Named one by one, since later patients of the collection are reserved for a final evaluation."""
@@ -49,7 +49,6 @@ CHEST_SLICES_FOR_ORGANS = (176, 236)
 
 _TOTALSEGMENTATOR_LABELS = {
     "lung": range(10, 15),
-    "liver": range(5, 6),
     # Sacrum and vertebrae, shoulder and thigh bones, hips, skull, ribs and sternum; costal cartilage is none.
     "bone": (*range(25, 51), *range(69, 79), *range(91, 117)),
 }

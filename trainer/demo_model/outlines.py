@@ -77,7 +77,10 @@ def outlined_scans(
         classes = cell_labels(outlined_there.astype(np.uint8), features.geometry, 2**LEVELS)
         cells = classes.reshape(len(classes), rows, columns, 2**LEVELS, 2**LEVELS).transpose(0, 1, 3, 2, 4)
         outlined = OutlinedSlices(
-            features.tokens.astype(np.float16), images.astype(np.float16), cells.reshape(images.shape)
+            features.tokens.astype(np.float16),
+            images.astype(np.float16),
+            cells.reshape(images.shape),
+            np.full(len(images), scan.patient),
         )
         yield OutlinedScan(scan, FeatureVolume(features.cls, outlined.tokens, features.geometry), outlined)
 
@@ -89,7 +92,7 @@ def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit = FIT) -> Decoder
 
 def joined(slices: Sequence[OutlinedSlices]) -> OutlinedSlices:
     """All of them, one after the other."""
-    parts = (np.concatenate([getattr(some, name) for some in slices]) for name in ("tokens", "images", "classes"))
+    parts = (np.concatenate([getattr(some, name) for some in slices]) for name in ("tokens", "images", "classes", "people"))
     return OutlinedSlices(*parts)
 
 

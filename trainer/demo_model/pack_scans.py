@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from operators.domain.volume import Volume
 from operators.heads.scope import Region
 from operators.imaging.encoder_input import orient_for_encoder
-from trainer.demo_model.lung_and_bone import lung_and_bone_by_rule
+from trainer.demo_model.lung_and_bone import BONE, BONE_ABOVE_HU, LUNG, lung_and_bone_by_rule
 from trainer.demo_model.packs import person
 from trainer.features.scans import Scan
+from trainer.heads.decoder import UNKNOWN
 from trainer.ingest.nifti import read_nifti
 from trainer.ingest.pictures import flat_volume, read_picture, read_pixels
 
@@ -26,8 +27,9 @@ DRAWN = 1
 TWO_READERS = 120
 """Votes count 60 a reader."""
 
-LUNG_SHARE = 0.06
-"""Share of a slice's area that is lung by rule, from which it surely shows the chest."""
+BODY_ABDOMEN = ("0011", "0022", "0041", "0043", "0073", "0078", "0080", "0084", "0085", "0086", "0094")
+BODY_OTHER = ("0051", "0076", "0087")
+"""Numbers of TCGA-LUAD's pictures that show the abdomen, and neck, shoulders or pelvis, told by looking at all of them."""
 
 
 def read_tumour_scans(data: Path) -> Iterator[Scan]:
@@ -66,12 +68,20 @@ def read_pair_scans(data: Path) -> Iterator[Scan]:
 
 
 def read_body_scans(data: Path) -> Iterator[Scan]:
-    """CT slices from neck to pelvis in HU, TCGA-LUAD's: chest where there is lung by rule, else of no named region."""
+    """CT slices from neck to pelvis in HU, TCGA-LUAD's, with lung and bone by rule.
+
+    The rule knows neither bowel gas from lung nor contrast medium from bone: there nobody knows.
+    """
     folder = data / "packs/ct_body_luad"
     for row in _rows(folder):
-        scan = _scan(read_picture(folder / row["image"]), person(folder.name, row), "CT", "chest")
-        lung = (lung_and_bone_by_rule(scan.volume).array == 1).mean(axis=(1, 2))
-        yield replace(scan, regions=tuple("chest" if share >= LUNG_SHARE else None for share in lung))
+        number = row["image"].split("_")[1]
+        region: Region = "abdomen" if number in BODY_ABDOMEN else "other" if number in BODY_OTHER else "chest"
+        scan = _scan(read_picture(folder / row["image"]), person(folder.name, row), "CT", region)
+        organs = lung_and_bone_by_rule(scan.volume).array
+        unknown = ((scan.volume.array > BONE_ABOVE_HU) | (organs == BONE)) & (row["contrast"] != "0")
+        if region != "chest":
+            unknown |= organs == LUNG
+        yield replace(scan, organs=Volume(np.where(unknown, np.uint8(UNKNOWN), organs), scan.volume.geometry))
 
 
 def _pictures(

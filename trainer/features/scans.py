@@ -14,7 +14,8 @@ class Scan:
     """One series of one patient, its axes already in the encoder's convention.
 
     regions : body region of each slice, None where it is between two or not sure
-    organs : (D, H, W) uint8 on the volume's grid, k for the k-th organ; None where nobody labelled
+    organs : (D, H, W) uint8 on the volume's grid, k for the k-th organ, 255 where nobody knows; None where nobody
+        labelled
     mass : (D, H, W) bool on the volume's grid; None where nobody looked
     """
 

@@ -191,13 +191,20 @@ class StudySlices:
     def shown(self) -> NDArray[np.bool_]:
         return np.asarray(self.classes.reshape(len(self), -1).any(axis=1))
 
+    @property
+    def people(self) -> NDArray[np.str_]:
+        """Each study counts the same, whoever's it is."""
+        return self.places[:, 0].astype(np.str_)
+
     def only(self, chosen: NDArray[np.int64]) -> OutlinedSlices:
         tokens, images = [], []
         for row, place in self.places[chosen]:
             example = self.studies.examples[row]
             tokens.append(example.features.tokens[place : place + 1])
             images.append(example.images[place : place + 1])
-        return OutlinedSlices(np.concatenate(tokens), np.concatenate(images), self.classes[chosen])
+        return OutlinedSlices(
+            np.concatenate(tokens), np.concatenate(images), self.classes[chosen], self.people[chosen]
+        )
 
 
 def _some_of_each(shown: NDArray[np.bool_]) -> NDArray[np.int64]:

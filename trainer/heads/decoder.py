@@ -16,6 +16,9 @@ from operators.heads.linear import Linear, Tensors
 SMOOTH = 1.0
 """Cells that soft Dice adds above and below, so that a batch without a class asks for none of it."""
 
+UNKNOWN = 255
+"""Class of cells of which nobody knows what they show; they count for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderFit:
@@ -43,12 +46,15 @@ class OutlinedSlices:
 
     tokens : (n, N, D), any float type
     images : (n, P, P), what the encoder saw, or that averaged to the decoder's finest grid
-    classes : (n, G, G) uint8, 0 for background, on that grid, G = 2 ** levels * sqrt(N)
+    classes : (n, G, G) uint8, 0 for background, `UNKNOWN` for what does not count, on that grid, G = 2 ** levels *
+        sqrt(N)
+    people : (n,) names, whose each slice is
     """
 
     tokens: NDArray[Any]
     images: NDArray[Any]
     classes: NDArray[np.uint8]
+    people: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -56,11 +62,12 @@ class OutlinedSlices:
     @property
     def shown(self) -> NDArray[np.bool_]:
         """(n,) whether there is anything to outline."""
-        return np.asarray(self.classes.reshape(len(self), -1).any(axis=1))
+        known = (self.classes > 0) & (self.classes != UNKNOWN)
+        return np.asarray(known.reshape(len(self), -1).any(axis=1))
 
     def only(self, chosen: NDArray[Any]) -> "OutlinedSlices":
         """Those at the places *chosen*."""
-        return OutlinedSlices(self.tokens[chosen], self.images[chosen], self.classes[chosen])
+        return OutlinedSlices(self.tokens[chosen], self.images[chosen], self.classes[chosen], self.people[chosen])
 
 
 class SliceSource(Protocol):
@@ -72,6 +79,10 @@ class SliceSource(Protocol):
     def shown(self) -> NDArray[np.bool_]:
         """(n,) whether there is anything to outline."""
 
+    @property
+    def people(self) -> NDArray[np.str_]:
+        """(n,) names, whose each slice is."""
+
     def only(self, chosen: NDArray[Any]) -> OutlinedSlices:
         """Those at the places *chosen*."""
 
@@ -79,7 +90,8 @@ class SliceSource(Protocol):
 def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Decoder:
     """Cross-entropy and soft Dice (Milletari et al. 2016) of all cells of a batch.
 
-    Slices with and without anything to outline come equally often, where there are both.
+    Slices with and without anything to outline come equally often, where there are both, and so do people,
+    however many slices they have.
     """
     generator = torch.Generator().manual_seed(fit.seed)
     mean, scale = _standard(slices, fit.seed)
@@ -113,11 +125,12 @@ def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> De
 
 
 def outline_loss(evidence: Tensor, classes: Tensor) -> Tensor:
-    """The loss of (n, C, G, G) evidence against background, which has 0, and (n, G, G) classes."""
+    """The loss of (n, C, G, G) evidence, background having 0, and (n, G, G) classes, some of them `UNKNOWN`."""
     scores = torch.cat([torch.zeros_like(evidence[:, :1]), evidence], dim=1)
-    entropy = functional.cross_entropy(scores, classes)
-    probabilities = scores.softmax(dim=1)[:, 1:]
-    true = functional.one_hot(classes, scores.shape[1]).permute(0, 3, 1, 2)[:, 1:].float()
+    entropy = functional.cross_entropy(scores, classes, ignore_index=UNKNOWN)
+    known = classes != UNKNOWN
+    probabilities = scores.softmax(dim=1)[:, 1:] * known[:, None]
+    true = functional.one_hot(classes * known, scores.shape[1]).permute(0, 3, 1, 2)[:, 1:].float()
     both, all_ = (probabilities * true).sum(dim=(0, 2, 3)), (probabilities + true).sum(dim=(0, 2, 3))
     return entropy + 1.0 - ((2.0 * both + SMOOTH) / (all_ + SMOOTH)).mean()
 
@@ -143,11 +156,15 @@ def decoder_tensors(decoder: Decoder) -> Tensors:
 
 def _batches(slices: SliceSource, fit: DecoderFit) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(fit.seed)
-    shown = slices.shown
-    groups = [group for group in (np.flatnonzero(shown), np.flatnonzero(~shown)) if len(group)]
+    shown, people = slices.shown, slices.people
+    kinds = [
+        [np.flatnonzero(kind & (people == person)) for person in np.unique(people[kind])]
+        for kind in (shown, ~shown)
+        if kind.any()
+    ]
     for _ in range(fit.steps):
-        picks = rng.integers(len(groups), size=fit.batch_size)
-        yield np.array([rng.choice(groups[pick]) for pick in picks])
+        drawn = [kinds[pick] for pick in rng.integers(len(kinds), size=fit.batch_size)]
+        yield np.array([rng.choice(of_kind[rng.integers(len(of_kind))]) for of_kind in drawn])
 
 
 def _standard(slices: SliceSource, seed: int) -> tuple[Tensor, Tensor]:

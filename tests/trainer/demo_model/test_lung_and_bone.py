@@ -2,7 +2,7 @@ import numpy as np
 
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from trainer.demo_model.lung_and_bone import lung_and_bone_by_rule
+from trainer.demo_model.lung_and_bone import BONE, LUNG, lung_and_bone_by_rule
 
 
 def test_the_rule_finds_lung_and_bone_of_a_made_up_chest() -> None:
@@ -14,5 +14,5 @@ def test_the_rule_finds_lung_and_bone_of_a_made_up_chest() -> None:
     image[lung], image[bone] = -800.0, 400.0
     image[5:9, 5:250] = 300.0  # the table
     labels = lung_and_bone_by_rule(Volume(image[None], Geometry(np.eye(4), (1, 256, 256)))).array[0]
-    np.testing.assert_array_equal(labels == 1, lung)
-    np.testing.assert_array_equal(labels == 3, bone)
+    np.testing.assert_array_equal(labels == LUNG, lung)
+    np.testing.assert_array_equal(labels == BONE, bone)

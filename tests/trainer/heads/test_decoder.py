@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from trainer.heads.decoder import DecoderFit, OutlinedSlices, decode, decoder_tensors, fit_decoder, outline_loss
+from trainer.heads.decoder import UNKNOWN, DecoderFit, OutlinedSlices, decode, decoder_tensors, fit_decoder, outline_loss
 
 GRID, CELLS = 8, 32
 FIT = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
@@ -20,7 +20,8 @@ def discs(count: int, *, seed: int) -> OutlinedSlices:
     noise = rng.normal(size=(count, GRID**2, 7))
     tokens = 30.0 + 5.0 * np.concatenate([share, noise], axis=2)
     images = classes + rng.normal(0.0, 0.3, classes.shape)
-    return OutlinedSlices(tokens.astype(np.float16), images.astype(np.float16), classes)
+    people = np.array([f"p{k}" for k in range(count)])
+    return OutlinedSlices(tokens.astype(np.float16), images.astype(np.float16), classes, people)
 
 
 def test_it_outlines_what_tokens_and_image_tell_in_slices_it_never_saw() -> None:
@@ -45,3 +46,24 @@ def test_the_loss_is_small_only_where_everything_is_right() -> None:
     assert outline_loss(right, classes) < 1e-3
     # Half of all cells are wrong: cross-entropy 20 each, and nothing overlaps.
     assert outline_loss(-right, classes).item() > 20
+
+
+def test_what_nobody_knows_counts_for_nothing() -> None:
+    classes = torch.zeros(1, 4, 4, dtype=torch.long)
+    classes[0, :2], classes[0, 3] = 1, UNKNOWN
+    right = torch.where(classes[:, None] == 1, 20.0, -20.0)
+    wrong_where_unknown = torch.where(classes[:, None] == UNKNOWN, 20.0, right)
+    assert outline_loss(wrong_where_unknown, classes) == outline_loss(right, classes) < 1e-3
+
+
+def test_a_person_of_few_slices_counts_as_much_as_one_of_many() -> None:
+    """Two people contradict each other at the same tokens; one has thirty times the slices."""
+    tokens, images = np.zeros((62, GRID**2, 8), np.float16), np.zeros((62, CELLS, CELLS), np.float16)
+    classes = np.zeros((62, CELLS, CELLS), np.uint8)
+    classes[:2] = 1
+    classes[2:, 0, 0] = 1  # so that each has slices of the same kind
+    people = np.array(["few"] * 2 + ["many"] * 60)
+    slices = OutlinedSlices(tokens, images, classes, people)
+    evidence = decode(fit_decoder(slices, FIT, num_classes=1), slices.only(np.array([0])))
+    share = 1.0 / (1.0 + np.exp(-evidence))
+    assert 0.3 < np.median(share) < 0.7
