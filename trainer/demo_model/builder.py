@@ -46,7 +46,7 @@ from trainer.heads.decoder import decoder_tensors
 from trainer.pretraining.config import read_config
 
 SEED = 0
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 CONFIG = Path(__file__).parents[1] / "pretraining/configs/embedded.toml"
 GUIDE = Path(__file__).parent / "guide/efficientnet_lite0.safetensors"
 

@@ -101,7 +101,7 @@ def organs_record(encoder_sha256: str, measured: dict[str, float | int | str], v
         minimum_volume_ml=MINIMUM_VOLUME_ML,
         data=(
             "CT slices of two thirds of TCGA-LUAD's 28 people (lung and, without contrast medium, bone by an HU rule), "
-            "TotalSegmentator's two test CT (upper abdomen, labels are its own model's) and LIDC-IDRI-0314 (chest above "
+            "TotalSegmentator's two test CT (upper abdomen, labels are its own model's) and LIDC-IDRI-0314 (above "
             "the liver, by the rule; the patient of the bundled demo study, though not its slices); each also in five "
             "other framings. A head for the liver, which two people showed, was left out"
         ),

@@ -92,7 +92,9 @@ def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit = FIT) -> Decoder
 
 def joined(slices: Sequence[OutlinedSlices]) -> OutlinedSlices:
     """All of them, one after the other."""
-    parts = (np.concatenate([getattr(some, name) for some in slices]) for name in ("tokens", "images", "classes", "people"))
+    parts = (
+        np.concatenate([getattr(some, name) for some in slices]) for name in ("tokens", "images", "classes", "people")
+    )
     return OutlinedSlices(*parts)
 
 

@@ -29,7 +29,7 @@ TWO_READERS = 120
 
 BODY_ABDOMEN = ("0011", "0022", "0041", "0043", "0073", "0078", "0080", "0084", "0085", "0086", "0094")
 BODY_OTHER = ("0051", "0076", "0087")
-"""Numbers of TCGA-LUAD's pictures that show the abdomen, and neck, shoulders or pelvis, told by looking at all of them."""
+"""Numbers of TCGA-LUAD's pictures of the abdomen, and of neck, shoulders or pelvis, told by looking at all of them."""
 
 
 def read_tumour_scans(data: Path) -> Iterator[Scan]:

@@ -202,9 +202,7 @@ class StudySlices:
             example = self.studies.examples[row]
             tokens.append(example.features.tokens[place : place + 1])
             images.append(example.images[place : place + 1])
-        return OutlinedSlices(
-            np.concatenate(tokens), np.concatenate(images), self.classes[chosen], self.people[chosen]
-        )
+        return OutlinedSlices(np.concatenate(tokens), np.concatenate(images), self.classes[chosen], self.people[chosen])
 
 
 def _some_of_each(shown: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,7 +1,15 @@
 import numpy as np
 import torch
 
-from trainer.heads.decoder import UNKNOWN, DecoderFit, OutlinedSlices, decode, decoder_tensors, fit_decoder, outline_loss
+from trainer.heads.decoder import (
+    UNKNOWN,
+    DecoderFit,
+    OutlinedSlices,
+    decode,
+    decoder_tensors,
+    fit_decoder,
+    outline_loss,
+)
 
 GRID, CELLS = 8, 32
 FIT = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
