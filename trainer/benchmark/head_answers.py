@@ -1,6 +1,7 @@
 """A model folder's own heads, asked what a question asks: nothing is fitted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from trainer.benchmark.dense import features_at, image_overlaps, true_classes
 from trainer.benchmark.features import FeatureTable, slice_places, thinned
 from trainer.benchmark.question import Question
 from trainer.evaluation.predictions import Predictions
-from trainer.features.slice_models import SliceModel
+from trainer.features.slice_models import MEANINGS, SliceModel
 
 PROTOCOL = "head"
 
@@ -57,11 +58,15 @@ def _outlines(
         true = Volume(numbers[parts.array], parts.geometry)
         image = question.dataset.read_image(row, task.image)
         volume = thinned(image, slice_places(len(image.array), task.slices))
+        features = features_at(table, row, volume.geometry)
+        # Only the mean of CLS over a volume's slices is kept, and nothing of a head that draws asks for more.
+        cls, _ = np.split(table.vectors((row,))[0], 2)
         series = SeriesFeatures(
-            features_at(table, row, volume.geometry),
+            replace(features, cls=np.repeat(cls[None], len(volume.array), axis=0)),
             volume.geometry,
             task.modality or head.record.modality[0],
             series_instance_uid="",
+            values=MEANINGS[task.values],
             encoder_input=model.encoder_input(volume, task.values) if head.needs.image else None,
         )
         overlaps = image_overlaps(_drawn(ask((head,), series)[0], names, volume.geometry), true, len(names))
@@ -91,7 +96,8 @@ def _regions(question: Question, table: FeatureTable, head: Head, places: Sequen
     for place in places:
         cls, mean = np.split(table.vectors((question.rows[place],))[0], 2)
         features = FeatureVolume(cls[None], mean[None, None], grid)
-        series = SeriesFeatures(features, grid, question.task.modality or head.record.modality[0], "")
+        modality, values = question.task.modality or head.record.modality[0], MEANINGS[question.task.values]
+        series = SeriesFeatures(features, grid, modality, "", values=values)
         if regions := ask((head,), series)[0].regions:
             kept.append(place)
             found.append([regions[name] for name in question.classes])

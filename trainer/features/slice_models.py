@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
+from operators.domain.value_meaning import ValueMeaning
 from operators.domain.volume import Volume
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot
@@ -21,6 +22,8 @@ from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.features.slice_encoder import SliceEncoder
 
 Values = Literal["hu", "8-bit", "scanner"]
+MEANINGS: dict[Values, ValueMeaning] = {"hu": "HU", "8-bit": "grey levels", "scanner": "scanner units"}
+"""As heads know them."""
 
 
 SMALL = EncoderConfig(

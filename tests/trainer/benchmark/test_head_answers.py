@@ -10,10 +10,12 @@ from operators.domain.concepts import BODY_REGIONS, Code
 from operators.domain.finding import Algorithm
 from operators.domain.volume import Volume
 from operators.heads.body_region import BodyRegionHead, BodyRegionRecord
+from operators.heads.distance import FeatureFit, GuardedHead
 from operators.heads.head import Head
 from operators.heads.labels import Label
 from operators.heads.linear import Linear
 from operators.heads.organs import OrganHead, SegmentationRecord
+from operators.heads.scope import Distance
 from pack_cases import square
 from trainer.benchmark.dataset import DataSet
 from trainer.benchmark.head_answers import answer_by_head, head_for
@@ -98,6 +100,15 @@ def test_a_head_that_draws_the_structure_overlaps_it_wherever_it_is(model: Slice
     assert predictions.scores.shape == (1, PATIENTS, 2)
     assert predictions.scores[0, :, 0].min() > 0.9
     assert predictions.scores[0, :, 1].max() < 3
+
+
+def test_a_head_with_a_scope_is_asked_by_cls_and_draws_nothing_outside(model: SliceModel) -> None:
+    """CLS is 1 in every second image and -1 in the others; the head knows 1."""
+    one = np.ones((1, 1), np.float32)
+    fit = FeatureFit(one[0], one, one[0], residual=1.0)
+    head = GuardedHead(organ_head("left ventricle"), Distance(inputs=("cls",), limit=0.5, percentile=99.0), fit)
+    overlap = answer_by_head(question(), Made(), model, head).scores[0, :, 0]
+    assert sorted(overlap > 0.9) == [False] * (PATIENTS // 2) + [True] * (PATIENTS // 2)
 
 
 def test_a_head_of_body_regions_answers_with_its_probabilities(model: SliceModel) -> None:
