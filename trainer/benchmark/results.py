@@ -39,7 +39,7 @@ class Comparison(BaseModel):
     """The first model against another at one task, by its main figure.
 
     difference : first minus other, low and high as for a figure
-    p_value : two-sided, by the same resamples; adjusted by Holm over all comparisons of the report
+    p_value : two-sided, see `paired_p_value`; adjusted by Holm over all comparisons of the report
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

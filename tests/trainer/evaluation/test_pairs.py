@@ -13,7 +13,15 @@ def test_holm_of_known_p_values() -> None:
 def test_equal_figures_do_not_differ_and_far_ones_do() -> None:
     figures = np.random.default_rng(0).normal(size=1001)
     assert paired_p_value(figures, figures, num_patients=30) == 1.0
-    assert paired_p_value(figures + 1, figures, num_patients=30) == pytest.approx(2 / 1001)
+    assert paired_p_value(figures + 1, figures, num_patients=30) == 2.0**-29
+
+
+def test_beyond_the_resamples_the_normal_tail_tells_how_far() -> None:
+    """Six deviations from 0: 2 x 9.87e-10, where a thousand resamples alone could tell 0.002."""
+    spread = np.random.default_rng(0).normal(size=1000)
+    standard = (spread - spread.mean()) / spread.std()
+    differences = np.array([6.0, *(6.0 + standard)])
+    assert paired_p_value(differences, np.zeros(1001), num_patients=60) == pytest.approx(1.973e-9, rel=1e-3)
 
 
 def test_four_patients_cannot_tell_much() -> None:
