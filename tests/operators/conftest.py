@@ -12,7 +12,7 @@ from operators.heads.body_region import BodyRegionRecord
 from operators.heads.finding import Calibration, LinearFindingRecord
 from operators.heads.linear import Linear
 from operators.heads.organs import SegmentationRecord
-from trainer.demo_model.head_labels import ORGANS, REGIONS, structure
+from trainer.demo_model.head_labels import REGIONS, structure
 from trainer.export.model_folder import write_digests, write_head, write_model_file, write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
 
@@ -61,7 +61,8 @@ def model_folder(tmp_path: Path) -> Path:
         **common,
     )
     write_head(region, REGIONS, linear(5, 2 * WIDTH).tensors, folder / "heads/region")
-    write_head(organs, ORGANS, linear(3 * 4, WIDTH).tensors, folder / "heads/organs")
+    labels = [structure(name) for name in ("lung", "liver", "bone")]
+    write_head(organs, labels, linear(3 * 4, WIDTH).tensors, folder / "heads/organs")
     write_head(mass, [structure("soft-tissue mass")], linear(1, WIDTH).tensors, folder / "heads/mass")
     record = {"name": "tiny", "version": "1", "demonstration": True, "licence": "none", "intended_use": "tests"}
     write_model_file(record, folder)
