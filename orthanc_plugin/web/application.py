@@ -20,6 +20,7 @@ from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.site.roles import Roles
 from orthanc_plugin.upkeep.alarms import Alarms
+from orthanc_plugin.web.earlier_studies import earlier_series
 from orthanc_plugin.web.fhir import fhir_bundle
 from orthanc_plugin.web.guard import Guard, add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
@@ -160,6 +161,7 @@ def _add_work_list_routes(
             up="../../",
             study=view,
             regions=kept_regions(row),
+            earlier=[one.model_dump() for one in earlier_series(row)],
             vocabulary=() if identity is None else identity.vocabulary,
             judgements=judgements.of(orthanc_id),
             verdicts=Verdict,

@@ -4,7 +4,7 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pydicom import dcmread
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
 from integration.ohif_site import PUPPETEER, ROOT
-from integration.running_site import CANARIES, Site, find_browser
+from integration.running_site import CANARIES, FAST, Site, find_browser, running_site
 from operators.dicom.selection.series_selection import select_series
 from operators.dicom.study.study_index import index_study
 from operators.domain.features import FeatureVolume
@@ -30,8 +30,40 @@ PICTURES = ROOT / "build" / "pages"
 SOFT_TISSUE = (-160, 240)
 
 
+SHIFT_MM = (24.0, -16.0, 40.0)
+
+
 @pytest.fixture(scope="module")
-def study(site: Site, make_study: Callable[[str], tuple[str, list[Path]]]) -> dict[str, Any]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Its pipeline aligns rigidly, which takes a second."""
+    folder = tmp_path_factory.mktemp("site")
+    config = folder / "app.toml"
+    config.write_text('registration = "rigid"\n')
+    with running_site(folder, service=FAST | {"pipeline_config": str(config)}) as running:
+        running.wait_for_pipeline()
+        yield running
+
+
+def _earlier(paths: list[Path], folder: Path) -> list[Path]:
+    """The same images from a year before, when the patient lay elsewhere on the table."""
+    earlier = []
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.StudyDate = f"{int(dataset.StudyDate[:4]) - 1}{dataset.StudyDate[4:]}"
+        dataset.FrameOfReferenceUID = f"{dataset.FrameOfReferenceUID[:-1]}{9 - int(dataset.FrameOfReferenceUID[-1])}"
+        dataset.ImagePositionPatient = [a + b for a, b in zip(dataset.ImagePositionPatient, SHIFT_MM, strict=True)]
+        earlier.append(folder / path.name)
+        dataset.save_as(earlier[-1])
+    return earlier
+
+
+@pytest.fixture(scope="module")
+def study(
+    site: Site, make_study: Callable[[str], tuple[str, list[Path]]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    uid, paths = make_study("pages-earlier")
+    site.send(_earlier(paths, tmp_path_factory.mktemp("earlier")))
+    site.wait_for_state(uid, "stored")
     uid, paths = make_study("pages")
     site.send(paths)
     view = site.wait_for_state(uid, "stored", "failed", "not-applicable")
@@ -77,7 +109,7 @@ def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_th
 
 
 def test_the_list_is_searched(seen: dict[str, Any]) -> None:
-    assert len(seen["list"]) == 1
+    assert len(seen["list"]) == 2
     assert seen["list"][0].startswith("stored")
     assert seen["filtered"] == []
 
@@ -89,7 +121,9 @@ def test_the_middle_slice_is_drawn_with_the_values_of_its_file(study: dict[str, 
 
 
 def test_the_overlay_covers_the_pixels_of_the_seg(site: Site, study: dict[str, Any], seen: dict[str, Any]) -> None:
-    (entry,) = (one for one in study["objects"] if one["kind"] == "SEG")
+    carried = {uid for one in study["registration"] for uid in one["outputs"]}
+    own = [one for one in study["objects"] if one["sop_instance_uid"] not in carried]
+    (entry,) = (one for one in own if one["kind"] == "SEG")
     file = site.orthanc.http.get(f"/instances/{entry['orthanc_instance_id']}/file").content
     segmentation = hd.seg.segread(BytesIO(file))
     middle = _slices(study)[len(study["paths"]) // 2]
@@ -112,6 +146,17 @@ def test_keys_wheel_and_buttons_do_what_they_say(study: dict[str, Any], seen: di
     assert seen["wheel"]["status"].startswith(f"axial {count} of {count}")
 
 
+def test_the_earlier_study_shows_the_same_place_of_the_patient_at_every_step(
+    study: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    count, earlier = len(study["paths"]), seen["earlier"]
+    aligned = "aligned with today's"
+    assert earlier["first"]["status"] == f"axial {count // 2 + 1} of {count} \u00b7 {aligned}"
+    assert earlier["scrolled"]["status"] == f"axial {min(count, count // 2 + 3)} of {count} \u00b7 {aligned}"
+    assert earlier["coronal"]["status"].startswith("coronal 257 of 512")
+    assert [one["difference"] < 0.1 for one in earlier.values()] == [True] * 3, earlier
+
+
 @pytest.fixture(scope="module")
 def encoded(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, FeatureVolume]:
     """UID and features of the study's series, as this process's own encoder gives them."""
@@ -128,8 +173,9 @@ def test_a_click_maps_what_looks_alike_by_the_encoders_own_features(
 ) -> None:
     uid, features = encoded
     (point,) = seen["prompt"]["similarity"]["asked"]
-    (found,) = seen["prompt"]["similarity"]["said"]["maps"]
-    assert (point["series"], point["label"], found["series"]) == (uid, 1, uid)
+    maps = {one["series"]: one for one in seen["prompt"]["similarity"]["said"]["maps"]}
+    found = maps.pop(uid)
+    assert (point["series"], point["label"], [one["is_prior"] for one in maps.values()]) == (uid, 1, [True])
     tokens = np.asarray(features.tokens[0 : features.geometry.shape[0]], np.float64)
     tokens /= np.linalg.norm(tokens, axis=-1, keepdims=True)
     of = tokens.reshape(*features.geometry.shape, -1)
@@ -149,6 +195,11 @@ def test_the_map_and_the_region_are_drawn_where_the_click_was_and_go_again(seen:
     plain, drawn = prompt["plain"]["colored"], prompt["drawn"]["colored"]
     assert drawn > prompt["withoutMap"]["colored"] > plain
     assert prompt["cleared"]["colored"] == plain
+
+
+def test_the_region_is_seen_above_the_segments_and_the_map_on_the_earlier_study_too(seen: dict[str, Any]) -> None:
+    assert seen["outline"]["overSegments"] == seen["outline"]["alone"] > 20
+    assert seen["earlierMap"] > 100
 
 
 def test_what_is_kept_lies_in_the_study_as_it_was_shown_under_the_persons_name(

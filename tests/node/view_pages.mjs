@@ -32,6 +32,17 @@ const drawn = () => page.$eval("#picture", (canvas) => {
     }
     return { colored, grey: grey / (data.length / 4), width: canvas.width, height: canvas.height };
 });
+// How much the earlier study's picture differs from today's, as a share of how bright that is; both are of one size.
+const difference = () => page.evaluate(() => {
+    const [today, earlier] = ["#picture", "#earlier canvas"].map((selector) => {
+        const canvas = document.querySelector(selector);
+        return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    });
+    let [apart, bright] = [0, 0];
+    for (let k = 0; k < today.length; k += 4) [apart, bright] = [apart + Math.abs(today[k] - earlier[k]), bright + today[k]];
+    return apart / bright;
+});
+const beside = () => page.$eval("#earlier p", (element) => element.textContent);
 const status = () => page.$eval("#status", (element) => element.textContent);
 const press = async (...keys) => { await page.focus("#picture"); for (const key of keys) await page.keyboard.press(key); await frame(); };
 const click = async (selector) => { await page.click(selector); await frame(); };
@@ -57,6 +68,7 @@ try {
     await page.goto(`${url}/curia/studies/${study}`);
     await page.waitForSelector('#picture[data-loaded="all"]');
     await page.waitForSelector("#legend input");
+    await page.waitForSelector('#earlier canvas[data-loaded="all"]');
     await frame();
     seen.title = await page.title();
     seen.study = await page.$eval("main", (element) => element.innerText);
@@ -64,13 +76,19 @@ try {
     await picture("study");
     await press("o");
     seen.withoutOverlay = await drawn();
+    seen.earlier = { first: { status: await beside(), difference: await difference() } };
     await press("o", "f");
     seen.outlines = await drawn();
     await press("f", "ArrowDown", "ArrowDown");
     seen.scrolled = await status();
+    await press("o");
+    seen.earlier.scrolled = { status: await beside(), difference: await difference() };
+    await press("o");
     await click("#windows button:nth-child(2)");
     seen.lung = { status: await status(), ...(await drawn()) };
-    await press("c");
+    await press("c", "+", "+");
+    seen.earlier.coronal = { status: await beside(), difference: await difference() };
+    await press("r");
     seen.coronal = { status: await status(), ...(await drawn()) };
     await picture("coronal");
     await press("a", "Home");
@@ -116,6 +134,40 @@ try {
         return [await page.$eval("#words output", (output) => output.textContent), await status()];
     };
     seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("39607008"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
+    // A place inside a segment, and how much of the region's outline is seen with the segments and without them.
+    await goTo("lung");
+    const inside = await page.$eval("#picture", (canvas) => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        const isColored = (k) => Math.abs(data[4 * k] - data[4 * k + 2]) > 20;
+        const all = (k, reach) => [-reach, reach, -reach * width, reach * width].every((step) => isColored(k + step));
+        const k = Array.from({ length: width * height }, (_, index) => index).find((index) => all(index, 8) && all(index, 16));
+        const box = canvas.getBoundingClientRect();
+        return { x: box.x + ((k % width) + 0.5) / devicePixelRatio, y: box.y + (Math.floor(k / width) + 0.5) / devicePixelRatio };
+    });
+    await page.mouse.click(inside.x, inside.y);
+    await page.waitForFunction(() => document.querySelector("#prompt [data-part=says]").textContent.startsWith("Region"));
+    await frame();
+    await picture("region in a segment");
+    const outline = () => page.$eval("#picture", (canvas) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let k = 0; k < data.length; k += 4) count += data[k] === 120 && data[k + 1] === 220 && data[k + 2] === 255;
+        return count;
+    });
+    const toggleSegments = () => page.$$eval("#legend input", (boxes) => boxes.forEach((box) => box.click()));
+    seen.outline = { overSegments: await outline() };
+    await toggleSegments();
+    await frame();
+    seen.outline.alone = await outline();
+    await toggleSegments();
+    seen.earlierMap = await page.$eval("#earlier canvas", (canvas) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let count = 0;
+        for (let k = 0; k < data.length; k += 4) count += data[k] - data[k + 2] > 20;
+        return count;
+    });
+    await click("#prompt [data-part=clear]");
     await page.select("#judge select[name=verdict]", "rejected");
     await page.type("#judge input[name=comment]", "<i>not there</i>");
     await page.click("#judge button");

@@ -40,6 +40,14 @@ export class Archive {
         return found.ID;
     }
 
+    // The matrix that takes the moving images of a Spatial Registration into the others' frame: four rows, LPS mm.
+    async matrix(instance) {
+        const { RegistrationSequence: items } = await this.json(`instances/${instance}/simplified-tags`);
+        const [step] = items.at(-1).MatrixRegistrationSequence[0].MatrixSequence;
+        const values = numbers(step.FrameOfReferenceTransformationMatrix);
+        return [0, 4, 8, 12].map((start) => values.slice(start, start + 4));
+    }
+
     // The slices of a series of single-frame images, ascending along the cross product of row and column direction, as
     // the pipeline orders them: {instance, uid, position, slope, intercept}, and what all share.
     async stack(series) {

@@ -3,7 +3,7 @@
 export const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
 // Rows of (slice, row, column, 1) to LPS mm; gives what takes LPS mm back to (slice, row, column).
-function inverse(affine) {
+export function inverse(affine) {
     const [[a, b, c, x], [d, e, f, y], [g, h, i, z]] = affine;
     const [A, B, C] = [e * i - f * h, f * g - d * i, d * h - e * g];
     const determinant = a * A + b * B + c * C;

@@ -14,18 +14,34 @@ const STRONGEST_ALPHA = 190;
 export class Prompts {
     // section: the part of the page; series: UID of what the viewport shows; show: draws a SEG by its id in the archive
     constructor(section, viewport, series, show) {
-        Object.assign(this, { section, viewport, series, show, points: [], maps: [], region: null, label: 0, round: 0 });
+        Object.assign(this, { section, viewport, series, show, points: [], maps: [], region: null, label: 0, round: 0, views: new Map() });
         const part = (name) => section.querySelector(`[data-part=${name}]`);
         this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says", "keep"].map((name) => [name, part(name)]));
         const { labels, clear, threshold, map } = this.parts;
         for (const button of labels.children) button.addEventListener("click", () => this.choose(Number(button.dataset.label)));
         clear.addEventListener("click", () => this.clear());
         threshold.addEventListener("input", () => this.cutSoon());
-        map.addEventListener("change", () => viewport.draw());
+        map.addEventListener("change", () => this.draw());
         this.parts.keep.addEventListener("submit", (event) => { event.preventDefault(); this.keep(); });
-        viewport.pick = (position, event) => this.point(position, event.shiftKey ? -this.label : this.label);
-        viewport.layers.push((cut) => this.paintMap(cut), (cut) => this.paintRegion(cut));
+        this.showOn(viewport, series);
+        viewport.topLayers.push((cut) => this.paintRegion(cut));
         section.hidden = false;
+    }
+
+    // Points and maps on one more viewport, which shows another series.
+    showOn(viewport, series) {
+        for (const [other, one] of this.views) if (one === viewport) this.views.delete(other);
+        this.views.set(series, viewport);
+        viewport.pick = (position, event) => this.point(series, position, event.shiftKey ? -this.label : this.label);
+        viewport.layers.push((cut) => this.paintMap(series, cut));
+    }
+
+    draw() {
+        for (const [series, viewport] of this.views) {
+            viewport.marks = this.points.filter((point) => point.series === series)
+                .map((point) => ({ position: point.point_lps_mm, color: COLORS[point.label] }));
+            viewport.draw();
+        }
     }
 
     choose(label) {
@@ -35,22 +51,22 @@ export class Prompts {
 
     clear() {
         Object.assign(this, { points: [], maps: [], region: null, round: this.round + 1 });
-        this.viewport.marks = [];
         for (const name of ["clear", "threshold"]) this.parts[name].disabled = true;
         this.parts.keep.hidden = true;
         this.say("");
-        this.viewport.draw();
+        this.draw();
     }
 
     say(text) {
         this.parts.says.textContent = text;
     }
 
-    async point(position, label) {
+    async point(series, position, label) {
         if (!label) return;
-        this.points.push({ series: this.series, point_lps_mm: position, label });
-        this.viewport.marks = this.points.map((point) => ({ position: point.point_lps_mm, color: COLORS[point.label] }));
-        this.viewport.draw();
+        this.points.push({ series, point_lps_mm: position, label });
+        // A region is cut from today's images, so its points come first.
+        this.points.sort((one, other) => (other.series === this.series) - (one.series === this.series));
+        this.draw();
         this.parts.clear.disabled = false;
         if (!this.points.some((point) => point.label === 1)) return this.say("Now point at what it should look like.");
         const started = performance.now();
@@ -58,19 +74,19 @@ export class Prompts {
         if (!answer) return;
         this.maps = answer.maps.map((map) => ({ ...map, grid: new Grid(map.affine, map.shape, bytesOf(map.values)) }));
         this.section.dataset.milliseconds = Math.round(performance.now() - started);
-        this.viewport.draw();
+        this.draw();
         this.offerCut();
         await this.cut();
     }
 
-    get own() {
-        return this.maps.find((map) => map.series === this.series);
+    mapOf(series) {
+        return this.maps.find((map) => map.series === series);
     }
 
     // The slider goes from what half of the study is alike to, up to what is the same.
     offerCut() {
         const { threshold } = this.parts;
-        const sorted = this.own.grid.values.slice().sort();
+        const sorted = this.mapOf(this.series).grid.values.slice().sort();
         const share = (part) => sorted[Math.floor(part * (sorted.length - 1))] / FULL;
         [threshold.min, threshold.max] = [Math.floor(100 * share(0.5)) / 100, 1];
         if (threshold.disabled) threshold.value = Math.min(0.99, share(TOP_SHARE));
@@ -89,13 +105,16 @@ export class Prompts {
 
     async cut() {
         this.showThreshold();
+        if (!this.points.some(({ series, label }) => series === this.series && label === 1)) {
+            return this.say("The maps show what looks like it in both studies; point into today's images to cut a region there.");
+        }
         const answer = await this.ask("cut", { points: this.points, threshold: Number(this.parts.threshold.value) });
         if (!answer) return;
         const { region } = answer;
         this.region = region && { ...region, grid: new Grid(region.affine, region.shape, unpacked(bytesOf(region.bits), region.shape.reduce((a, b) => a * b))) };
         this.parts.keep.hidden = !region;
         this.say(region ? describe(region) : "Nothing at the points is as alike as that; move the cut to the left.");
-        this.viewport.draw();
+        this.draw();
     }
 
     // Has the region stored under its name, and says how far that is.
@@ -132,8 +151,9 @@ export class Prompts {
         }
     }
 
-    paintMap(cut) {
-        return this.own && this.parts.map.checked ? { image: paintHeat(cut, this.own.grid, Number(this.parts.threshold.min) * FULL), smooth: true } : null;
+    paintMap(series, cut) {
+        const map = this.mapOf(series);
+        return map && this.parts.map.checked ? { image: paintHeat(cut, map.grid, Number(this.parts.threshold.min) * FULL), smooth: true } : null;
     }
 
     paintRegion(cut) {

@@ -105,15 +105,21 @@ export class Stack {
         return corner.map((value, k) => value + row * this.rowSpacing * this.down[k] + column * this.columnSpacing * this.along[k]);
     }
 
-    // Indices of a place in LPS mm, on whole voxels.
-    indices(position) {
+    // Indices of a place in LPS mm.
+    fractions(position) {
         const origin = this.slices[0].position;
         const from = position.map((value, k) => value - origin[k]);
         return {
-            slice: Math.round(dot(from, this.normal) / (this.sliceSpacing || 1)),
-            row: Math.round(dot(from, this.down) / this.rowSpacing),
-            column: Math.round(dot(from, this.along) / this.columnSpacing),
+            slice: dot(from, this.normal) / (this.sliceSpacing || 1),
+            row: dot(from, this.down) / this.rowSpacing,
+            column: dot(from, this.along) / this.columnSpacing,
         };
+    }
+
+    // The same on whole voxels.
+    indices(position) {
+        const { slice, row, column } = this.fractions(position);
+        return { slice: Math.round(slice), row: Math.round(row), column: Math.round(column) };
     }
 }
 

@@ -1,6 +1,7 @@
 // The study page: its pictures, and the buttons that lead to a finding's place.
 
 import { Archive } from "./archive.js";
+import { Earlier } from "./earlier.js";
 import { Prompts } from "./similarity.js";
 import { Stack } from "./stack.js";
 import { answerWords } from "./words.js";
@@ -64,7 +65,8 @@ async function showSeries(uid) {
     const stack = new Stack(archive, await archive.stack(series));
     addWindows(stack);
     await viewport.show(stack);
-    if (element("prompt")) new Prompts(element("prompt"), viewport, uid, showSegmentation);
+    const prompts = element("prompt") && new Prompts(element("prompt"), viewport, uid, showSegmentation);
+    if (element("earlier")) new Earlier(element("earlier"), viewport, archive, (shown) => prompts?.showOn(shown.viewport, shown.series)).choose();
     answerWords(element("words"), viewport);
     const marked = [...document.querySelectorAll("#kept [data-segmentation]")].map((entry) => entry.dataset.segmentation);
     for (const instance of [...JSON.parse(page.dataset.segmentations), ...marked.filter(Boolean)]) await showSegmentation(instance);

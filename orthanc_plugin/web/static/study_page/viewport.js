@@ -8,33 +8,40 @@ const CLICK_PIXELS = 4;
 
 export class Viewport {
     // tell: called with {plane, index, length, window, loaded} after each drawing
-    constructor(canvas, tell) {
+    // leader: the viewport that keys, wheel and pointer drive instead, where this one is kept in step with it
+    constructor(canvas, tell, leader = null) {
         this.canvas = canvas;
         this.tell = tell;
+        this.driven = leader ?? this;
         this.stack = null;
         this.segmentations = [];
-        this.layers = []; // each paints {image, smooth} over a cut, or nothing
+        this.layers = []; // each paints {image, smooth} over a cut and below the segments, or nothing
+        this.topLayers = []; // the same above them
+        this.place = null; // {center, scale}: LPS mm in the middle of the canvas and its pixels a mm, instead of zoom and pan
+        this.followers = []; // called after each drawing
         this.filled = true;
         this.overlay = true;
         this.marks = []; // {position, color}
         this.pick = null; // called with a place in LPS mm that was clicked, and the event
         canvas.title = HELP;
-        canvas.addEventListener("wheel", (event) => { event.preventDefault(); this.step(Math.sign(event.deltaY)); }, { passive: false });
+        canvas.addEventListener("wheel", (event) => { event.preventDefault(); this.driven.step(Math.sign(event.deltaY)); }, { passive: false });
         canvas.addEventListener("keydown", (event) => this.key(event));
         canvas.addEventListener("pointerdown", (event) => this.drag(event));
         canvas.addEventListener("contextmenu", (event) => event.preventDefault());
         new ResizeObserver(() => this.draw()).observe(canvas);
     }
 
-    async show(stack) {
+    // after: until when slices wait that are not needed yet
+    async show(stack, after = null) {
         this.stack = stack;
         this.plane = stack.plane;
         this.index = Object.fromEntries(Object.keys(stack.planes()).map((name) => [name, Math.floor(stack.length(name) / 2)]));
         this.reset();
         await stack.load(this.index[this.plane]);
         this.window = stack.modality === "CT" ? CT_WINDOWS["soft tissue"] : percentileWindow(stack.values[this.index[this.plane]]);
+        this.ownWindow = this.window;
         this.draw();
-        stack.loadAll(this.index[this.plane], () => this.draw());
+        this.whole = Promise.resolve(after).then(() => stack.loadAll(this.index[this.plane], () => this.draw()));
     }
 
     reset() {
@@ -64,6 +71,17 @@ export class Viewport {
         await this.go(this.stack.indexOfUid.get(uid) ?? this.index[this.stack.plane], this.stack.plane);
     }
 
+    // The plane nearest to a place, with the place in the middle of the canvas at a scale; false where no image reaches it.
+    async showPlace(plane, center, scale, window) {
+        const through = this.stack.planes()[plane]?.through;
+        const index = through && this.stack.indices(center)[through];
+        const reaches = index >= 0 && index < this.stack.length(plane);
+        Object.assign(this, { place: { center, scale, reaches }, window });
+        if (reaches) await this.go(index, plane);
+        else this.draw();
+        return reaches;
+    }
+
     setWindow(range) {
         this.window = range;
         this.draw();
@@ -83,14 +101,13 @@ export class Viewport {
         context.setTransform(1, 0, 0, 1, 0, 0);
         context.fillStyle = "black";
         context.fillRect(0, 0, width, height);
-        const fit = Math.min(width / (cut.width * cut.pixelWidth), height / (cut.height * cut.pixelHeight)) * this.zoom;
-        const [sx, sy] = [fit * cut.pixelWidth, fit * cut.pixelHeight];
-        const [left, top] = [(width - sx * cut.width) / 2 + this.pan[0], (height - sy * cut.height) / 2 + this.pan[1]];
-        this.placed = { cut, sx, sy, left, top };
+        this.placed = this.placing(cut, width, height);
+        if (this.place && !this.place.reaches) return;
+        const { sx, sy, left, top } = this.placed;
         context.setTransform(sx, 0, 0, sy, left, top);
         context.imageSmoothingEnabled = sx < 4;
         context.drawImage(offscreen(paintCut(stack, cut, this.window)), 0, 0);
-        if (this.overlay) for (const { image, smooth } of this.painted(cut)) {
+        if (this.driven.overlay) for (const { image, smooth } of this.painted(cut)) {
             context.imageSmoothingEnabled = smooth;
             context.drawImage(offscreen(image), 0, 0);
         }
@@ -99,11 +116,23 @@ export class Viewport {
         for (const mark of this.marks) this.mark(context, cut, mark);
         const [length, loaded] = [stack.length(this.plane), stack.values.filter(Boolean).length];
         this.tell({ plane: this.plane, index: this.index[this.plane], length, window: this.window, loaded, total: stack.slices.length });
+        for (const follow of this.followers) follow();
+    }
+
+    // Where a cut lies on the canvas: its pixels' sides and its upper left corner.
+    placing(cut, width, height) {
+        const fit = Math.min(width / (cut.width * cut.pixelWidth), height / (cut.height * cut.pixelHeight)) * this.zoom;
+        const scale = this.place?.scale ?? fit;
+        const [sx, sy] = [scale * cut.pixelWidth, scale * cut.pixelHeight];
+        if (!this.place) return { cut, scale, sx, sy, left: (width - sx * cut.width) / 2 + this.pan[0], top: (height - sy * cut.height) / 2 + this.pan[1] };
+        const { x, y } = cut.find(this.stack.fractions(this.place.center));
+        return { cut, scale, sx, sy, left: width / 2 - sx * (x + 0.5), top: height / 2 - sy * (y + 0.5) };
     }
 
     painted(cut) {
+        const painted = (layers) => layers.map((paint) => paint(cut)).filter(Boolean);
         const masks = this.segmentations.map((one) => ({ image: paintMasks(this.stack, cut, one, this.filled), smooth: false }));
-        return [...this.layers.map((paint) => paint(cut)).filter(Boolean), ...masks];
+        return [...painted(this.layers), ...masks, ...painted(this.topLayers)];
     }
 
     write(context, { letters }, width, height) {
@@ -131,16 +160,17 @@ export class Viewport {
     }
 
     key(event) {
+        const { driven } = this;
         const planes = { a: "axial", c: "coronal", s: "sagittal" };
         const actions = {
-            ArrowUp: () => this.step(-1), ArrowDown: () => this.step(1), PageUp: () => this.step(-10), PageDown: () => this.step(10),
-            Home: () => this.step(-1e6), End: () => this.step(1e6),
-            "+": () => this.scale(1.25), "-": () => this.scale(0.8), r: () => this.reset(),
+            ArrowUp: () => driven.step(-1), ArrowDown: () => driven.step(1), PageUp: () => driven.step(-10), PageDown: () => driven.step(10),
+            Home: () => driven.step(-1e6), End: () => driven.step(1e6),
+            "+": () => driven.scale(1.25), "-": () => driven.scale(0.8), r: () => driven.reset(),
             Enter: () => this.choose(this.canvas.width / 2, this.canvas.height / 2, event),
-            o: () => { this.overlay = !this.overlay; this.draw(); }, f: () => { this.filled = !this.filled; this.draw(); },
+            o: () => { driven.overlay = !driven.overlay; driven.draw(); }, f: () => { driven.filled = !driven.filled; driven.draw(); },
         };
         if (!this.stack || event.ctrlKey || event.metaKey || event.altKey) return;
-        if (event.key in planes) this.go(this.index[planes[event.key]], planes[event.key]);
+        if (event.key in planes) driven.go(driven.index[planes[event.key]], planes[event.key]);
         else if (event.key in actions) actions[event.key]();
         else return;
         event.preventDefault();
@@ -153,28 +183,39 @@ export class Viewport {
 
     // The place below a point of the canvas, to whoever wants to know.
     choose(left, top, event) {
-        const { cut, sx, sy, left: x0, top: y0 } = this.placed;
-        const [x, y] = [(left - x0) / sx - 0.5, (top - y0) / sy - 0.5];
+        const { cut, x, y } = this.below(left, top);
         if (x < -0.5 || y < -0.5 || x > cut.width - 0.5 || y > cut.height - 0.5) return;
-        const { origin, across, down } = cut.place;
-        this.pick?.(origin.map((value, k) => value + x * across[k] + y * down[k]), event);
+        this.pick?.(placeOf(cut, x, y), event);
+    }
+
+    // The pixel of the cut below a point of the canvas.
+    below(left, top) {
+        const { cut, sx, sy, left: x0, top: y0 } = this.placed;
+        return { cut, x: (left - x0) / sx - 0.5, y: (top - y0) / sy - 0.5 };
+    }
+
+    // LPS mm in the middle of the canvas, and its pixels a mm.
+    get middle() {
+        const { cut, x, y } = this.below(this.canvas.width / 2, this.canvas.height / 2);
+        return { center: placeOf(cut, x, y), scale: this.placed.scale };
     }
 
     // Left button: window (across its width, down its level); a click without a drag points at a place. Right button: pan.
     drag(start) {
-        if (!this.stack) return;
-        const [low, high] = this.window;
-        const [x, y] = this.pan;
+        const { driven } = this;
+        if (!driven.stack || !this.placed) return;
+        const [low, high] = driven.window;
+        const [x, y] = driven.pan;
         this.canvas.setPointerCapture(start.pointerId);
         const move = (event) => {
             const [dx, dy] = [event.clientX - start.clientX, event.clientY - start.clientY];
-            if (start.button === 2) this.pan = [x + dx * devicePixelRatio, y + dy * devicePixelRatio];
+            if (start.button === 2) driven.pan = [x + dx * devicePixelRatio, y + dy * devicePixelRatio];
             else {
                 const width = Math.max(1e-6, (high - low) * 2 ** (dx / 200));
                 const level = (low + high) / 2 - (dy / 200) * (high - low);
-                this.window = [level - width / 2, level + width / 2];
+                driven.window = [level - width / 2, level + width / 2];
             }
-            this.draw();
+            driven.draw();
         };
         const end = (event) => {
             this.canvas.removeEventListener("pointermove", move);
@@ -191,4 +232,9 @@ function offscreen(image) {
     const canvas = new OffscreenCanvas(image.width, image.height);
     canvas.getContext("2d").putImageData(image, 0, 0);
     return canvas;
+}
+
+// LPS mm of a pixel of a cut.
+function placeOf({ place: { origin, across, down } }, x, y) {
+    return origin.map((value, k) => value + x * across[k] + y * down[k]);
 }
