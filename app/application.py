@@ -119,9 +119,9 @@ class CuriaApplication(Application):
                 across_modalities=pipeline.priors_across_modalities,
             )
             yield PriorReaderOperator(self, request.prior, reader=reader, journal=journal)
+        yield FindingsOperator(self, deployment=deployment, device=chain.encoder.devices[0], journal=journal)
         if request.kept_features:
             yield FeaturesKeeperOperator(self, folder=request.kept_features, journal=journal)
-        yield FindingsOperator(self, deployment=deployment, device=chain.encoder.devices[0], journal=journal)
         yield SegmentationOperator(self, deployment=deployment, journal=journal)
         if request.prior:
             demonstration, device = deployment.model.demonstration, chain.encoder.devices[0]

@@ -155,7 +155,7 @@ def start():
     for route in (
         *ROUTES,
         STUDY,
-        *(STUDY + part for part in ("/run", "/fhir", "/judgements", "/similarity", "/cut", "/regions")),
+        *(STUDY + part for part in ("/run", "/fhir", "/judgements", "/evidence", "/similarity", "/cut", "/regions")),
     ):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)

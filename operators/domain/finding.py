@@ -71,3 +71,14 @@ class Evidence:
 
     finding: Finding
     volume: Volume
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenContributions:
+    """What each token adds to the score of a finding.
+
+    volume : on the grid of the encoder's tokens, below 0 where one speaks against it
+    """
+
+    finding: Finding
+    volume: Volume

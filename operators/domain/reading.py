@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from operators.domain.features import EncoderInput, FeatureVolume
-from operators.domain.finding import Evidence, Finding
+from operators.domain.finding import Evidence, Finding, TokenContributions
 from operators.domain.follow_up import FollowUp
 from operators.domain.measurement import Measurement
 from operators.domain.registration import Registration
@@ -51,6 +51,7 @@ class SeriesReading(Generic[Source]):
     regions : probability of each body region, empty without a head that tells it
     points : (x, y, z) LPS mm by finding, of the place that decided, where no mask shows it
     evidence : of the findings that were evaluated
+    contributions : to present findings of classes, whose heads give no evidence
     draw : draws what the heads show, which takes memory: anatomy first, then present findings
     segments : as they were drawn on the volume's grid; empty where nothing was found
     slice_segments : the same on the source's own slices, as results show them
@@ -66,6 +67,7 @@ class SeriesReading(Generic[Source]):
     findings: tuple[Finding, ...] = ()
     points: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
+    contributions: tuple[TokenContributions, ...] = ()
     draw: Draw | None = None
     segments: SeriesSegments | None = None
     slice_segments: SeriesSegments | None = None

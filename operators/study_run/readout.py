@@ -11,9 +11,10 @@ from operators.dicom.study.header_values import text_of
 from operators.dicom.study.value_meaning import value_meaning
 from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
-from operators.domain.finding import Evidence
+from operators.domain.finding import Evidence, TokenContributions
 from operators.domain.reading import SeriesReading, StudyReading
 from operators.heads.head import Heads, SeriesFeatures
+from operators.heads.masks import ContributionMasks
 from operators.heads.measurements import measure
 from operators.heads.readout import predict_findings
 from operators.heads.segments import localise, predict_segments
@@ -43,11 +44,18 @@ def read_findings(reading: StudyReading[SourceSeries], heads: Heads, *, device: 
             for finding in readout.findings
             if finding.name in readout.evidence
         )
+        by_name = {finding.name: finding for finding in readout.findings}
+        contributions = tuple(
+            TokenContributions(by_name[masks.finding], masks.contributions)
+            for masks in readout.masks
+            if isinstance(masks, ContributionMasks)
+        )
         return replace(
             series,
             findings=readout.findings,
             measurements=readout.measurements,
             evidence=evidence,
+            contributions=contributions,
             points=readout.points,
             draw=partial(
                 predict_segments,

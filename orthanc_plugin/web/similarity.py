@@ -1,4 +1,4 @@
-"""What looks like a place that somebody points at: a map over the study, and a region cut from it."""
+"""What is asked of a study's kept features: where findings come from, what looks like a place, and a region of that."""
 
 from typing import Annotated, Literal
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orthanc_plugin.domain.errors import WorkerError
 from orthanc_plugin.ledger.jobs import Job
 from orthanc_plugin.ledger.studies import Studies
+from orthanc_plugin.pipeline.kept_evidence import EvidenceMap, read_evidence
 from orthanc_plugin.pipeline.protocol import (
     EXIT_DONE,
     Point,
@@ -69,6 +70,13 @@ class Maps(BaseModel):
     waiting: str | None = None
 
 
+class Evidence(BaseModel):
+    """Where findings come from; maps is empty while the study is encoded again. waiting : why there is none yet."""
+
+    maps: tuple[EvidenceMap, ...] = ()
+    waiting: str | None = None
+
+
 class CutOut(BaseModel):
     """What was cut out at the points.
 
@@ -87,6 +95,14 @@ def add_similarity_routes(
     application: FastAPI, guard: Guard, *, studies: Studies, workers: WorkerPool, encoding: Encoding
 ) -> None:
     asking = Asking(studies, workers, encoding)
+
+    @application.get("/curia/studies/{orthanc_id}/evidence", dependencies=[Depends(guard.may("view"))])
+    def evidence(orthanc_id: StudyId, response: Response) -> Evidence:
+        job = asking.job(orthanc_id)
+        if not asking.are_kept(job):
+            response.status_code = 202
+            return Evidence(waiting=ENCODING)
+        return Evidence(maps=read_evidence(encoding.kept.of(job.work_id)))
 
     @application.post("/curia/studies/{orthanc_id}/similarity", dependencies=[Depends(guard.may("judge", "point"))])
     def similarity(orthanc_id: StudyId, points: Annotated[PointsAt, Body()], response: Response) -> Maps:

@@ -6,6 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from app.worker import protocol as worker
+from operators.study_run.kept_evidence import FILE_NAME, EvidenceMap
+from orthanc_plugin.pipeline import kept_evidence
 from orthanc_plugin.pipeline import protocol as service
 
 MESSAGES = (
@@ -26,6 +28,11 @@ def schema(model: type[BaseModel]) -> dict[str, object]:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_both_ends_mean_the_same_message(name: str) -> None:
     assert schema(getattr(worker, name)) == schema(getattr(service, name))
+
+
+def test_the_service_reads_the_evidence_that_the_pipeline_keeps() -> None:
+    assert schema(EvidenceMap) == schema(kept_evidence.EvidenceMap)
+    assert FILE_NAME == kept_evidence.FILE_NAME
 
 
 def test_the_worker_understands_the_services_request() -> None:

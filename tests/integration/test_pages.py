@@ -13,6 +13,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
+from scipy.special import expit
 
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
@@ -20,8 +21,10 @@ from integration.ohif_site import PUPPETEER, ROOT
 from integration.running_site import CANARIES, FAST, Site, find_browser, running_site
 from operators.dicom.selection.series_selection import select_series
 from operators.dicom.study.study_index import index_study
-from operators.domain.features import FeatureVolume
+from operators.dicom.volumes.source_series import SourceSeries
 from operators.domain.geometry import Geometry
+from operators.domain.reading import SeriesReading, StudyReading
+from operators.study_run.readout import read_findings
 from orthanc_plugin.demo.local_orthanc import USER
 
 pytestmark = pytest.mark.integration
@@ -35,10 +38,10 @@ SHIFT_MM = (24.0, -16.0, 40.0)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Its pipeline aligns rigidly, which takes a second."""
+    """Its pipeline aligns coarsely and rigidly, which is quick."""
     folder = tmp_path_factory.mktemp("site")
     config = folder / "app.toml"
-    config.write_text('registration = "rigid"\n')
+    config.write_text('registration = "rigid"\nregistration_points = 32768\n')
     with running_site(folder, service=FAST | {"pipeline_config": str(config)}) as running:
         running.wait_for_pipeline()
         yield running
@@ -158,20 +161,39 @@ def test_the_earlier_study_shows_the_same_place_of_the_patient_at_every_step(
 
 
 @pytest.fixture(scope="module")
-def encoded(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, FeatureVolume]:
-    """UID and features of the study's series, as this process's own encoder gives them."""
+def read(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> SeriesReading[SourceSeries]:
+    """The study's series, as this process's own encoder and heads read it."""
     pipeline = Pipeline.load(DEMO_MODEL, Settings.read(None, device="cpu"))
     scratch = tmp_path_factory.mktemp("scratch")
     index = index_study(study["paths"][0].parent, scratch=scratch, limits=pipeline.chain.limits)
     decisions = pipeline.chain.look_again(select_series(index, pipeline.chain.rules, limits=pipeline.chain.limits))
     source = pipeline.chain.read(next(one for one in decisions if one.selected))
-    return source.series_instance_uid, pipeline.chain.encode(pipeline.chain.prepare(source), scratch=scratch)
+    prepared = pipeline.chain.prepare(source)
+    features = pipeline.chain.encode(prepared, scratch=scratch)
+    reading = StudyReading((SeriesReading(source, encoder_input=prepared, features=features),))
+    (series,) = read_findings(reading, pipeline.deployment.model.heads, device="cpu").current
+    return series
+
+
+def test_the_evidence_of_a_finding_is_what_its_head_says_of_each_place(
+    seen: dict[str, Any], read: SeriesReading[SourceSeries]
+) -> None:
+    (evidence,) = read.evidence
+    (found,) = seen["evidence"]["maps"]
+    assert (found["finding"], found["series"]) == (evidence.finding.name, read.source.series_instance_uid)
+    np.testing.assert_allclose(found["affine"], evidence.volume.geometry.affine)
+    values = np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["shape"])
+    np.testing.assert_allclose(values, 255 * expit(evidence.volume.array), atol=1.0)
+    strongest = int(np.unravel_index(values.argmax(), values.shape)[0])
+    assert seen["evidence"]["status"].startswith(f"axial {strongest + 1} of ")
+    assert seen["evidence"]["colored"] > seen["evidence"]["without"]
+    assert seen["evidence"]["answer"] == "probability before calibration"
 
 
 def test_a_click_maps_what_looks_alike_by_the_encoders_own_features(
-    seen: dict[str, Any], encoded: tuple[str, FeatureVolume]
+    seen: dict[str, Any], read: SeriesReading[SourceSeries]
 ) -> None:
-    uid, features = encoded
+    uid, features = read.source.series_instance_uid, read.encoded
     (point,) = seen["prompt"]["similarity"]["asked"]
     maps = {one["series"]: one for one in seen["prompt"]["similarity"]["said"]["maps"]}
     found = maps.pop(uid)

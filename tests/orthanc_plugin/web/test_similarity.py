@@ -1,5 +1,6 @@
 """Questions of similarity: who may ask, what is refused, and what is said while there is no answer yet."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,24 @@ def study(ledger: Ledger, pool: WorkerPool) -> str:
 def kept(study: str, encoding: Encoding) -> None:
     encoding.kept.of(study).mkdir()
     (encoding.kept.of(study) / "kept.json").touch()
+
+
+def test_where_findings_come_from_is_told_to_viewers_once_it_is_there(
+    client: TestClient, study: str, encoding: Encoding
+) -> None:
+    berta = TOKEN | {"X-Curia-User": "berta"}
+    waiting = client.get(f"{PATH}/evidence", headers=berta)
+    assert (waiting.status_code, waiting.json()["maps"]) == (202, [])
+    folder = encoding.kept.of(study)
+    folder.mkdir()
+    (folder / "kept.json").touch()
+    assert client.get(f"{PATH}/evidence", headers=berta).json() == {"maps": [], "waiting": None}
+    kept = {
+        "finding": "mass", "head": "h", "series": "1.2", "kind": "probability", "affine": [[1, 0, 0, 0]] * 4,
+        "shape": [1, 1, 2], "values": "/wA=",
+    }  # fmt: skip
+    (folder / "evidence.json").write_text(json.dumps([kept]))
+    assert client.get(f"{PATH}/evidence", headers=berta).json()["maps"] == [kept]
 
 
 @pytest.mark.usefixtures("kept")

@@ -2,6 +2,7 @@
 
 import { Archive } from "./archive.js";
 import { Earlier } from "./earlier.js";
+import { Evidence } from "./evidence.js";
 import { Prompts } from "./similarity.js";
 import { Stack } from "./stack.js";
 import { answerWords } from "./words.js";
@@ -67,6 +68,7 @@ async function showSeries(uid) {
     await viewport.show(stack);
     const prompts = element("prompt") && new Prompts(element("prompt"), viewport, uid, showSegmentation);
     if (element("earlier")) new Earlier(element("earlier"), viewport, archive, (shown) => prompts?.showOn(shown.viewport, shown.series)).choose();
+    if (element("evidence")) new Evidence(element("evidence"), viewport, uid);
     answerWords(element("words"), viewport);
     const marked = [...document.querySelectorAll("#kept [data-segmentation]")].map((entry) => entry.dataset.segmentation);
     for (const instance of [...JSON.parse(page.dataset.segmentations), ...marked.filter(Boolean)]) await showSegmentation(instance);
