@@ -33,8 +33,8 @@ from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.engine import DurableEngine
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
 from orthanc_plugin.work.kept_features import KeptFeatures
-from orthanc_plugin.work.marking import PRIORITY, Marking
 from orthanc_plugin.work.priors import Priors
+from orthanc_plugin.work.work_beside import PRIORITY, WorkBeside
 from orthanc_plugin.work.workflow import StudyWorkflow
 
 WARM_UP_SECONDS = 1.0
@@ -114,7 +114,7 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
         intake=intake,
         workers=base.workers,
         encoding=encoding,
-        marking=Marking(base.ledger.jobs, base.workers, begin=partial(engine.ensure, priority=PRIORITY)),
+        beside=WorkBeside(base.ledger.jobs, base.workers, begin=partial(engine.ensure, priority=PRIORITY)),
         alarms=alarms,
         registry=base.registry,
     )

@@ -30,6 +30,7 @@ import orthanc
 JSON, STUDY = "application/json", "/curia/studies/([0-9a-f-]+)"
 PASSED_ON = {"content-security-policy", "cache-control", "referrer-policy", "x-content-type-options", "x-frame-options"}
 ROUTES = ("/curia/worklist", "/curia/health", "/curia/audit", "/curia/static/([a-z_/]+[.][a-z]+)")
+PARTS = ("run", "fhir", "judgements", "report", "evidence", "similarity", "cut", "regions")
 NO_ANSWER = b'{"detail": "the Curia service does not answer; the logs of both say why"}\n'
 
 
@@ -155,7 +156,10 @@ def start():
     for route in (
         *ROUTES,
         STUDY,
-        *(STUDY + part for part in ("/run", "/fhir", "/judgements", "/evidence", "/similarity", "/cut", "/regions")),
+        *(
+            STUDY + part
+            for part in ("/run", "/fhir", "/judgements", "/report", "/evidence", "/similarity", "/cut", "/regions")
+        ),
     ):
         orthanc.RegisterRestCallback(route, service.pass_on)
     orthanc.RegisterOnChangeCallback(service.on_change)

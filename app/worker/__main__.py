@@ -23,11 +23,12 @@ from app.worker.protocol import (
     RegionRequest,
     Reply,
     Request,
+    ReviseRequest,
     RunningModel,
     SimilarityRequest,
     Term,
 )
-from app.worker.reading import mark_region, read_study
+from app.worker.reading import mark_region, read_study, revise_report
 from operators.domain.vocabulary import VOCABULARY
 from operators.errors import CuriaError
 
@@ -99,6 +100,8 @@ def _do(pipeline: Pipeline, request: Request) -> Reply:
             return cut_region(request)
         case MarkRequest():
             return mark_region(pipeline, request)
+        case ReviseRequest():
+            return revise_report(pipeline, request)
 
 
 def _peak_device_bytes() -> int | None:

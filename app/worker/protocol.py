@@ -148,6 +148,34 @@ class MarkRequest(_Message):
     region: MarkedRegion
 
 
+class Coded(_Message):
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Judged(_Message):
+    """What one person said of one finding. person : as in `MarkedRegion`; at : seconds since the epoch"""
+
+    finding: str
+    code: Coded
+    tracking_uid: str | None
+    verdict: Literal["accepted", "rejected", "corrected"]
+    comment: str
+    person: str
+    at: float
+
+
+class ReviseRequest(_Message):
+    """Write a later version of a report, with these judgements: SR and result.json in the folder *output*."""
+
+    verb: Literal["revise"] = "revise"
+    id: str
+    report: Path
+    output: Path
+    judgements: tuple[Judged, ...]
+
+
 class Reply(_Message):
     """The answer to a request.
 
@@ -167,5 +195,7 @@ class Reply(_Message):
     region: Region | None = None
 
 
-Request = Annotated[ReadRequest | SimilarityRequest | RegionRequest | MarkRequest, Field(discriminator="verb")]
+Request = Annotated[
+    ReadRequest | SimilarityRequest | RegionRequest | MarkRequest | ReviseRequest, Field(discriminator="verb")
+]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)

@@ -1,13 +1,19 @@
-"""The verbs ``read`` and ``mark``: one study through the pipeline, or a region that somebody marked in it."""
+"""The verbs ``read``, ``mark`` and ``revise``: what writes results of a study."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 
 import structlog
 
 from app.application import StudyRequest
 from app.pipeline import Pipeline
+from app.revision import write_revision
 from app.run import run_study
 from app.worker.points import prompt_points
-from app.worker.protocol import MarkRequest, ReadRequest, Reply
-from operators.domain.concepts import IMAGE_REGION, SPATIAL_CONCEPT
+from app.worker.protocol import MarkRequest, ReadRequest, Reply, ReviseRequest
+from operators.domain.concepts import IMAGE_REGION, SPATIAL_CONCEPT, Code
+from operators.domain.judgement import Judgement
 from operators.domain.prompt import MarkedRegion
 from operators.domain.vocabulary import term_of
 from operators.errors import CuriaError
@@ -20,7 +26,7 @@ INTERNAL_ERROR = 1
 def read_study(pipeline: Pipeline, request: ReadRequest) -> Reply:
     """Read a study; the output folder's result.json tells more than the reply."""
     study = StudyRequest(request.input, request.output, request.prior, kept_features=request.features)
-    return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
+    return Reply(id=request.id, exit_code=_exit_code(partial(run_study, pipeline, study, RunJournal())), seconds=0.0)
 
 
 def mark_region(pipeline: Pipeline, request: MarkRequest) -> Reply:
@@ -30,12 +36,30 @@ def mark_region(pipeline: Pipeline, request: MarkRequest) -> Reply:
     category, code = (term.category, term.code) if term else (SPATIAL_CONCEPT, IMAGE_REGION)
     marked = MarkedRegion(prompt_points(said.points), said.threshold, said.name, category, code, said.person)
     study = StudyRequest(request.input, request.output, kept_features=request.features, marked=marked)
-    return Reply(id=request.id, exit_code=_exit_code(pipeline, study), seconds=0.0)
+    return Reply(id=request.id, exit_code=_exit_code(partial(run_study, pipeline, study, RunJournal())), seconds=0.0)
 
 
-def _exit_code(pipeline: Pipeline, study: StudyRequest) -> int:
+def revise_report(pipeline: Pipeline, request: ReviseRequest) -> Reply:
+    """Likewise."""
+    judgements = [
+        Judgement(
+            said.finding,
+            Code(said.code.value, said.code.scheme, said.code.meaning),
+            said.tracking_uid,
+            said.verdict,
+            said.comment,
+            said.person,
+            datetime.fromtimestamp(int(said.at)),
+        )
+        for said in request.judgements
+    ]
+    revise = partial(write_revision, request.report, judgements, request.output, pipeline.deployment)
+    return Reply(id=request.id, exit_code=_exit_code(revise), seconds=0.0)
+
+
+def _exit_code(write: Callable[[], None]) -> int:
     try:
-        run_study(pipeline, study, RunJournal())
+        write()
     except CuriaError as error:
         _release_frames(error)
         return error.exit_code

@@ -80,6 +80,13 @@ VERDICTS = {
     "failed": Code("reg-failed", OWN_SCHEME, "Failed: nothing is compared"),
 }
 
+JUDGEMENT = Code("judgement", OWN_SCHEME, "Judgement of a finding by a reader")
+JUDGEMENTS = {
+    "accepted": Code("accepted", OWN_SCHEME, "Accepted"),
+    "rejected": Code("rejected", OWN_SCHEME, "Rejected"),
+    "corrected": Code("corrected", OWN_SCHEME, "Accepted with a correction"),
+}
+
 # The report's frame (TID 1500)
 
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")  # CID 7021
@@ -89,6 +96,9 @@ PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
+FINDING = Code("121071", "DCM", "Finding")
+TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+PERSON_OBSERVER_NAME = Code("121008", "DCM", "Person Observer Name")
 
 IMAGING_PROCEDURES = {
     # CID 100, for sources that do not name their procedure

@@ -67,6 +67,12 @@ def completed_manifest(
     )
 
 
+def revised_manifest(journal: RunJournal, deployment: Deployment, report: OutputFile) -> ResultManifest:
+    """The manifest of a report's later version, which nothing was computed for."""
+    journal.close()
+    return ResultManifest(status="completed", outputs=(_output(report),), **_common(journal, deployment))
+
+
 def failed_manifest(journal: RunJournal, deployment: Deployment | None, error: CuriaError) -> ResultManifest:
     """The manifest of a run that an error ended; what was seen until then is kept."""
     journal.close()

@@ -329,7 +329,7 @@ class Intake:
         if source is None:
             return None
         jobs = reversed(self._ledger.jobs.of_study(study_id))
-        own = (job for job in jobs if job.marked is None and job.source_digest == source.digest)
+        own = (job for job in jobs if not job.is_beside and job.source_digest == source.digest)
         return next((job for job in own if self._stands(job)), None)
 
     def _stands(self, job: Job) -> bool:

@@ -64,6 +64,7 @@ jobs = sa.Table(
     sa.Column("open_starts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("marked", sa.JSON(none_as_null=True)),
     sa.Column("read_by", sa.String(64)),
+    sa.Column("revision", sa.JSON(none_as_null=True)),
 )
 
 cursors = sa.Table(

@@ -16,7 +16,7 @@ from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 from orthanc_plugin.pipeline.manifest import Manifest
-from orthanc_plugin.pipeline.protocol import MarkedRegion
+from orthanc_plugin.pipeline.protocol import MarkedRegion, Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Job:
     lease : number of the attempt that may write; who writes with an older number gets ``WorkTakenAway``
     open_starts : attempts that began and came to no orderly end, that under way included
     marked : a region that somebody marked, when the work is to store that; then it stands beside the study's own
-    read_by : for such a region, the work whose features its points were asked of
+    revision : a later version of the study's report, when the work is to store that; it stands beside likewise
+    read_by : for such work, the study's own that it goes back to
     """
 
     work_id: str
@@ -63,7 +64,13 @@ class Job:
     lease: int = 0
     open_starts: int = 0
     marked: MarkedRegion | None = None
+    revision: Revision | None = None
     read_by: str | None = None
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it stands beside the study's own work and replaces none of it."""
+        return self.marked is not None or self.revision is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ class Jobs:
         before = [
             other
             for other in self.of_study(job.orthanc_id)
-            if other.marked is None
+            if not other.is_beside
             and other.work_id != job.work_id
             and other.queued_at < job.queued_at
             and other.objects
@@ -283,6 +290,7 @@ def _as_columns(job: Job) -> dict[str, Any]:
         "objects": [asdict(stored) for stored in job.objects],
         "warnings": [asdict(warning) for warning in job.warnings],
         "marked": None if job.marked is None else job.marked.model_dump(mode="json"),
+        "revision": None if job.revision is None else job.revision.model_dump(mode="json"),
     }
 
 
@@ -294,6 +302,7 @@ def _as_job(row: sa.Row[Any]) -> Job:
         "warnings": tuple(Notice(**warning) for warning in row.warnings),
         "priors": None if row.priors is None else tuple(row.priors),
         "marked": None if row.marked is None else MarkedRegion.model_validate(row.marked),
+        "revision": None if row.revision is None else Revision.model_validate(row.revision),
     }
     return Job(**columns)
 

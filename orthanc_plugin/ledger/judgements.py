@@ -57,8 +57,14 @@ class Judgements:
 
     def of(self, orthanc_id: str) -> tuple[Judgement, ...]:
         """The judgements on a study's results, the oldest first."""
-        table = db.judgements
-        query = sa.select(table).where(table.c.orthanc_id == orthanc_id).order_by(table.c.number)
+        return self._select(db.judgements.c.orthanc_id == orthanc_id)
+
+    def of_work(self, work_id: str) -> tuple[Judgement, ...]:
+        """The judgements on one result, the oldest first."""
+        return self._select(db.judgements.c.work_id == work_id)
+
+    def _select(self, condition: sa.ColumnElement[bool]) -> tuple[Judgement, ...]:
+        query = sa.select(db.judgements).where(condition).order_by(db.judgements.c.number)
         with self._database.begin() as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(

@@ -36,6 +36,7 @@ class StudyRow:
     own_series_uids : series that any work wrote into the study
     copies : of the current work's objects
     marked : the work on regions that people marked, the oldest first
+    revised : the work on later versions of its reports, likewise
     """
 
     orthanc_id: str
@@ -49,6 +50,7 @@ class StudyRow:
     own_series_uids: frozenset[str]
     copies: tuple[CopyState, ...]
     marked: tuple[Job, ...] = ()
+    revised: tuple[Job, ...] = ()
 
 
 class Studies:
@@ -102,9 +104,9 @@ class Studies:
         rows = self._select(db.studies.c.orthanc_id == orthanc_id, limit=1)
         return rows[0] if rows else None
 
-    def work_list(self, limit: int) -> list[StudyRow]:
-        """The studies that moved last, newest first."""
-        return self._select(sa.true(), limit=limit)
+    def work_list(self, limit: int, *, since: float = 0.0) -> list[StudyRow]:
+        """The studies that moved last, newest first. since : epoch seconds from which on they moved"""
+        return self._select(db.studies.c.updated_at >= since, limit=limit)
 
     def _put(self, study: StudyFacts, **values: Any) -> None:
         with self._database.begin() as connection:
@@ -128,7 +130,7 @@ class Studies:
 
 
 def _grouped(rows: Iterable[T], key: Callable[[T], str | None]) -> dict[str | None, list[T]]:
-    """The groups by their key, each in the order of the rows; one that no row belongs to is empty."""
+    """Each group in the order of the rows; one that no row belongs to is empty."""
     groups: dict[str | None, list[T]] = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)
@@ -148,6 +150,7 @@ def _as_row(study: sa.Row[Any], jobs: Sequence[Job], copies: Sequence[sa.Row[Any
         series=tuple(KnownSeries(**one) for one in study.series or ()),
         own_series_uids=frozenset(series_written_by(jobs)),
         marked=tuple(job for job in jobs if job.marked is not None),
+        revised=tuple(job for job in jobs if job.revision is not None),
         copies=tuple(_as_copy_state(copy) for copy in copies),
     )
 

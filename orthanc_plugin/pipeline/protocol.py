@@ -150,6 +150,41 @@ class MarkRequest(_Message):
     region: MarkedRegion
 
 
+class Coded(_Message):
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Judged(_Message):
+    """What one person said of one finding. person : as in `MarkedRegion`; at : seconds since the epoch"""
+
+    finding: str
+    code: Coded
+    tracking_uid: str | None
+    verdict: Literal["accepted", "rejected", "corrected"]
+    comment: str
+    person: str
+    at: float
+
+
+class Revision(_Message):
+    """A later version of a report that somebody asked for. report : Orthanc's id of the version before it"""
+
+    report: str
+    judgements: tuple[Judged, ...]
+
+
+class ReviseRequest(_Message):
+    """Write a later version of a report, with these judgements: SR and result.json in the folder *output*."""
+
+    verb: Literal["revise"] = "revise"
+    id: str
+    report: Path
+    output: Path
+    judgements: tuple[Judged, ...]
+
+
 class Reply(_Message):
     """The answer to a request.
 
@@ -168,5 +203,5 @@ class Reply(_Message):
     region: Region | None = None
 
 
-Request = ReadRequest | SimilarityRequest | RegionRequest | MarkRequest
+Request = ReadRequest | SimilarityRequest | RegionRequest | MarkRequest | ReviseRequest
 FIRST_MESSAGE: TypeAdapter[Greeting | Refusal] = TypeAdapter(Greeting | Refusal)

@@ -26,12 +26,13 @@ from orthanc_plugin.web.guard import Guard, add_page_headers
 from orthanc_plugin.web.health import HealthReport, health_report, pipeline_view
 from orthanc_plugin.web.judgements import add_audit_route, add_judgement_routes
 from orthanc_plugin.web.regions import add_region_routes, kept_regions
+from orthanc_plugin.web.report_versions import add_report_routes, report_versions
 from orthanc_plugin.web.similarity import add_similarity_routes
 from orthanc_plugin.web.static_files import add_static_routes
 from orthanc_plugin.web.study_id import ORTHANC_ID, StudyId
 from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 from orthanc_plugin.work.encoding import Encoding
-from orthanc_plugin.work.marking import Marking
+from orthanc_plugin.work.work_beside import WorkBeside
 
 
 class Nudge(BaseModel):
@@ -58,7 +59,7 @@ def build_application(
     intake: Intake,
     workers: WorkerPool,
     encoding: Encoding,
-    marking: Marking,
+    beside: WorkBeside,
     alarms: Alarms,
     registry: CollectorRegistry,
 ) -> FastAPI:
@@ -82,7 +83,8 @@ def build_application(
     _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms)
     add_judgement_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements)
     add_similarity_routes(application, guard, studies=ledger.studies, workers=workers, encoding=encoding)
-    add_region_routes(application, guard, studies=ledger.studies, marking=marking)
+    add_region_routes(application, guard, studies=ledger.studies, beside=beside)
+    add_report_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements, beside=beside)
     add_audit_route(application, guard, ledger.audit)
     add_static_routes(application, guard)
     add_page_headers(application)
@@ -161,6 +163,7 @@ def _add_work_list_routes(
             up="../../",
             study=view,
             regions=kept_regions(row),
+            versions=report_versions(row),
             earlier=[one.model_dump() for one in earlier_series(row)],
             vocabulary=() if identity is None else identity.vocabulary,
             judgements=judgements.of(orthanc_id),

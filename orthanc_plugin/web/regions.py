@@ -11,9 +11,10 @@ from orthanc_plugin.ledger.studies import Studies, StudyRow
 from orthanc_plugin.pipeline.manifest import Measurement
 from orthanc_plugin.pipeline.protocol import MarkedRegion
 from orthanc_plugin.web.guard import Guard
+from orthanc_plugin.web.person_name import person_name
 from orthanc_plugin.web.similarity import PointsAt
 from orthanc_plugin.web.study_id import StudyId
-from orthanc_plugin.work.marking import Marking
+from orthanc_plugin.work.work_beside import WorkBeside
 
 # LO (PS3.5 6.2): one value of at most 64 characters, the backslash separates values.
 Name = Annotated[
@@ -50,7 +51,7 @@ class KeptRegion(BaseModel):
     segmentation: str | None
 
 
-def add_region_routes(application: FastAPI, guard: Guard, *, studies: Studies, marking: Marking) -> None:
+def add_region_routes(application: FastAPI, guard: Guard, *, studies: Studies, beside: WorkBeside) -> None:
     @application.post("/curia/studies/{orthanc_id}/regions", status_code=202)
     def keep(
         orthanc_id: StudyId, region: RegionToKeep, person: Annotated[str, Depends(guard.may("judge", "keep"))]
@@ -64,9 +65,9 @@ def add_region_routes(application: FastAPI, guard: Guard, *, studies: Studies, m
             points=tuple(point.point for point in region.points),
             threshold=region.threshold,
             name=region.name,
-            person=_person_name(person),
+            person=person_name(person),
         )
-        return kept_region(marking.keep(row.job, marked), marked)
+        return kept_region(beside.keep(row.job, marked), marked)
 
     @application.get("/curia/studies/{orthanc_id}/regions", dependencies=[Depends(guard.may("view"))])
     def kept(orthanc_id: StudyId) -> tuple[KeptRegion, ...]:
@@ -98,8 +99,3 @@ def _row(studies: Studies, orthanc_id: str) -> StudyRow:
     if row is None:
         raise HTTPException(404, "this study was not seen yet")
     return row
-
-
-def _person_name(user: str) -> str:
-    """A log-in as a Person Name (PS3.5 6.2): without what would divide it into components, and within its length."""
-    return "".join(" " if letter in "\\^=" or not letter.isprintable() else letter for letter in user)[:64].strip()

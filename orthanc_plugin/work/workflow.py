@@ -6,6 +6,7 @@ again.
 """
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ from orthanc_plugin.pipeline.protocol import (
     MarkRequest,
     ReadRequest,
     Reply,
+    ReviseRequest,
+    Revision,
 )
 from orthanc_plugin.pipeline.worker_pool import WorkerPool
 from orthanc_plugin.service_log import StudyNames
@@ -181,14 +184,14 @@ class StudyWorkflow:
 
     def _fetch(self, job: Job) -> State:
         self._jobs.start(job)
-        if self._finished(job) is None:
+        if self._finished(job) is None and job.revision is None:
             self._download(job)
         return State.RUNNING
 
     def _run(self, job: Job) -> State:
         if self._has_result(job):
             return State.RUNNING
-        if not self._source.are_fetched(job.work_id):
+        if job.revision is None and not self._source.are_fetched(job.work_id):
             self._download(job)
         return self._run_patiently(job)
 
@@ -227,7 +230,7 @@ class StudyWorkflow:
         # Once more: a host that was taken for dead may have stored something in between. One that does so from here on
         # sees that the work is done, and takes it back itself.
         self._leftovers.try_to_remove_beside(job)
-        if job.marked is None:
+        if not job.is_beside:
             self._jobs.supersede_older(job)
         self._source.remove(job.work_id)
         return State.STORED
@@ -295,7 +298,7 @@ class StudyWorkflow:
         """Exit code and manifest of one run; on success its folder is now the result."""
         self._await_pipeline(job)
         with whole_folder(self._results(job)) as folder:
-            reply = self._read(job, folder) if job.marked is None else self._mark(job, job.marked, folder)
+            reply = self._answer(job, folder)
             manifest = _manifest_of(reply, folder)
             self._jobs.leased(job.work_id, job.lease)
             if reply.exit_code == EXIT_DONE and manifest is not None:
@@ -303,6 +306,22 @@ class StudyWorkflow:
             # What did not succeed leaves its words in the ledger and no folder.
             shutil.rmtree(folder)
         return reply.exit_code or EXIT_OUTPUT, manifest
+
+    def _answer(self, job: Job, output: Path) -> Reply:
+        if job.marked is not None:
+            return self._mark(job, job.marked, output)
+        if job.revision is not None:
+            return self._revise(job, job.revision, output)
+        return self._read(job, output)
+
+    def _revise(self, job: Job, revision: Revision, output: Path) -> Reply:
+        """Have a later version of a report written, of the one that lies in the archive."""
+        with tempfile.TemporaryDirectory(dir=self._result_folder, prefix="report.part-") as folder:
+            report = Path(folder) / "report.dcm"
+            report.write_bytes(self._client.instance_file(revision.report))
+            return self._workers.ask(
+                ReviseRequest(id=job.work_id, report=report, output=output, judgements=revision.judgements)
+            )
 
     def _read(self, job: Job, output: Path) -> Reply:
         """Have the study read, and its features kept."""

@@ -12,7 +12,7 @@ from orthanc_plugin.pipeline import protocol as service
 
 MESSAGES = (
     "RunningModel", "Term", "Greeting", "Refusal", "ReadRequest", "SimilarityRequest", "RegionRequest", "MarkRequest",
-    "MarkedRegion", "Point", "SimilarityMap", "Region", "Reply",
+    "MarkedRegion", "Point", "SimilarityMap", "Region", "Coded", "Judged", "ReviseRequest", "Reply",
 )  # fmt: skip
 
 

@@ -12,8 +12,19 @@ from pydicom import Dataset, dcmread
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
 from app.worker.prompting import cut_region, map_similarity
-from app.worker.protocol import MarkedRegion, MarkRequest, Point, ReadRequest, Region, RegionRequest, SimilarityRequest
-from app.worker.reading import mark_region, read_study
+from app.worker.protocol import (
+    Coded,
+    Judged,
+    MarkedRegion,
+    MarkRequest,
+    Point,
+    ReadRequest,
+    Region,
+    RegionRequest,
+    ReviseRequest,
+    SimilarityRequest,
+)
+from app.worker.reading import mark_region, read_study, revise_report
 from phantoms import SeriesSpec, build_datasets, save_series
 
 PERSON = "CIRRUS^ANNA"
@@ -143,3 +154,27 @@ def test_what_cannot_be_marked_is_said_in_words(
     )  # fmt: skip
     assert mark_region(pipeline, request).exit_code == 4
     assert message in json.loads((folder / "refused" / "result.json").read_text())["reason"]["message"]
+
+
+def test_a_later_version_of_the_report_lies_in_its_series_with_what_was_said(pipeline: Pipeline, folder: Path) -> None:
+    """And a file that is no report is refused in words."""
+    (report,) = (folder / "read").glob("SR_*.dcm")
+    said = Judged(
+        finding="soft-tissue mass", code=Coded(value="4147007", scheme="SCT", meaning="Mass"), tracking_uid=None,
+        verdict="rejected", comment="a vessel", person=PERSON, at=1e9,
+    )  # fmt: skip
+    request = ReviseRequest(id="v", report=report, output=folder / "revised", judgements=(said,))
+    assert revise_report(pipeline, request).exit_code == 0
+    result = json.loads((folder / "revised" / "result.json").read_text())
+    (entry,) = result["outputs"]
+    before, after = dcmread(report), dcmread(folder / "revised" / entry["path"])
+    assert (result["status"], entry["kind"], entry["series_instance_uid"]) == (
+        "completed",
+        "SR",
+        before.SeriesInstanceUID,
+    )
+    assert result["study_instance_uid"] == after.StudyInstanceUID == before.StudyInstanceUID
+    assert "PredecessorDocumentsSequence" in after
+    image = next((folder / "study").glob("*.dcm"))
+    refused = request.model_copy(update={"report": image, "output": folder / "no report"})
+    assert revise_report(pipeline, refused).exit_code == 4

@@ -27,8 +27,8 @@ from orthanc_plugin.web.application import build_application
 from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
 from orthanc_plugin.work.kept_features import KeptFeatures
-from orthanc_plugin.work.marking import Marking
 from orthanc_plugin.work.priors import Priors
+from orthanc_plugin.work.work_beside import WorkBeside
 from service_cases import MODEL
 
 ANSWERING = f"""
@@ -132,7 +132,7 @@ def client(
     registry.register(metrics)
     application = build_application(
         token="t0ken", roles=roles, ledger=ledger, intake=intake, workers=pool, encoding=encoding,
-        marking=Marking(ledger.jobs, pool, begin=begun.append), alarms=alarms,
+        beside=WorkBeside(ledger.jobs, pool, begin=begun.append), alarms=alarms,
         registry=registry,
     )  # fmt: skip
     with TestClient(application) as client:
