@@ -52,6 +52,7 @@ CHANGES = TypeAdapter(answers.Changes)
 UPLOAD = TypeAdapter(answers.StoredInstance)
 SENT = TypeAdapter(answers.Sent)
 COMMITMENT = TypeAdapter(answers.CommitmentReport)
+LABELS = TypeAdapter(tuple[answers.Word, ...])
 
 
 class OrthancClient:
@@ -158,6 +159,22 @@ class OrthancClient:
     def storage_commitment_status(self, transaction: str) -> str:
         """ "Pending", "Success" or "Failure"."""
         return self._ask(COMMITMENT, "GET", f"/storage-commitment/{transaction}").status
+
+    def labels(self, study_id: str) -> tuple[str, ...] | None:
+        """Of a study; None from an Orthanc that has no labels. This and the next three try once and do not wait."""
+        try:
+            return understood(LABELS, self._call_once("GET", f"/studies/{study_id}/labels"))
+        except ResourceGoneError:
+            return None
+
+    def add_label(self, study_id: str, label: str) -> None:
+        self._call_once("PUT", f"/studies/{study_id}/labels/{label}")
+
+    def remove_label(self, study_id: str, label: str) -> None:
+        self._call_once("DELETE", f"/studies/{study_id}/labels/{label}")
+
+    def put_metadata(self, study_id: str, number: int, text: str) -> None:
+        self._call_once("PUT", f"/studies/{study_id}/metadata/{number}", content=text)
 
     def _lookup(self, uid: str, level: str) -> tuple[str, ...]:
         found = self._ask(RESOURCES, "POST", "/tools/lookup", content=uid)

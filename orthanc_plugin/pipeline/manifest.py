@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from orthanc_plugin.domain.errors import TornResultError
 
 FILE_NAME = "result.json"
+BODY_REGION = "123014"
+"""Code of the finding that says which part of the body is shown (DCM, Target Region)."""
 
 Uid = Annotated[str, StringConstraints(max_length=64)]
 
@@ -201,6 +203,11 @@ class Manifest(_Entry):
     follow_up: tuple[FollowUp, ...] = ()
     outputs: tuple[Output, ...] = ()
     warnings: tuple[Warned, ...] = ()
+
+    @property
+    def has_something_to_look_at(self) -> bool:
+        """Whether a finding is present. Which part of the body is shown is none."""
+        return any(finding.present and finding.code.value != BODY_REGION for finding in self.findings)
 
 
 def read_result(folder: Path) -> Manifest | None:

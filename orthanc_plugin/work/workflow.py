@@ -16,6 +16,7 @@ import structlog
 
 from orthanc_plugin.archive.delivery import are_in_archive, deliver
 from orthanc_plugin.archive.filing import refuse_other_filing
+from orthanc_plugin.archive.labels import Label, show_label
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.copies.outbox import planned_copies
 from orthanc_plugin.domain.errors import (
@@ -148,6 +149,8 @@ class StudyWorkflow:
         self._jobs.add_timing(job, name, seconds)
         study = self._names(job.study_instance_uid)
         _log.info(name, work=job.work_id[:12], study=study, state=state.value, seconds=round(seconds, 3))
+        if not job.is_beside and (name == "fetch" or state.is_final):
+            show_label(self._client, job.orthanc_id, _label(state, job.result))
         return state
 
     def _withdraw(self, work_id: str) -> None:
@@ -385,6 +388,12 @@ class StudyWorkflow:
 
     def _results(self, job: Job) -> Path:
         return self._result_folder / job.work_id
+
+
+def _label(state: State, result: Manifest | None) -> Label | None:
+    if state is State.STORED:
+        return Label.FINDING if result is not None and result.has_something_to_look_at else Label.CLEAR
+    return {State.RUNNING: Label.RUNNING, State.FAILED: Label.FAILED}.get(state)
 
 
 def _manifest_of(reply: Reply, folder: Path) -> Manifest | None:

@@ -10,6 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from integration.running_site import CANARIES, Site, changed
+from orthanc_plugin.archive.labels import METADATA
 from orthanc_plugin.demo.local_orthanc import USER
 
 pytestmark = pytest.mark.integration
@@ -39,6 +40,19 @@ def test_objects_in_orthanc_are_the_bytes_of_the_result(site: Site, stored: dict
     }
     assert in_orthanc == {output["sha256"] for output in manifest["outputs"]}
     assert {entry["kind"] for entry in stored["objects"]} == {"SEG", "SR"}
+
+
+def test_the_study_says_in_orthanc_itself_how_it_stands(site: Site, stored: dict) -> None:
+    """By a label, or by metadata where this Orthanc has no labels."""
+    study = f"/studies/{stored['orthanc_id']}"
+    something = any(one["present"] for one in stored["findings"] if one["code"]["value"] != "123014")
+    expected = "ai-finding" if something else "ai-clear"
+    site.wait(lambda: said_of(site, study) == [expected], "the label")
+
+
+def said_of(site: Site, study: str) -> list[str]:
+    labels = site.orthanc.http.get(f"{study}/labels")
+    return labels.json() if labels.is_success else [site.orthanc.http.get(f"{study}/metadata/{METADATA}").text]
 
 
 def test_own_objects_do_not_start_another_run(site: Site, stored: dict) -> None:
