@@ -12,13 +12,23 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
+from highdicom.sr import CodedConcept
+from highdicom.sr.utils import find_content_items
 from pydicom import dcmread
 from scipy.special import expit
 
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
 from integration.ohif_site import PUPPETEER, ROOT
-from integration.running_site import CANARIES, FAST, Site, find_browser, running_site
+from integration.running_site import (
+    CANARIES,
+    FAST,
+    Site,
+    build_small_study,
+    find_browser,
+    running_site,
+    with_bytes,
+)  # fmt: skip
 from operators.dicom.selection.series_selection import select_series
 from operators.dicom.study.study_index import index_study
 from operators.dicom.volumes.source_series import SourceSeries
@@ -74,14 +84,32 @@ def study(
     return view | {"paths": paths}
 
 
+FOREIGN_NAME = "<script>window.hit=1</script>\"'\u202e&amp;"
+FOREIGN_DESCRIPTION = "<img src=x onerror=window.hit=2>" + "\u05d0bc " * 13_000
+
+
 @pytest.fixture(scope="module")
-def seen(site: Site, study: dict[str, Any]) -> dict[str, Any]:
+def foreign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Orthanc's id of a study whose header holds script, quotes, a right-to-left mark and 64 KB of text."""
+    folder = tmp_path_factory.mktemp("foreign")
+    _, plain = build_small_study("foreign", folder)
+    texts = {"PatientName": FOREIGN_NAME, "StudyDescription": FOREIGN_DESCRIPTION}
+    values = {keyword: text.encode() for keyword, text in texts.items()}
+    for path in with_bytes(plain, folder / "foreign", character_set="ISO_IR 192", **values):
+        stored = site.orthanc.http.post("/instances", content=path.read_bytes()).raise_for_status().json()
+    orthanc_id = str(stored["ParentStudy"])
+    site.wait(lambda: site.orthanc.http.get(f"/curia/studies/{orthanc_id}").is_success, "the foreign study")
+    return orthanc_id
+
+
+@pytest.fixture(scope="module")
+def seen(site: Site, foreign: str, study: dict[str, Any]) -> dict[str, Any]:
     """What ``tests/node/view_pages.mjs`` tells; its pictures go to ``build/pages``."""
     node = shutil.which("node")
     assert node, "node is missing: make test installs it"
     PICTURES.mkdir(parents=True, exist_ok=True)
     orthanc = site.orthanc
-    address = [str(orthanc.http.base_url).rstrip("/"), USER, orthanc.password, study["orthanc_id"]]
+    address = [str(orthanc.http.base_url).rstrip("/"), USER, orthanc.password, study["orthanc_id"], foreign]
     command = [node, ROOT / "tests/node/view_pages.mjs", PUPPETEER, find_browser(), *address, PICTURES]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -112,7 +140,7 @@ def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_th
 
 
 def test_the_list_is_searched(seen: dict[str, Any]) -> None:
-    assert len(seen["list"]) == 2
+    assert len(seen["list"]) == 3
     assert seen["list"][0].startswith("stored")
     assert seen["filtered"] == []
 
@@ -256,6 +284,34 @@ def test_a_judgement_names_who_is_logged_in_at_orthanc(site: Site, study: dict[s
     (said,) = site.get(f"/curia/studies/{study['orthanc_id']}/judgements")
     assert (said["person"], said["verdict"], said["comment"]) == (USER, "rejected", "<i>not there</i>")
     assert seen["judged"] == f"{said['finding']} rejected by {USER}: <i>not there</i>"
+
+
+def test_judgements_become_a_new_version_of_the_report_that_names_the_one_before(
+    site: Site, study: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    assert seen["version"].startswith("SR with 1 judgement: stored")
+    (version,) = site.get(f"/curia/studies/{study['orthanc_id']}/report")
+    file = site.orthanc.http.get(f"/instances/{version['report']}/file").content
+    report = hd.sr.Comprehensive3DSR.from_dataset(dcmread(BytesIO(file)))
+    (before,) = (one for one in study["objects"] if one["kind"] == "SR")
+    (earlier,) = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert earlier.ReferencedSOPInstanceUID == before["sop_instance_uid"]
+    assert report.VerificationFlag == "UNVERIFIED"
+    judgement = CodedConcept("judgement", "99CURIA", "Judgement of a finding by a reader")
+    (said,) = find_content_items(report, name=judgement, recursive=True)
+    details = {item.ConceptNameCodeSequence[0].CodeMeaning: item for item in said.ContentSequence}
+    assert said.ConceptCodeSequence[0].CodeValue == "rejected"
+    assert details["Person Observer Name"].PersonName == USER
+    assert details["Comment"].TextValue.endswith(": <i>not there</i>")
+
+
+def test_whatever_a_header_holds_is_shown_as_text(seen: dict[str, Any]) -> None:
+    foreign = seen["foreign"]
+    assert foreign["patient"].startswith(FOREIGN_NAME.replace("\u202e", "")[:30])
+    assert foreign["description"].startswith("<img src=x onerror=window.hit=2>")
+    assert (foreign["hit"], foreign["hitInList"], foreign["overflow"]) == ("undefined", "undefined", 0)
+    assert len(foreign["listed"]) == 1
+    assert "window" not in foreign["title"]
 
 
 def test_a_phone_scrolls_down_only_and_an_unknown_study_says_so(seen: dict[str, Any]) -> None:

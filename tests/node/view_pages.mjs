@@ -1,9 +1,9 @@
 // What a browser shows of the work list and of a study's page, as JSON:
-// node view_pages.mjs PATH_TO_PUPPETEER BROWSER ORTHANC_URL USER PASSWORD ORTHANC_STUDY_ID PICTURES
+// node view_pages.mjs PATH_TO_PUPPETEER BROWSER ORTHANC_URL USER PASSWORD ORTHANC_STUDY_ID FOREIGN_STUDY_ID PICTURES
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [library, executablePath, url, username, password, study, pictures] = process.argv.slice(2);
+const [library, executablePath, url, username, password, study, foreign, pictures] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
 const puppeteer = require(library);
 const axe = readFileSync(`${library}/../axe-core/axe.min.js`, "utf8");
@@ -57,7 +57,7 @@ async function accused() {
 const seen = {};
 try {
     await page.goto(`${url}/curia/worklist`);
-    await page.waitForFunction(() => document.querySelector(".patient")?.textContent);
+    await page.waitForFunction(() => [...document.querySelectorAll(".patient")].every(({ textContent }) => textContent));
     seen.list = await rows();
     await page.type("#search", "nothing of the kind");
     seen.filtered = await rows();
@@ -182,6 +182,9 @@ try {
     await page.type("#judge input[name=comment]", "<i>not there</i>");
     await page.click("#judge button");
     await page.waitForSelector(".judgements li");
+    await page.click("#versions button");
+    await page.waitForSelector('#versions li[data-state="stored"]');
+    seen.version = await page.$eval("#versions li", (entry) => entry.innerText);
     seen.judged = await page.$eval(".judgements", (list) => list.innerText);
     const jump = await page.$("[data-jump]");
     if (jump) { await jump.click(); await frame(); seen.jumped = await status(); await picture("finding"); }
@@ -194,6 +197,17 @@ try {
     await frame();
     seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     await picture("study on a phone");
+    await page.goto(`${url}/curia/studies/${foreign}`);
+    await page.waitForFunction(() => document.getElementById("patient").textContent);
+    seen.foreign = await page.evaluate(() => ({
+        patient: document.getElementById("patient").textContent, description: document.getElementById("description").textContent,
+        hit: String(window.hit), overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth, title: document.title,
+    }));
+    await page.goto(`${url}/curia/worklist`);
+    await page.waitForFunction(() => [...document.querySelectorAll(".patient")].every(({ textContent }) => textContent));
+    seen.foreign.listed = (await rows()).filter((row) => row.includes("window.hit"));
+    seen.foreign.hitInList = await page.evaluate(() => String(window.hit));
+    await picture("work list on a phone");
     const uncaughtSoFar = [...uncaught];
     await page.goto(`${url}/curia/studies/${"0".repeat(8)}${"-00000000".repeat(4)}`);
     seen.unknown = await page.$eval("main", (element) => element.innerText);
