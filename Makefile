@@ -36,7 +36,9 @@ build/uv/bin/uv:
 
 demo: $(INSTALLED) ## The main job: two CT studies arrive in a real Orthanc, SEG and SR come back (KEEP=1 stays up)
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES)
-	@$(BIN)/python -m orthanc_plugin.demo tests/data/ct_chest_lidc0314 tests/data/ct_thigh_sts003
+	@if [ -n "$(KEEP)" ] && command -v npm >/dev/null; then \
+	    $(MAKE) --no-print-directory $(OHIF) || echo "npm cannot bring OHIF; the demo goes without"; fi
+	@$(BIN)/python -m orthanc_plugin.demo --ohif $(dir $(OHIF))dist tests/data/ct_chest_lidc0314 tests/data/ct_thigh_sts003
 
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)

@@ -117,6 +117,7 @@ def assemble(settings: ServiceSettings, *, stop: threading.Event, closing: ExitS
         beside=WorkBeside(base.ledger.jobs, base.workers, begin=partial(engine.ensure, priority=PRIORITY)),
         alarms=alarms,
         registry=base.registry,
+        viewer_url=settings.viewer_url,
     )
     last = (
         ("encoding", encoding.run),

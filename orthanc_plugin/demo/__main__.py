@@ -6,6 +6,7 @@ import signal
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,23 +18,31 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from orthanc_plugin.demo.local_orthanc import LocalOrthanc, OrthancMissingError
 from orthanc_plugin.demo.sender import send_study, study_instance_uid
 from orthanc_plugin.demo.tables import print_result, print_urls
+from orthanc_plugin.demo.viewer import Viewer
 from orthanc_plugin.domain.errors import ServiceError
 from orthanc_plugin.domain.states import State
 
 WAIT_SECONDS = 300.0
-SERVICE_SETTINGS = {"quiet_seconds": 1.0, "poll_seconds": 1.0}
+SERVICE_SETTINGS: dict[str, Any] = {"quiet_seconds": 1.0, "poll_seconds": 1.0}
 """A sender that is done is a study that is done, so the demo need not wait for Orthanc's usual minute."""
 
 
 def run(
     studies: Annotated[list[Path], typer.Argument(help="Folders with one study's DICOM files each.")],
     keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Stay up until Ctrl-C.")] = False,
+    ohif: Annotated[Path | None, typer.Option(help="Folder of the OHIF viewer as its makers built it.")] = None,
 ) -> None:
     """Send studies to a real Orthanc, one after the other, and wait for SEG and SR. Research use only."""
     console = Console(width=max(Console().width, 100))
-    with tempfile.TemporaryDirectory(prefix="curia-demo-") as folder:
+    viewer = Viewer(ohif) if ohif is not None and (ohif / "index.html").is_file() else None
+    service = SERVICE_SETTINGS | ({} if viewer is None else {"viewer_url": viewer.study_url})
+    with tempfile.TemporaryDirectory(prefix="curia-demo-") as folder, ExitStack() as stack:
         try:
-            _run_main_job(console, LocalOrthanc(Path(folder), service=SERVICE_SETTINGS), studies, keep=keep)
+            orthanc = LocalOrthanc(Path(folder), service=service)
+            if viewer is not None:
+                viewer.archive_url = orthanc.url
+                stack.enter_context(viewer.running())
+            _run_main_job(console, orthanc, studies, keep=keep)
         except (ServiceError, httpx.HTTPError) as error:
             console.print(f"[red]demo failed:[/] {error}", highlight=False, soft_wrap=True)
             if not isinstance(error, OrthancMissingError):

@@ -67,6 +67,8 @@ class ServiceSettings(BaseSettings):
     prior_seconds : time to fetch them in, and then the study runs without
     priors_across_modalities : CT may be compared with MR; the application's setting of this name has to say so too
     late_priors : an earlier study that comes after a later one was done starts one follow-up run of that
+    viewer_url : address of a study in the site's viewer, with {study_instance_uid} where that belongs; the study page
+        links there
     archive_patience_seconds : how long a piece of work waits for an Orthanc that does not answer
     stop_with_stdin : end when standard input closes, as the plugin wants it
     log_study_uids : write Study Instance UIDs into the log instead of a keyed hash of them
@@ -109,6 +111,7 @@ class ServiceSettings(BaseSettings):
     prior_seconds: Seconds = 300.0
     priors_across_modalities: bool = False
     late_priors: bool = True
+    viewer_url: str | None = Field(None, pattern=r"^https?://[^\s]*\{study_instance_uid\}[^\s]*$")
     archive_patience_seconds: Seconds = 3600.0
     roles: Roles = Field(default_factory=Roles)
     stop_with_stdin: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -34,6 +35,8 @@ from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.work_beside import WorkBeside
 
+STUDY_PLACE = "{study_instance_uid}"
+
 
 class Nudge(BaseModel):
     """A change event of Orthanc's, as the plugin passes it on."""
@@ -62,11 +65,13 @@ def build_application(
     beside: WorkBeside,
     alarms: Alarms,
     registry: CollectorRegistry,
+    viewer_url: str | None = None,
 ) -> FastAPI:
     """The service's routes.
 
     token : shared secret that callers must send, none lets everybody in
     registry : figures for ``/metrics``
+    viewer_url : see the settings
     """
     application = FastAPI(title="Curia service", docs_url=None, redoc_url=None, openapi_url=None)
     guard = Guard(token, roles, ledger.audit)
@@ -80,7 +85,7 @@ def build_application(
 
     _add_health_routes(application, report, registry)
     application.get("/curia/health", dependencies=[Depends(guard.check_token)])(report)
-    _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms)
+    _add_work_list_routes(application, guard, ledger=ledger, workers=workers, alarms=alarms, viewer_url=viewer_url)
     add_judgement_routes(application, guard, studies=ledger.studies, judgements=ledger.judgements)
     add_similarity_routes(application, guard, studies=ledger.studies, workers=workers, encoding=encoding)
     add_region_routes(application, guard, studies=ledger.studies, beside=beside)
@@ -120,7 +125,13 @@ def _add_health_routes(application: FastAPI, report: Callable[[], HealthReport],
 
 
 def _add_work_list_routes(
-    application: FastAPI, guard: Guard, *, ledger: Ledger, workers: WorkerPool, alarms: Alarms
+    application: FastAPI,
+    guard: Guard,
+    *,
+    ledger: Ledger,
+    workers: WorkerPool,
+    alarms: Alarms,
+    viewer_url: str | None,
 ) -> None:
     studies, judgements = ledger.studies, ledger.judgements
     pages = Environment(
@@ -164,6 +175,7 @@ def _add_work_list_routes(
             study=view,
             regions=kept_regions(row),
             versions=report_versions(row),
+            viewer=None if viewer_url is None else viewer_url.replace(STUDY_PLACE, quote(row.study_instance_uid)),
             earlier=[one.model_dump() for one in earlier_series(row)],
             vocabulary=() if identity is None else identity.vocabulary,
             judgements=judgements.of(orthanc_id),

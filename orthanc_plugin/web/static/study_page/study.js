@@ -98,5 +98,24 @@ page.addEventListener("click", ({ target }) => {
     element("picture").focus();
 });
 
+// Links to the viewers that this Orthanc has as plugins.
+async function addViewers() {
+    const { study, root } = page.dataset;
+    const uid = encodeURIComponent(page.dataset.uid);
+    const known = {
+        "orthanc-explorer-2": ["Orthanc Explorer 2", `ui/app/#/filtered-studies?StudyInstanceUID=${uid}`],
+        ohif: ["OHIF", `ohif/viewer?StudyInstanceUIDs=${uid}`],
+        "stone-webviewer": ["Stone", `stone-webviewer/index.html?study=${uid}`],
+        volview: ["VolView", `volview/index.html?names=[archive.zip]&urls=[../studies/${study}/archive]`],
+    };
+    for (const name of await archive.json("plugins")) {
+        if (!known[name]) continue;
+        const link = document.createElement("a");
+        [link.textContent, link.href] = [known[name][0], root + known[name][1]];
+        element("viewers").append(" ", link);
+    }
+}
+
 head().catch(tell);
+addViewers().catch(() => null); // no list of plugins: no links
 if (page.dataset.series) showSeries(page.dataset.series).catch(tell);
