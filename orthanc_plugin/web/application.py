@@ -1,5 +1,6 @@
 """The routes of the service."""
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -35,6 +36,7 @@ from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.work_beside import WorkBeside
 
+PAGE_ROWS, JSON_ROWS = 5000, 1000
 STUDY_PLACE = "{study_instance_uid}"
 
 
@@ -151,12 +153,18 @@ def _add_work_list_routes(
         return HTMLResponse(html, status)
 
     @application.get("/curia/worklist", dependencies=[Depends(guard.may("view"))])
-    def whole_list(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
-        view = listed(studies.work_list(limit))
+    def whole_list(
+        request: Request,
+        limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+        since: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+    ) -> Response:
+        now = time.time()
+        rows = PAGE_ROWS if _wants_page(request) else JSON_ROWS
+        view = listed(studies.work_list(limit or rows, since=since))
         if not _wants_page(request):
             return _json(view)
         on = sorted(name for name, is_on in alarms.states().items() if is_on)
-        return page("work_list.html", up="../", studies=view.studies, alarms=on)
+        return page("work_list.html", up="../", studies=view.studies, alarms=on, now=now)
 
     @application.get("/curia/studies/{orthanc_id}", dependencies=[Depends(guard.may("view", "see"))])
     def one_study(request: Request, orthanc_id: StudyId) -> Response:

@@ -3,6 +3,7 @@
 import { Archive } from "./study_page/archive.js";
 
 const RENEW_MS = 5000;
+const WHOLE_EVERY = 60; // of so many renewals one asks for all rows, the others for those that moved
 const table = document.getElementById("studies");
 const archive = new Archive(table.dataset.root);
 const [search, state, count] = ["search", "state", "count"].map((id) => document.getElementById(id));
@@ -10,24 +11,40 @@ const headings = new Map();
 let order = null; // {column, descending}
 
 const rows = () => [...table.tBodies[0].rows];
+const collator = new Intl.Collator();
+const texts = new WeakMap(); // what a row is searched by
+
+function textOf(row) {
+    if (!texts.has(row)) texts.set(row, row.textContent.toLowerCase());
+    return texts.get(row);
+}
 
 function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows()) {
-        const text = row.textContent.toLowerCase();
-        row.hidden = Boolean((state.value && row.dataset.state !== state.value) || !words.every((word) => text.includes(word)));
-        shown += !row.hidden;
+    let [shown, all] = [0, 0];
+    for (const row of table.tBodies[0].rows) {
+        const isHidden = Boolean((state.value && row.dataset.state !== state.value) || !words.every((word) => textOf(row).includes(word)));
+        if (row.hidden !== isHidden) row.hidden = isHidden;
+        [shown, all] = [shown + !isHidden, all + 1];
     }
-    count.textContent = `${shown} of ${rows().length} studies`;
+    count.textContent = `${shown} of ${all} studies`;
+}
+
+// Once for all names that came since the last drawing.
+function filterSoon() {
+    filterSoon.pending ??= requestAnimationFrame(() => { filterSoon.pending = null; filter(); });
 }
 
 function sort() {
     if (!order) return;
-    const key = (row) => row.cells[order.column].dataset.key ?? row.cells[order.column].textContent.trim();
     const isNumber = table.tHead.rows[0].cells[order.column].firstElementChild.dataset.sort === "number";
-    const compare = (a, b) => (isNumber ? Number(key(a)) - Number(key(b)) : key(a).localeCompare(key(b)));
-    table.tBodies[0].append(...rows().sort((a, b) => (order.descending ? compare(b, a) : compare(a, b))));
+    const keyed = rows().map((row) => {
+        const key = row.cells[order.column].dataset.key ?? row.cells[order.column].textContent.trim();
+        return { row, key: isNumber ? Number(key) : key };
+    });
+    const compare = isNumber ? (a, b) => a.key - b.key : (a, b) => collator.compare(a.key, b.key);
+    keyed.sort((a, b) => (order.descending ? compare(b, a) : compare(a, b)));
+    table.tBodies[0].append(...keyed.map(({ row }) => row));
     for (const [index, cell] of [...table.tHead.rows[0].cells].entries()) {
         cell.setAttribute("aria-sort", index !== order.column ? "none" : order.descending ? "descending" : "ascending");
     }
@@ -45,7 +62,8 @@ async function name(row) {
     const heading = await headings.get(study);
     row.querySelector(".patient").textContent = heading ? heading.patient.replaceAll("^", " ").trim() || heading.id : "not in the archive";
     row.querySelector(".description").textContent = heading ? [heading.description, heading.date].filter(Boolean).join(" · ") : "";
-    filter();
+    texts.delete(row);
+    filterSoon();
 }
 
 function arrange() {
@@ -54,20 +72,32 @@ function arrange() {
     filter();
 }
 
+let renewals = 0;
+
 async function renew() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    const asked = new URL(location.href);
+    if (++renewals % WHOLE_EVERY) asked.searchParams.set("since", table.dataset.now);
+    const answer = await fetch(asked, { headers: { Accept: "text/html" } }).catch(() => null);
     if (answer?.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const known = new Map(rows().map((row) => [row.dataset.study, row]));
-        for (const row of page.querySelectorAll("#studies tbody tr")) {
-            const old = known.get(row.dataset.study);
-            if (old?.cells[0].textContent === row.cells[0].textContent && old.cells[4].dataset.key === row.cells[4].dataset.key) continue;
-            const fresh = document.importNode(row, true);
-            old ? old.replaceWith(fresh) : table.tBodies[0].prepend(fresh);
-        }
-        arrange();
+        table.dataset.now = page.getElementById("studies").dataset.now;
+        if (take(page.querySelectorAll("#studies tbody tr"))) arrange();
     }
     setTimeout(renew, RENEW_MS);
+}
+
+// Puts rows that changed, and those that are new, into the table; whether there were any.
+function take(fresh) {
+    const known = new Map(fresh.length ? rows().map((row) => [row.dataset.study, row]) : []);
+    let changed = false;
+    for (const row of fresh) {
+        const old = known.get(row.dataset.study);
+        if (old?.cells[0].textContent === row.cells[0].textContent && old.cells[4].dataset.key === row.cells[4].dataset.key) continue;
+        const own = document.importNode(row, true);
+        old ? old.replaceWith(own) : table.tBodies[0].prepend(own);
+        changed = true;
+    }
+    return changed;
 }
 
 for (const [column, cell] of [...table.tHead.rows[0].cells].entries()) {
