@@ -138,7 +138,7 @@ class Site:
             answer = self.orthanc.http.get("/curia/health")
             return answer.is_success and answer.json()["status"] == "ok"
 
-        self.wait(ready, "a ready pipeline", 120.0)
+        self.wait(ready, "a ready pipeline", 300.0)
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def seen(site: Site, foreign: str, study: dict[str, Any]) -> dict[str, Any]:
     orthanc = site.orthanc
     address = [str(orthanc.http.base_url).rstrip("/"), USER, orthanc.password, study["orthanc_id"], foreign]
     command = [node, ROOT / "tests/node/view_pages.mjs", PUPPETEER, find_browser(), *address, PICTURES]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 

@@ -9,7 +9,7 @@ const puppeteer = require(library);
 const axe = readFileSync(`${library}/../axe-core/axe.min.js`, "utf8");
 const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox"], defaultViewport: { width: 1300, height: 1100 } });
 const page = await browser.newPage();
-page.setDefaultTimeout(60_000);
+page.setDefaultTimeout(120_000);
 await page.authenticate({ username, password });
 
 const uncaught = [];
