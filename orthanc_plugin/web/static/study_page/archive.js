@@ -78,16 +78,14 @@ export class Archive {
         };
     }
 
-    // The stored values of a slice, rescaled; (rows * columns) float32.
-    async values({ instance, slope, intercept, isSigned }) {
+    // The stored values of a slice as they are, two bytes each: (rows * columns).
+    async values({ instance, isSigned }) {
         const kind = isSigned ? "image-int16" : "image-uint16";
         const file = await this.bytes(`instances/${instance}/${kind}`, { Accept: "image/x-portable-arbitrarymap" });
         const start = indexAfter(file, HEADER_END);
         const view = new DataView(file.buffer, file.byteOffset + start);
-        const values = new Float32Array((file.length - start) >> 1);
-        for (let k = 0; k < values.length; k++) {
-            values[k] = (isSigned ? view.getInt16(2 * k) : view.getUint16(2 * k)) * slope + intercept;
-        }
+        const values = new (isSigned ? Int16Array : Uint16Array)((file.length - start) >> 1);
+        for (let k = 0; k < values.length; k++) values[k] = isSigned ? view.getInt16(2 * k) : view.getUint16(2 * k);
         return values;
     }
 

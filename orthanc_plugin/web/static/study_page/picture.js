@@ -9,8 +9,9 @@ export function paintCut(stack, cut, [low, high]) {
         const { slice, start, step } = cut.line(y);
         const values = stack.values[slice];
         if (!values) continue;
+        const [slope, offset] = [stack.slices[slice].slope * scale, (stack.slices[slice].intercept - low) * scale];
         for (let x = 0, from = start, to = y * cut.width; x < cut.width; x++, from += step, to++) {
-            const grey = Math.min(255, Math.max(0, (values[from] - low) * scale));
+            const grey = Math.min(255, Math.max(0, values[from] * slope + offset));
             pixels[to] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
         }
     }
@@ -27,14 +28,16 @@ export function paintMasks(stack, cut, segmentation, filled) {
 }
 
 // inside: a byte for each pixel of the image
-export function paintMask(image, inside, color, filled) {
+export function paintMask(image, inside, [red, green, blue], filled) {
     const { width, height } = image;
+    const pixels = new Uint32Array(image.data.buffer);
+    const color = (blue << 16) | (green << 8) | red;
     for (let y = 0, k = 0; y < height; y++) {
         for (let x = 0; x < width; x++, k++) {
             if (!inside[k]) continue;
             const isEdge = !x || !y || x === width - 1 || y === height - 1 ||
                 !inside[k - 1] || !inside[k + 1] || !inside[k - width] || !inside[k + width];
-            if (filled || isEdge) image.data.set([...color, isEdge ? 255 : 90], 4 * k);
+            if (filled || isEdge) pixels[k] = ((isEdge ? 255 : 90) << 24) | color;
         }
     }
 }

@@ -1,6 +1,7 @@
 // Slices of a series in memory, fetched as they are needed, and cuts through them in three planes.
 
 import { dot } from "./archive.js";
+import { percentileWindow } from "./windows.js";
 
 const AT_ONCE = 4;
 const LETTERS = [["R", "L"], ["A", "P"], ["F", "H"]];
@@ -39,6 +40,11 @@ export class Stack {
             }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, next));
+    }
+
+    // What the values of a slice that is there range over.
+    range(index) {
+        return percentileWindow(this.values[index], this.slices[index]);
     }
 
     get plane() {

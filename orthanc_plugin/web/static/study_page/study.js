@@ -7,7 +7,7 @@ import { Prompts } from "./similarity.js";
 import { Stack } from "./stack.js";
 import { answerWords } from "./words.js";
 import { Viewport } from "./viewport.js";
-import { CT_WINDOWS, percentileWindow } from "./windows.js";
+import { CT_WINDOWS } from "./windows.js";
 
 const page = document.querySelector("[data-study]");
 const archive = new Archive(page.dataset.root);
@@ -43,7 +43,7 @@ function addWindows(stack) {
         element("windows").append(button);
     };
     for (const [name, range] of Object.entries(presets)) add(name, () => range);
-    add("1 to 99 %", () => percentileWindow(stack.values.find(Boolean)));
+    add("1 to 99 %", () => stack.range(stack.values.findIndex(Boolean)));
 }
 
 function addLegend(segmentation) {

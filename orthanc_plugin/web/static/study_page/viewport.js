@@ -1,7 +1,7 @@
 // The canvas: what is shown of a stack, how it is placed, and what keys, wheel and pointer do to it.
 
 import { paintCut, paintMasks } from "./picture.js";
-import { CT_WINDOWS, percentileWindow } from "./windows.js";
+import { CT_WINDOWS } from "./windows.js";
 
 const HELP = "Up, down or wheel: slice. Left and right drag: window and pan. Plus, minus: zoom. A, C, S: plane. O: overlay. F: fill. R: reset.";
 const CLICK_PIXELS = 4;
@@ -38,7 +38,7 @@ export class Viewport {
         this.index = Object.fromEntries(Object.keys(stack.planes()).map((name) => [name, Math.floor(stack.length(name) / 2)]));
         this.reset();
         await stack.load(this.index[this.plane]);
-        this.window = stack.modality === "CT" ? CT_WINDOWS["soft tissue"] : percentileWindow(stack.values[this.index[this.plane]]);
+        this.window = stack.modality === "CT" ? CT_WINDOWS["soft tissue"] : stack.range(this.index[this.plane]);
         this.ownWindow = this.window;
         this.draw();
         this.whole = Promise.resolve(after).then(() => stack.loadAll(this.index[this.plane], () => this.draw()));
