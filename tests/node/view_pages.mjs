@@ -134,16 +134,14 @@ try {
         return [await page.$eval("#words output", (output) => output.textContent), await status()];
     };
     seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("39607008"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
-    const told = page.waitForResponse((answer) => answer.url().endsWith("/evidence"));
-    await page.evaluate(() => { const choice = document.querySelector("#evidence select"); choice.value = [...choice.options].find(({ text }) => text === "soft-tissue mass").value; choice.dispatchEvent(new Event("change")); });
+    const told = page.waitForResponse((answer) => answer.url().endsWith("/evidence") && answer.status() === 200);
+    const first = await page.$eval("#evidence select", (choice) => [...choice.options].find(({ value }) => value).value);
+    await page.select("#evidence select", first);
     seen.evidence = await (await told).json();
     await page.waitForFunction(() => document.querySelector("#evidence output").textContent);
-    await frame();
-    Object.assign(seen.evidence, { status: await status(), colored: (await drawn()).colored, answer: await page.$eval("#evidence output", (output) => output.textContent) });
-    await picture("evidence");
+    seen.evidence.answer = await page.$eval("#evidence output", (output) => output.textContent);
     await page.select("#evidence select", "");
     await frame();
-    seen.evidence.without = (await drawn()).colored;
     // A place inside a segment, and how much of the region's outline is seen with the segments and without them.
     await goTo("lung");
     const inside = await page.$eval("#picture", (canvas) => {
