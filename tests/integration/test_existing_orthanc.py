@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from integration.running_site import FAST, Site, build_small_study, running_site
+from orthanc_plugin.archive.labels import METADATA
 from orthanc_plugin.demo.local_orthanc import PLUGIN_FOLDERS
 
 pytestmark = pytest.mark.integration
@@ -48,4 +49,6 @@ def test_plugin_comes_and_goes(tmp_path: Path) -> None:
         assert site.modalities(view["orthanc_id"]) == {"CT": 1, "SR": 1}
         for entry in view["objects"]:
             del after["files"][entry["orthanc_instance_id"]]
+        # An Orthanc without labels keeps how the study stood as metadata.
+        after["metadata"][view["orthanc_id"]].remove(str(METADATA))
         assert after == before

@@ -93,7 +93,7 @@ FOREIGN_LENGTH = 65_000
 def foreign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Orthanc's id of a study whose header holds script, quotes, a right-to-left mark and 64 KB of text."""
     folder = tmp_path_factory.mktemp("foreign")
-    _, plain = build_small_study("foreign", folder)
+    uid, plain = build_small_study("foreign", folder)
     long = FOREIGN_DESCRIPTION.ljust(FOREIGN_LENGTH, "x")
     texts = {"PatientName": FOREIGN_NAME, "StudyDescription": FOREIGN_DESCRIPTION, "SeriesDescription": long}
     values = {keyword: text.encode() for keyword, text in texts.items()}
@@ -102,7 +102,7 @@ def foreign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
     for path in written:
         stored = site.orthanc.http.post("/instances", content=path.read_bytes()).raise_for_status().json()
     orthanc_id = str(stored["ParentStudy"])
-    site.wait(lambda: site.orthanc.http.get(f"/curia/studies/{orthanc_id}").is_success, "the foreign study")
+    site.wait_for_state(uid, "stored", "failed", "not-applicable")
     return orthanc_id
 
 
