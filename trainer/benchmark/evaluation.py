@@ -52,7 +52,7 @@ class Evaluation:
 
 def evaluation_file(cache: Path, question: Question, model_key: str, protocol: str) -> Path:
     """Named by everything that decides the figures."""
-    told = [question.task.model_dump_json(), question.dataset.digest, model_key, protocol, VERSION, SEED]
+    told = [question.task.model_dump_json(), question.dataset.digest, question.rows, model_key, protocol, VERSION, SEED]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     return cache / "evaluations" / f"{question.task.name}-{protocol}-{digest}.json"
 

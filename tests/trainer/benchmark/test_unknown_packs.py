@@ -191,3 +191,14 @@ def test_of_a_limited_run_the_patients_are_the_same_whatever_the_order(tmp_path:
         drawn.append(set(pose(task, pack, 4).patients.tolist()))
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == 4
+
+
+def test_another_limit_is_measured_anew_in_the_same_folder(tmp_path: Path) -> None:
+    from trainer.benchmark.evaluation import evaluation_file
+    from trainer.benchmark.question import pose
+
+    made_pack(tmp_path, patients=10)
+    pack = read_pack(tmp_path)
+    task = next(task for task in tasks_of(pack, ()) if task.kind == "segmentation")
+    files = [evaluation_file(tmp_path, pose(task, pack, limit), "model", "dense") for limit in (4, 6, 4)]
+    assert files[0] == files[2] != files[1]
