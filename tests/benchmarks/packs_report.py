@@ -44,7 +44,7 @@ def tables(rows: Sequence[dict[str, object]], compared: Sequence[dict[str, objec
     ]
     differences = [
         ["task", f"{models[0]} minus", "difference", "p, adjusted"],
-        *([str(row["task"]), str(row["other"]), difference(row), f"{row['p_adjusted']:.3f}"] for row in compared),
+        *([str(row["task"]), str(row["other"]), difference(row), p_value(row)] for row in compared),
     ]
     asked = [row for row in rows if row["protocol"] == "head"]
     heads = [
@@ -61,6 +61,10 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 def figure(row: dict[str, object] | None) -> str:
     return "" if row is None else f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def p_value(row: dict[str, object]) -> str:
+    return "< 0.001" if row["p_adjusted"] < 0.001 else f"{row['p_adjusted']:.3f}"
 
 
 def difference(row: dict[str, object]) -> str:
