@@ -20,7 +20,7 @@ from trainer.features.slice_encoder import SliceEncoder
 from trainer.heads.linear import fit_classes
 
 STRENGTH = 0.03
-THRESHOLD = 0.8
+THRESHOLD = 0.7
 """Probability of the likeliest region under which the head says that it is unsure."""
 
 _NAMES = [label.name for label in REGIONS]

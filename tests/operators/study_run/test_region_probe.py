@@ -41,7 +41,7 @@ def test_a_series_of_another_region_is_rejected_with_what_was_seen(probe: Region
     assert by_header.selected
     (decision,) = look_again((by_header,), rules, probe)
     assert not decision.selected
-    assert decision.reasons[0].startswith("the encoder sees chest (0.8")
+    assert decision.reasons[0].startswith("the encoder sees chest (0.7")
 
 
 def test_a_series_of_the_region_gains_by_it(probe: RegionProbe, study: StudyIndex):
@@ -50,7 +50,7 @@ def test_a_series_of_the_region_gains_by_it(probe: RegionProbe, study: StudyInde
     (decision,) = look_again((by_header,), rules, probe)
     assert decision.selected
     assert decision.score > by_header.score
-    assert decision.reasons[0].startswith("the encoder sees chest, 0.8")
+    assert decision.reasons[0].startswith("the encoder sees chest, 0.7")
 
 
 def test_nobody_asks_nothing_changes(probe: RegionProbe, study: StudyIndex):
