@@ -132,7 +132,7 @@ def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_th
     site: Site, study: dict[str, Any], seen: dict[str, Any]
 ) -> None:
     patient = CANARIES[0].replace("^", " ")
-    assert patient in seen["list"][0]
+    assert [row for row in seen["list"] if patient in row]
     assert patient in seen["study"]
     assert not [canary for canary in CANARIES if canary.replace("^", " ") in seen["title"]]
     for path in ("/curia/worklist", f"/curia/studies/{study['orthanc_id']}"):
@@ -145,7 +145,7 @@ def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_th
 
 def test_the_list_is_searched(seen: dict[str, Any]) -> None:
     assert len(seen["list"]) == 3
-    assert seen["list"][0].startswith("stored")
+    assert all(row.startswith("stored") for row in seen["list"])
     assert seen["filtered"] == []
 
 
