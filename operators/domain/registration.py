@@ -33,9 +33,11 @@ class RegistrationQuality:
 class Registration:
     """The moving image aligned to the fixed one.
 
+    kind : of the step that stands, which may be an earlier one than was asked for
     affine : the whole of a rigid or affine alignment, the first step of a deformable one
     field : of a deformable alignment: all of it, the affine step included; None otherwise
     reasons : for the verdict, in plain words
+    remark : which later steps were left out for it, in plain words
     """
 
     kind: TransformKind
@@ -44,3 +46,4 @@ class Registration:
     quality: RegistrationQuality
     verdict: Verdict
     reasons: tuple[str, ...]
+    remark: str | None = None

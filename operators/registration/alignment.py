@@ -1,6 +1,7 @@
 """The one entry: two images to a transform, its quality and a verdict."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,7 @@ from operators.registration.quality import (
     log_jacobian_sd,
     verdict,
 )
+from operators.registration.stages import Stage, begun_from, left_out, standing
 from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
@@ -63,7 +65,7 @@ class RegistrationInput:
 class AlignmentSettings:
     """How far a registration goes.
 
-    kind : its last step
+    kind : its last step; an earlier one stands where a later one made edges agree less
     points : of the lattice that the deformable step works on, about
     features : None chooses by what there is
     seconds : that a registration may take; None for as long as it does
@@ -97,14 +99,16 @@ def align(
         It takes longer than it may. That is asked before each look at the features, not within one.
     """
     pair = _Pair(fixed, moving, settings, demonstration, torch.device(device))
-    pose, error_mm = _start(pair)
+    starts = _starts(pair)
     here = pair.lattice(0, settings.points)
     there = pair.lattice(1, settings.points, float(here.geometry.spacing[-1]))
-    if settings.kind == "deformable":
-        return _deformed(pair, here, there, pose)
-    transform = Rigid(nearest_rotation(pose)) if settings.kind == "rigid" else Affine(pose)
     at_rest = torch.zeros(3, *here.geometry.shape, device=pair.device)
-    return _judged(pair, here, there, transform, at_rest, error_mm, None)
+    stages = [Stage(*start, at_rest, *_edges(here, there, start[1].matrix, at_rest)) for start in starts]
+    start = begun_from(stages, settings.thresholds)
+    if settings.kind == "deformable":
+        reached = [*stages[: stages.index(start) + 1], _deformed(pair, here, there, start.transform)]
+        return _judged(pair, here, [*stages, reached[-1]], standing(reached, settings.thresholds))
+    return _judged(pair, here, stages, start)
 
 
 class _Pair:
@@ -169,13 +173,14 @@ class _Pair:
         return [] if pose is None else [pose]
 
 
-def _start(pair: _Pair) -> tuple[Matrix, float]:
-    """The rigid or affine pose, and how far in mm the one found the other way round lies from its inverse."""
+def _starts(pair: _Pair) -> list[tuple[str, Affine, float]]:
+    """The patient frame, a rigid and perhaps an affine alignment: name, transform, and how far in mm the one found the
+    other way round lies from its inverse."""
     fixed, moving = ([pair.lattice(which, points) for points in START_POINTS] for which in (0, 1))
-    pose = find_start(fixed, moving, pair.describe, pair.token_poses())
+    frame = Rigid(patient_pose(fixed[-1].geometry, moving[-1].geometry))
+    rigid = find_start(fixed, moving, pair.describe, pair.token_poses())
     is_affine = pair.settings.kind != "rigid"
-    if is_affine:
-        _, pose = refine(fixed[-1], moving[-1], pair.describe, pose, affine=True)
+    pose = refine(fixed[-1], moving[-1], pair.describe, rigid, affine=True)[1] if is_affine else rigid
     _, back = refine(moving[-1], fixed[-1], pair.describe, _inverse(pose), affine=is_affine)
     within = (fixed[0].body[0] > 0.5).nonzero().cpu().numpy()
     positions = np.insert(fixed[0].geometry.positions(within), 3, 1.0, axis=1)
@@ -184,15 +189,21 @@ def _start(pair: _Pair) -> tuple[Matrix, float]:
     half = expm(-0.5 * np.real(logm(back @ pose)))
     met = np.asarray(pose @ half, np.float64)
     met[3] = (0, 0, 0, 1)
-    return met, error_mm
+    if not is_affine:
+        return [("the patient frame", frame, error_mm), ("the rigid step", Rigid(nearest_rotation(met)), error_mm)]
+    return [
+        ("the patient frame", frame, error_mm),
+        ("the rigid step", Rigid(nearest_rotation(rigid)), error_mm),
+        ("the affine step", Affine(met), error_mm),
+    ]
 
 
 def _inverse(pose: Matrix) -> Matrix:
     return np.asarray(np.linalg.inv(pose), np.float64)
 
 
-def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, pose: Matrix) -> Registration:
-    settings = pair.settings.convex_adam
+def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, start: Affine) -> Stage:
+    settings, pose = pair.settings.convex_adam, start.matrix
     seen = seen_from(here, there, pose)
     features = [pair.describe(image.image, image.maps) for image in (here, seen)]
     weights = [_weight(image.body) * (here.valid * seen.valid)[0] for image in (here, seen)]
@@ -201,14 +212,20 @@ def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, pose: Matrix
     error = inconsistency(forward, backward)[pooled(here.body, step)[0] > 0.5]
     error_mm = float(error.mean()) * step * spacing if len(error) else 0.0
     forward, _ = improve(here, seen, pair.describe, (forward, backward), (weights[0], weights[1]), settings)
-    field_ = _field(forward, step, here.geometry, pose)
     at_each = refined(forward, step, here.geometry.shape)
-    return _judged(pair, here, there, Affine(pose), at_each, error_mm, field_)
+    edges = _edges(here, there, pose, at_each)
+    return Stage("the deformable step", start, error_mm, at_each, *edges, _field(forward, step, here.geometry, pose))
 
 
 def _weight(body: Tensor) -> Tensor:
     """(D, H, W) the body and its skin: outlines need both of their sides."""
     return (box_mean(body, radius=2, passes=2)[0] > 0.02).float()
+
+
+def _interior(body: Tensor) -> Tensor:
+    """(D, H, W) the body without its skin, which any two bodies of like outline share."""
+    within = (box_mean(body, radius=2, passes=2)[0] > 0.98).float()
+    return within if within.any() else (body[0] > 0.5).float()
 
 
 def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> DisplacementField:
@@ -220,37 +237,30 @@ def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> Displ
     return DisplacementField((there - positions).astype(np.float32), grid)
 
 
-def _judged(
-    pair: _Pair,
-    here: ImageLattice,
-    there: ImageLattice,
-    transform: Affine,
-    displacements: Tensor,
-    error_mm: float,
-    field_: DisplacementField | None,
-) -> Registration:
-    at_rest = torch.zeros_like(displacements)
-    before, _ = _edges(here, there, patient_pose(here.geometry, there.geometry), at_rest)
-    after, overlap = _edges(here, there, transform.matrix, displacements)
-    jacobians, body = jacobian_determinants(displacements), here.body[0] > 0.5
+def _judged(pair: _Pair, here: ImageLattice, stages: Sequence[Stage], stands: Stage) -> Registration:
+    jacobians, body = jacobian_determinants(stands.displacements), here.body[0] > 0.5
     quality = RegistrationQuality(
-        edge_agreement_before=before,
-        edge_agreement_after=after,
-        overlap=overlap,
-        inverse_consistency_error_mm=error_mm,
+        edge_agreement_before=stages[0].edges,
+        edge_agreement_after=stands.edges,
+        overlap=stands.overlap,
+        inverse_consistency_error_mm=stands.error_mm,
         folded_share=folded_share(jacobians, body),
         log_jacobian_sd=log_jacobian_sd(jacobians, body),
     )
     worst, reasons = verdict(quality, flat=pair.is_flat, thresholds=pair.settings.thresholds)
-    return Registration(pair.settings.kind, transform, field_, quality, worst, reasons)
+    return Registration(stands.kind, stands.transform, stands.field, quality, worst, reasons, left_out(stages, stands))
 
 
 def _edges(here: ImageLattice, there: ImageLattice, pose: Matrix, displacements: Tensor) -> tuple[float, float]:
-    """How well edges agree, and the share of the fixed body that the moving image shows."""
+    """How well edges agree, and the share of the fixed body that the moving image shows.
+
+    In volumes edges have to agree within the body too: its skin alone would speak for any other body of like outline.
+    """
     at = identity_places(here.geometry.shape, here.image.device) + displacements
     places = places_under(pose, here.geometry, there.geometry, at)
     shown = inside(places, there.geometry.shape).float()
-    where = pooled((_weight(here.body) * shown)[None], 2)[0] > 0.9
     images = [pooled(image, 2)[0] for image in (here.image, sample(there.image, places))]
+    areas = [_weight(here.body)] if here.geometry.shape[0] == 1 else [_weight(here.body), _interior(here.body)]
+    edges = min(edge_agreement(*images, pooled((area * shown)[None], 2)[0] > 0.9) for area in areas)
     body = here.body[0] > 0.5
-    return edge_agreement(images[0], images[1], where), float(shown[body].mean()) if body.any() else 0.0
+    return edges, float(shown[body].mean()) if body.any() else 0.0

@@ -53,6 +53,8 @@ def register_priors(
             except (MemoryError, torch.OutOfMemoryError):
                 journal.warn("prior-not-used", f"{place}: memory ran out; a smaller registration_points needs less")
                 continue
+            if one.found.remark:
+                journal.warn("prior-remark", f"{place}: {one.found.remark}")
             why = f"{place}: {'; '.join(one.found.reasons)}"
             if one.found.verdict == "doubtful":
                 journal.warn("registration-doubtful", why)

@@ -34,8 +34,8 @@ def displaced(field: DisplacementField | None, positions: NDArray[np.float64]) -
 def test_equal_images_give_the_identity() -> None:
     volume = blob_volume()
     found = register(volume, volume, "deformable")
-    assert found.verdict == "good"
-    assert np.linalg.norm(displaced(found.field, body_points()) - body_points(), axis=1).max() < 0.1
+    assert (found.verdict, found.kind) == ("good", "rigid")
+    assert np.linalg.norm(found.affine.moving_positions(body_points()) - body_points(), axis=1).max() < 0.1
     assert found.quality.edge_agreement_after == pytest.approx(1.0, abs=1e-3)
 
 
@@ -97,6 +97,16 @@ def test_another_patient_is_no_match() -> None:
     found = register(blob_volume(), blob_volume(patient=7), "deformable")
     assert found.verdict == "failed"
     assert found.reasons
+
+
+def test_a_deformation_that_makes_edges_agree_less_is_left_out() -> None:
+    """Another body, which nothing can be laid on."""
+    found = register(blob_volume(), blob_volume(patient=1), "deformable")
+    assert (found.kind, found.field) == ("affine", None)
+    assert found.quality.edge_agreement_after > found.quality.edge_agreement_before
+    assert found.remark is not None
+    assert "left out: the deformable step" in found.remark
+    assert found.verdict == "failed"
 
 
 def test_an_oblique_grid_with_other_spacing_gives_the_same_millimetres() -> None:
