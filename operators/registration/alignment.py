@@ -44,6 +44,8 @@ from operators.registration.stages import Stage, begun_from, left_out, standing
 from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
+LEAST_INTERIOR = 0.125
+"""Of the body's points: with fewer its interior is not asked by itself."""
 """Points of the lattices on which the start is looked for."""
 
 
@@ -224,8 +226,7 @@ def _weight(body: Tensor) -> Tensor:
 
 def _interior(body: Tensor) -> Tensor:
     """(D, H, W) the body without its skin, which any two bodies of like outline share."""
-    within = (box_mean(body, radius=2, passes=2)[0] > 0.98).float()
-    return within if within.any() else (body[0] > 0.5).float()
+    return (box_mean(body, radius=2, passes=2)[0] > 0.98).float()
 
 
 def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> DisplacementField:
@@ -255,12 +256,15 @@ def _edges(here: ImageLattice, there: ImageLattice, pose: Matrix, displacements:
     """How well edges agree, and the share of the fixed body that the moving image shows.
 
     In volumes edges have to agree within the body too: its skin alone would speak for any other body of like outline.
+    A body so small or thin that next to nothing is left of it without the skin is asked as a whole.
     """
     at = identity_places(here.geometry.shape, here.image.device) + displacements
     places = places_under(pose, here.geometry, there.geometry, at)
     shown = inside(places, there.geometry.shape).float()
     images = [pooled(image, 2)[0] for image in (here.image, sample(there.image, places))]
-    areas = [_weight(here.body)] if here.geometry.shape[0] == 1 else [_weight(here.body), _interior(here.body)]
-    edges = min(edge_agreement(*images, pooled((area * shown)[None], 2)[0] > 0.9) for area in areas)
+    whole, within = (pooled((area * shown)[None], 2)[0] > 0.9 for area in (_weight(here.body), _interior(here.body)))
+    edges = edge_agreement(*images, whole)
+    if here.geometry.shape[0] > 1 and within.sum() >= LEAST_INTERIOR * whole.sum():
+        edges = min(edges, edge_agreement(*images, within))
     body = here.body[0] > 0.5
     return edges, float(shown[body].mean()) if body.any() else 0.0
