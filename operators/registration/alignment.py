@@ -263,8 +263,8 @@ def _edges(here: ImageLattice, there: ImageLattice, pose: Matrix, displacements:
     shown = inside(places, there.geometry.shape).float()
     images = [pooled(image, 2)[0] for image in (here.image, sample(there.image, places))]
     whole, within = (pooled((area * shown)[None], 2)[0] > 0.9 for area in (_weight(here.body), _interior(here.body)))
-    edges = edge_agreement(*images, whole)
+    edges = edge_agreement(images[0], images[1], whole)
     if here.geometry.shape[0] > 1 and within.sum() >= LEAST_INTERIOR * whole.sum():
-        edges = min(edges, edge_agreement(*images, within))
+        edges = min(edges, edge_agreement(images[0], images[1], within))
     body = here.body[0] > 0.5
     return edges, float(shown[body].mean()) if body.any() else 0.0
