@@ -135,7 +135,7 @@ def bench(
     """Measure models on CuriaBench's tracks and on packs of labelled images."""
     # Reads medical images and draws; the others run where what it needs is not installed.
     from trainer.benchmark.command import InProcess, Pool
-    from trainer.benchmark.command import bench as measure
+    from trainer.benchmark.command import bench as run_bench
     from trainer.benchmark.task import tracks_of
 
     console = Console(stderr=True)
@@ -148,7 +148,7 @@ def bench(
                 from trainer.benchmark.ray_pool import ray_pool
 
                 pool = stack.enter_context(ray_pool(ray, workers=workers))
-            outcome = measure(
+            outcome = run_bench(
                 tracks, model, data, out, pool=pool, console=console, device=device, limit=limit, with_images=images
             )
     except (ValueError, OSError, CuriaError) as error:

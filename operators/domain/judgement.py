@@ -6,7 +6,7 @@ from typing import Literal
 
 from operators.domain.concepts import Code
 
-Verdict = Literal["accepted", "rejected", "corrected"]
+Opinion = Literal["accepted", "rejected", "corrected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Judgement:
     finding: str
     code: Code
     tracking_uid: str | None
-    verdict: Verdict
+    verdict: Opinion
     comment: str
     person: str
     at: datetime

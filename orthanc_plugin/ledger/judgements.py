@@ -10,7 +10,7 @@ from orthanc_plugin.domain.text import bounded
 from orthanc_plugin.ledger import database as db
 
 
-class Verdict(StrEnum):
+class Opinion(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     CORRECTED = "corrected"
@@ -28,7 +28,7 @@ class Judgement:
     finding: str
     head: str
     tracking_uid: str | None
-    verdict: Verdict
+    verdict: Opinion
     comment: str
     person: str
     at: float
@@ -68,6 +68,6 @@ class Judgements:
         with self._database.begin() as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(
-            Judgement(**{name: row[name] for name in Judgement.__slots__} | {"verdict": Verdict(row["verdict"])})
+            Judgement(**{name: row[name] for name in Judgement.__slots__} | {"verdict": Opinion(row["verdict"])})
             for row in rows
         )

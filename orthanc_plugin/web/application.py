@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.intake.intake import Intake
-from orthanc_plugin.ledger.judgements import Verdict
+from orthanc_plugin.ledger.judgements import Opinion
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.ledger.local_faults import DATABASE_ERRORS
 from orthanc_plugin.ledger.studies import Studies, StudyRow
@@ -187,7 +187,7 @@ def _add_work_list_routes(
             earlier=[one.model_dump() for one in earlier_series(row)],
             vocabulary=() if identity is None else identity.vocabulary,
             judgements=judgements.of(orthanc_id),
-            verdicts=Verdict,
+            verdicts=Opinion,
         )
 
     @application.get("/curia/studies/{orthanc_id}/fhir", dependencies=[Depends(guard.may("view", "export"))])

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orthanc_plugin.ledger.audit import Audit
-from orthanc_plugin.ledger.judgements import Judgement, Judgements, Verdict
+from orthanc_plugin.ledger.judgements import Judgement, Judgements, Opinion
 from orthanc_plugin.ledger.studies import Studies
 from orthanc_plugin.web.guard import Guard
 from orthanc_plugin.web.study_id import StudyId
@@ -28,7 +28,7 @@ class SaidOfAFinding(BaseModel):
     finding: str = Field(min_length=1, max_length=128)
     head: str = Field(max_length=128)
     tracking_uid: str | None = Field(None, max_length=64)
-    verdict: Verdict
+    verdict: Opinion
     comment: str = Field("", max_length=2000)
 
 

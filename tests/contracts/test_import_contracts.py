@@ -12,7 +12,7 @@ CONTRACTS = SETTINGS["importlinter"]["contracts"]
 ROOTS = SETTINGS["importlinter"]["root_packages"]
 STARTED = ("__main__", "orthanc_plugin.plugin")
 """What Python or Orthanc starts."""
-FOR_BUILDERS = ("operators.imaging.reslicing", "operators.imaging.warping")
+FOR_BUILDERS = ("operators.imaging.warping",)
 """Operations on volumes that our own graph does without."""
 
 

@@ -14,7 +14,7 @@ from trainer.benchmark.features import FeatureTable
 from trainer.benchmark.question import Question
 from trainer.benchmark.task import Kind
 from trainer.evaluation.figures import Figure
-from trainer.evaluation.predictions import METRICS, Predictions, figure_of, measure
+from trainer.evaluation.predictions import METRICS, Predictions, figure_of, resampled_metric
 
 SEED = 0
 VERSION = 5
@@ -83,7 +83,7 @@ def _measured(question: Question, protocol: str, predictions: Predictions, secon
     """Every metric that these predictions define; an AUC, say, needs two classes among those who are asked about."""
     found = []
     for metric in _METRICS[question.task.kind]:
-        resampled = measure(METRICS[metric], predictions, seed=SEED)
+        resampled = resampled_metric(METRICS[metric], predictions, seed=SEED)
         if np.isfinite(resampled[0]):
             counts = (predictions.num_patients, len(predictions.patients))
             found.append(Evaluation(protocol, metric, resampled.tolist(), *counts, round(seconds, 3)))

@@ -52,7 +52,7 @@ def resample_weights(patients: NDArray[np.str_], *, seed: int, num_resamples: in
     return np.asarray(by_patient[:, places], np.float64)
 
 
-def measure(metric: Metric, predictions: Predictions, *, seed: int) -> Floats:
+def resampled_metric(metric: Metric, predictions: Predictions, *, seed: int) -> Floats:
     """(1 + B,) the figure, then that of each resample."""
     return metric(predictions, resample_weights(predictions.patients, seed=seed))
 
@@ -60,7 +60,7 @@ def measure(metric: Metric, predictions: Predictions, *, seed: int) -> Floats:
 def figure_of(resampled: Floats, num_patients: int) -> Figure:
     """The figure with the 95 % percentile interval of its resamples.
 
-    resampled : of `measure`
+    resampled : of `resampled_metric`
     """
     low, high = np.nanpercentile(resampled[1:], [2.5, 97.5])
     return Figure(float(resampled[0]), float(low), float(high), num_patients)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.evaluation.figures import Figure
 from trainer.evaluation.operating import area, brier, figure_over_patients, sensitivity, specificity
-from trainer.evaluation.predictions import METRICS, Predictions, figure_of, measure
+from trainer.evaluation.predictions import METRICS, Predictions, figure_of, resampled_metric
 from trainer.head_training.calibration import CalibratedOutputs, presence
 from trainer.head_training.families import Family
 
@@ -39,7 +39,7 @@ def overall_figures(
         true = targets[rows] if family == "labels" else targets[rows, 0]
         events = targets[rows, 1] == 1 if family == "survival" else None
         predictions = Predictions(patients[rows], true, answers[None, rows], events)
-        resampled = measure(METRICS[name], predictions, seed=seed) if rows.any() else np.array([np.nan])
+        resampled = resampled_metric(METRICS[name], predictions, seed=seed) if rows.any() else np.array([np.nan])
         if np.isfinite(resampled[0]):
             found[name] = figure_of(resampled, predictions.num_patients)
     return found

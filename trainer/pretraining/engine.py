@@ -36,7 +36,7 @@ from trainer.pretraining.throughput import Stopwatch, step_operations
 from trainer.pretraining.views.batches import Batches, SampleBatches
 from trainer.pretraining.views.crops import Augmentation
 from trainer.pretraining.watching.metrics_log import Listener, tell
-from trainer.pretraining.watching.probes import measure
+from trainer.pretraining.watching.probes import probe_figures
 
 CHECKPOINTS = "checkpoints"
 
@@ -223,7 +223,7 @@ class _Run:
                 tokens: Tensor = learner.model.teacher.encoder(images.to(learner.device))
             return tokens
 
-        return measure(encode, self.data.validation, config.crops.global_size)
+        return probe_figures(encode, self.data.validation, config.crops.global_size)
 
 
 def read_student_and_teacher(checkpoint: Path, config: PretrainingConfig) -> dict[str, Tensor]:

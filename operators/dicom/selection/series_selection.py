@@ -35,7 +35,7 @@ _MAX_REASONS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class RoleFit:
     """One volume judged for one role.
 
     score : higher is better, 0 for a volume that does not fit
@@ -67,7 +67,7 @@ class SeriesDecision:
     score: float
     reasons: tuple[str, ...]
     volume: VolumeCandidate
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[RoleFit, ...] = ()
 
     @property
     def selected(self) -> bool:
@@ -79,7 +79,7 @@ class SeriesDecision:
         return ", ".join(self.roles) or None
 
 
-_Judged = tuple[SeriesIndex, tuple[Verdict, ...]]
+_Judged = tuple[SeriesIndex, tuple[RoleFit, ...]]
 
 
 def select_series(
@@ -117,7 +117,7 @@ def with_body_regions(
     chosen_rules = rules or default_rules()
     wanted = {role.name: role.body_region for role in chosen_rules.roles}
 
-    def seen(series: SeriesIndex, verdict: Verdict) -> Verdict:
+    def seen(series: SeriesIndex, verdict: RoleFit) -> RoleFit:
         return _seen(verdict, wanted[verdict.role], probabilities.get(series.series_instance_uid))
 
     return _decided_again(decisions, seen, chosen_rules)
@@ -131,7 +131,7 @@ def without_volumes(
     unreadable : why not, in plain words
     """
 
-    def kept(series: SeriesIndex, verdict: Verdict) -> Verdict:
+    def kept(series: SeriesIndex, verdict: RoleFit) -> RoleFit:
         why = unreadable.get(verdict.volume)
         return verdict if why is None else replace(verdict, fits=False, score=0.0, reasons=(why,))
 
@@ -139,7 +139,7 @@ def without_volumes(
 
 
 def _decided_again(
-    decisions: Sequence[SeriesDecision], change: Callable[[SeriesIndex, Verdict], Verdict], rules: SelectionRules
+    decisions: Sequence[SeriesDecision], change: Callable[[SeriesIndex, RoleFit], RoleFit], rules: SelectionRules
 ) -> tuple[SeriesDecision, ...]:
     """With every verdict changed; several decisions about one series share its verdicts."""
     judged = {
@@ -152,7 +152,7 @@ def _decided_again(
     return _elected(list(judged.values()), rules)
 
 
-def _seen(verdict: Verdict, region: str | None, seen: Mapping[str, float] | None) -> Verdict:
+def _seen(verdict: RoleFit, region: str | None, seen: Mapping[str, float] | None) -> RoleFit:
     if region is None or not seen or not verdict.fits:
         return verdict
     probability = seen.get(region, 0.0)
@@ -166,7 +166,7 @@ def _seen(verdict: Verdict, region: str | None, seen: Mapping[str, float] | None
     return replace(verdict, score=score, reasons=(reason, *verdict.reasons), region_hints=0.0)
 
 
-def _verdicts(series: SeriesIndex, rules: SelectionRules, limits: ReadLimits) -> Iterator[Verdict]:
+def _verdicts(series: SeriesIndex, rules: SelectionRules, limits: ReadLimits) -> Iterator[RoleFit]:
     roles = [role for role in rules.roles if role.modality == series.modality]
     for volume in split_series(series) if roles else ():
         facts, soundness = VolumeFacts(volume), check_volume(volume, limits)
@@ -174,10 +174,10 @@ def _verdicts(series: SeriesIndex, rules: SelectionRules, limits: ReadLimits) ->
             yield _verdict(facts, soundness, role, rules.every.joined_with(role))
 
 
-def _verdict(facts: VolumeFacts, soundness: Soundness, role: Role, rules: RuleSet) -> Verdict:
+def _verdict(facts: VolumeFacts, soundness: Soundness, role: Role, rules: RuleSet) -> RoleFit:
     against = (*soundness.complaints, *_ruled_out(facts, role, rules))
     if against:
-        return Verdict(role.name, facts.volume, False, 0.0, against)
+        return RoleFit(role.name, facts.volume, False, 0.0, against)
     extent = math.log2(1 + (facts.extent_mm or 0.0) / EXTENT_UNIT_MM)
     held = [
         rule
@@ -188,7 +188,7 @@ def _verdict(facts: VolumeFacts, soundness: Soundness, role: Role, rules: RuleSe
     score = extent + sum(point for _, point in points)
     reasons = (_size(facts, extent), *(f"{name} ({point:+g})" for name, point in points))
     hints = sum(rule.points for rule in held if rule.about == "body-region")
-    return Verdict(role.name, facts.volume, True, round(score, 2), reasons, hints)
+    return RoleFit(role.name, facts.volume, True, round(score, 2), reasons, hints)
 
 
 def _size(facts: VolumeFacts, points: float) -> str:
@@ -218,7 +218,7 @@ def _elected(judged: Sequence[_Judged], rules: SelectionRules) -> tuple[SeriesDe
     return tuple(sorted(decisions, key=lambda decision: (not decision.selected, -decision.score)))
 
 
-def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
+def _best(verdicts: Sequence[RoleFit]) -> RoleFit | None:
     fitting = [verdict for verdict in verdicts if verdict.fits]
     if not fitting:
         return None
@@ -230,7 +230,7 @@ def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
 
 
 def _decisions(
-    series: SeriesIndex, verdicts: Sequence[Verdict], winners: Mapping[str, Verdict | None], rules: SelectionRules
+    series: SeriesIndex, verdicts: Sequence[RoleFit], winners: Mapping[str, RoleFit | None], rules: SelectionRules
 ) -> Iterator[SeriesDecision]:
     """One for each selected volume of the series, or one that says why there is none."""
     mine = [verdict for verdict in verdicts if winners[verdict.role] is verdict]
@@ -244,7 +244,7 @@ def _decisions(
         yield _rejected(series, verdicts, winners, rules)
 
 
-def _which_volume(volume: VolumeCandidate, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+def _which_volume(volume: VolumeCandidate, verdicts: Sequence[RoleFit]) -> tuple[str, ...]:
     volumes = list(dict.fromkeys(verdict.volume for verdict in verdicts))
     if len(volumes) == 1:
         return ()
@@ -252,7 +252,7 @@ def _which_volume(volume: VolumeCandidate, verdicts: Sequence[Verdict]) -> tuple
 
 
 def _rejected(
-    series: SeriesIndex, verdicts: Sequence[Verdict], winners: Mapping[str, Verdict | None], rules: SelectionRules
+    series: SeriesIndex, verdicts: Sequence[RoleFit], winners: Mapping[str, RoleFit | None], rules: SelectionRules
 ) -> SeriesDecision:
     if not verdicts:
         modalities = " or ".join(dict.fromkeys(role.modality for role in rules.roles))
@@ -267,14 +267,14 @@ def _rejected(
     return SeriesDecision(series, (), best.score, reasons, best.volume, tuple(verdicts))
 
 
-def _outdone(verdict: Verdict, winner: Verdict) -> str:
+def _outdone(verdict: RoleFit, winner: RoleFit) -> str:
     uid, scores = winner.volume.series_instance_uid, f"score {winner.score:g} against {verdict.score:g}"
     if verdict.score > winner.score - EQUAL_SCORES:
         return f"as good as series {uid} for {verdict.role}, {scores}, and not the later one"
     return f"series {uid} is better for {verdict.role}, {scores}"
 
 
-def _objections(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+def _objections(verdicts: Sequence[RoleFit]) -> tuple[str, ...]:
     """What rules out each volume for every role, said once where it holds for all volumes."""
     by_volume: dict[VolumeCandidate, tuple[str, ...]] = {}
     for verdict in verdicts:

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 import service_cases
 from orthanc_plugin.domain.states import State
-from orthanc_plugin.ledger.judgements import Judgement, Verdict
+from orthanc_plugin.ledger.judgements import Judgement, Opinion
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.pipeline.manifest import Manifest
 from orthanc_plugin.site.roles import Roles
@@ -21,7 +21,7 @@ FINDING = {
     "name": "mass", "code": {"value": "4147007", "scheme": "SCT", "meaning": "Mass"}, "site": None, "head": "h",
     "probability": 0.9, "threshold": 0.5, "present": True, "localisation": None,
 }  # fmt: skip
-SAID = Judgement("mass", "h", None, Verdict.ACCEPTED, "", "anna", 0.0)
+SAID = Judgement("mass", "h", None, Opinion.ACCEPTED, "", "anna", 0.0)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_version_holds_the_last_word_of_each_person_on_the_report_before_it(
     client: TestClient, ledger: Ledger, study: str, begun: list[str]
 ) -> None:
     assert client.post(PATH, headers=ANNA).status_code == 409
-    for said in (SAID, replace(SAID, verdict=Verdict.REJECTED, comment="a vessel"), replace(SAID, person="b^erta")):
+    for said in (SAID, replace(SAID, verdict=Opinion.REJECTED, comment="a vessel"), replace(SAID, person="b^erta")):
         ledger.judgements.add(STUDY_ID, study, said)
     ledger.judgements.add(STUDY_ID, "an older result", replace(SAID, person="clara"))
     answer = client.post(PATH, headers=ANNA)

@@ -21,7 +21,7 @@ from trainer.benchmark.dataset import DataSet
 from trainer.benchmark.head_answers import answer_by_head, head_for
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.task import Task
-from trainer.evaluation.predictions import METRICS, measure
+from trainer.evaluation.predictions import METRICS, resampled_metric
 from trainer.features.slice_models import SliceModel, pixel_model
 from trainer.ingest.pictures import flat_volume
 
@@ -114,7 +114,7 @@ def test_a_head_with_a_scope_is_asked_by_cls_and_draws_nothing_outside(model: Sl
 def test_a_head_of_body_regions_answers_with_its_probabilities(model: SliceModel) -> None:
     asked = question(**REGIONS)
     predictions = answer_by_head(asked, Made(), model, region_head())
-    assert measure(METRICS["accuracy"], predictions, seed=0)[0] == 1.0
+    assert resampled_metric(METRICS["accuracy"], predictions, seed=0)[0] == 1.0
     assert predictions.scores.sum(axis=2).max() < 1.0
 
 

@@ -11,7 +11,7 @@ from trainer.benchmark.protocols import answers
 from trainer.benchmark.question import Question, pose
 from trainer.benchmark.task import Task
 from trainer.evaluation.figures import Figure
-from trainer.evaluation.predictions import METRICS, figure_of, measure
+from trainer.evaluation.predictions import METRICS, figure_of, resampled_metric
 
 PATIENTS, IMAGES = 40, 3
 
@@ -61,7 +61,7 @@ def separable() -> Made:
 
 def figures(question: Question, protocol: str, metric: str) -> dict[str, Figure]:
     return {
-        name: figure_of(measure(METRICS[metric], predictions, seed=0), predictions.num_patients)
+        name: figure_of(resampled_metric(METRICS[metric], predictions, seed=0), predictions.num_patients)
         for name, predictions in answers(question, [separable()], protocol)
     }
 

@@ -7,8 +7,8 @@ from trainer.evaluation.predictions import (
     METRICS,
     Predictions,
     figure_of,
-    measure,
     resample_weights,
+    resampled_metric,
     weighted_auc,
 )
 
@@ -58,12 +58,14 @@ def test_a_dice_is_the_mean_over_patients_not_over_images() -> None:
     """One patient with three images of 0, one with one of 1."""
     scores = np.array([0.0, 0.0, 0.0, 1.0])[None, :, None]
     predictions = Predictions(np.array(["a", "a", "a", "b"]), np.zeros(4), scores)
-    assert measure(METRICS["dice"], predictions, seed=0)[0] == 0.5
+    assert resampled_metric(METRICS["dice"], predictions, seed=0)[0] == 0.5
 
 
 def test_repeated_draws_are_averaged() -> None:
     """Right in one draw of two: accuracy one half, whatever the patients."""
     scores = np.stack([np.eye(2)[[0, 1]], np.eye(2)[[1, 0]]])
-    resampled = measure(METRICS["accuracy"], Predictions(np.array(["a", "b"]), np.array([0.0, 1.0]), scores), seed=0)
+    resampled = resampled_metric(
+        METRICS["accuracy"], Predictions(np.array(["a", "b"]), np.array([0.0, 1.0]), scores), seed=0
+    )
     figure = figure_of(resampled, 2)
     assert [figure.value, figure.low, figure.high, figure.patients] == [0.5, 0.5, 0.5, 2]

@@ -44,7 +44,9 @@ def split_by_patient(samples: Sequence[SliceSample]) -> list[ProbeSplit]:
     return splits
 
 
-def measure(encode: Callable[[Tensor], Tensor], samples: Sequence[SliceSample], image_size: int) -> dict[str, float]:
+def probe_figures(
+    encode: Callable[[Tensor], Tensor], samples: Sequence[SliceSample], image_size: int
+) -> dict[str, float]:
     """Mean recall over classes (balanced accuracy) of each probe on held-out patients, as "knn/region" and the like.
 
     encode : (n, 1, S, S) whole slices, z-scored, to (n, 1 + N, D) tokens

@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 
 from pretraining_runs import labelled_slices
-from trainer.pretraining.watching.probes import measure, split_by_patient, whole_slices
+from trainer.pretraining.watching.probes import probe_figures, split_by_patient, whole_slices
 
 
 def test_a_patient_is_on_one_side_only() -> None:
@@ -17,13 +17,15 @@ def test_a_patient_is_on_one_side_only() -> None:
 
 def test_slices_without_labels_are_not_asked_about() -> None:
     assert (
-        measure(lambda images: images.flatten(1)[:, None], [replace(s, region=None) for s in labelled_slices()], 16)
+        probe_figures(
+            lambda images: images.flatten(1)[:, None], [replace(s, region=None) for s in labelled_slices()], 16
+        )
         == {}
     )
 
 
 def test_pixels_alone_tell_wide_bodies_from_round_ones() -> None:
-    found = measure(lambda images: images.flatten(1)[:, None], labelled_slices(), 16)
+    found = probe_figures(lambda images: images.flatten(1)[:, None], labelled_slices(), 16)
     assert found == {"knn/region": 1.0, "linear/region": 1.0}
 
 
