@@ -1,16 +1,18 @@
 """Whether a finding's region is what made it: its tokens are taken out and the finding is judged again.
 
 The deletion measure: taking the region out must lower the score more than taking out as many tokens elsewhere does. The
-figure stands in a head's card.
+figure stands in a head's card. From heads that look at the image too, its pixels are taken as well.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from operators.domain.features import FeatureVolume
+from operators.domain.features import EncoderInput, FeatureVolume
 from operators.errors import InputError
 from operators.heads.head import Head, SeriesFeatures, ask
 
@@ -51,7 +53,10 @@ def deletion(
     whole = _log_odds(head, series, finding)
 
     def drop(removed: NDArray[np.bool_]) -> float:
-        return whole - _log_odds(head, replace(series, features=without_tokens(series.features, removed)), finding)
+        seen = series.encoder_input
+        features = without_tokens(series.features, removed)
+        images = None if seen is None else without_pixels(seen, removed)
+        return whole - _log_odds(head, replace(series, features=features, encoder_input=images), finding)
 
     moved = (np.roll(region, tuple(_another_place(rng, region.shape)), axis=(0, 1, 2)) for _ in range(tries))
     return Faithfulness(drop(region), tuple(drop(elsewhere) for elsewhere in moved))
@@ -70,6 +75,22 @@ def without_tokens(features: FeatureVolume, removed: NDArray[np.bool_]) -> Featu
     if states is not None:
         states = np.concatenate([states[:][:, :1], filled(states[:][:, 1:])], axis=1)
     return FeatureVolume(features.cls, filled(features.tokens[:]), features.geometry, states)
+
+
+def without_pixels(images: EncoderInput, removed: NDArray[np.bool_]) -> EncoderInput:
+    """The images with 0, the mean of a z-scored slice, wherever a token is removed.
+
+    removed : (S, rows, columns) tokens
+    """
+    patch = images.geometry.shape[1] // removed.shape[1]
+    kept = ~removed.repeat(patch, axis=1).repeat(patch, axis=2)[:, None]
+
+    def blocks(start: int, size: int) -> Iterator[Any]:
+        for block in images.blocks(start, size):
+            yield block * kept[start : start + len(block)]
+            start += len(block)
+
+    return replace(images, blocks=blocks)
 
 
 def _another_place(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.integer]:

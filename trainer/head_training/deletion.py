@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from operators.domain.features import FeatureVolume
 from operators.encoder.snapshot import Snapshot
 from operators.heads.distance import GuardedHead
 from operators.heads.faithfulness import deletion
@@ -14,6 +13,7 @@ from operators.heads.head import HeadFolder, SeriesFeatures, ask
 from operators.heads.kinds import read_head
 from operators.heads.masks import ContributionMasks, FindingMask, share_threshold
 from operators.model.digests import folder_digest
+from trainer.head_training.examples import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DeletionResult:
 
 
 def measure_deletion(
-    folder: Path, snapshot: Snapshot, studies: Sequence[FeatureVolume], *, tries: int, seed: int
+    folder: Path, snapshot: Snapshot, studies: Sequence[Example], *, tries: int, seed: int
 ) -> tuple[DeletionResult, ...]:
     """Take out what made each present finding, study by study.
 
@@ -42,10 +42,12 @@ def measure_deletion(
         # What is left after a deletion may be unlike every series; it is judged all the same.
         head = head.head
     drops: dict[str, list[tuple[float, float]]] = {}
-    for number, features in enumerate(studies):
-        series = SeriesFeatures(features, features.geometry, head.record.modality[0], f"1.2.{number}")
+    for number, example in enumerate(studies):
+        features, modality = example.features, head.record.modality[0]
+        images = example.encoder_input if head.needs.image else None
+        series = SeriesFeatures(features, features.geometry, modality, f"1.2.{number}", encoder_input=images)
         (answer,) = ask([head], series)
-        for finding, region in _regions(answer.masks):
+        for finding, region in _regions(answer.masks, features.geometry.shape):
             found = deletion(head, series, finding, region, tries=tries, seed=seed + number)
             drops.setdefault(finding, []).append((found.region_drop, found.share_beaten))
     return tuple(
@@ -54,13 +56,16 @@ def measure_deletion(
     )
 
 
-def _regions(masks: Iterable[object]) -> Iterable[tuple[str, np.ndarray]]:
+def _regions(masks: Iterable[object], tokens: tuple[int, int, int]) -> Iterable[tuple[str, np.ndarray]]:
+    """Names of findings with the tokens, (S, rows, columns) bool, in which they are seen."""
     for mask in masks:
         if isinstance(mask, ContributionMasks):
             values = np.asarray(mask.contributions.array, np.float64)
             region = values > share_threshold(values, mask.share)
         elif isinstance(mask, FindingMask):
-            region = np.asarray(mask.evidence.array) > mask.threshold
+            slices, rows, columns = tokens
+            within = np.asarray(mask.evidence.array) > mask.threshold
+            region = np.asarray(within.reshape(slices, rows, within.shape[1] // rows, columns, -1).any(axis=(2, 4)))
         else:
             continue
         if region.any() and not region.all():

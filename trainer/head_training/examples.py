@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.documents import whole_file
-from operators.domain.features import BLOCK, FeatureVolume
+from operators.domain.features import BLOCK, EncoderInput, EncoderInputSettings, FeatureVolume
 from operators.domain.geometry import Geometry
+from operators.domain.volume import Volume
 from operators.encoder.tensor_file import Blocks, FileTensor, is_intact, read_tensors, write_tensors
 from operators.errors import CuriaError
 from operators.heads.pooled import Inputs
@@ -72,6 +73,18 @@ class Example:
     def images(self) -> FileTensor:
         """(S, P, P) float16, in the file until they are taken."""
         return read_tensors(self.path)["images"]
+
+    @property
+    def encoder_input(self) -> EncoderInput:
+        """The kept images, made ready as they are."""
+        images = self.images[:].astype(np.float32)
+        geometry = self.features.geometry.rescaled((len(images), *images.shape[1:]))
+
+        def blocks(start: int, size: int) -> Iterator[Features]:
+            for place in range(start, len(images), size):
+                yield images[place : place + size, None]
+
+        return EncoderInput(Volume(images, geometry), EncoderInputSettings(images.shape[1]), geometry, blocks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -172,7 +172,7 @@ class TrainedHead:
         return measure_deletion(
             folder,
             self.model.snapshot,
-            [self.examples[row].features for row in sorted(self.tried)],
+            [self.examples[row] for row in sorted(self.tried)],
             tries=settings.faithfulness.tries,
             seed=settings.seed,
         )

@@ -363,6 +363,7 @@ KINDS: Mapping[tuple[str, str], Kind] = {
         penalties=(0.01,),
         reads_tokens=lambda settings: True,
         reads_images=True,
+        shows_regions=lambda settings: True,
     ),
     ("body-region", "linear"): Kind(BodyRegionRecord, lambda settings: "regions", _body_region),
     ("survival", "cox"): Kind(SurvivalRecord, lambda settings: "survival", _cox),

@@ -1,5 +1,6 @@
 """What tokens contribute adds up to the score, is what the formula says, and becomes regions on the source's grid."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from scipy.special import expit, softmax
 
 from head_cases import GRID, SLICES, SOURCE, WIDTH, random_features, read_kind, series_of, write_kind
 from operators.domain.concepts import MASS
-from operators.domain.features import FeatureVolume
+from operators.domain.features import EncoderInput, EncoderInputSettings, FeatureVolume
+from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.attention import Attention, AttentionPool
 from operators.heads.contributions import gradient
-from operators.heads.faithfulness import deletion, without_tokens
+from operators.heads.faithfulness import deletion, without_pixels, without_tokens
 from operators.heads.head import FeatureBlock, Head, SeriesFeatures, ask, joined
 from operators.heads.labels import Label
 from operators.heads.linear import Linear
@@ -319,6 +321,21 @@ def test_removing_the_region_lowers_the_score_more_than_removing_others(tmp_path
         hot_head(tmp_path), series_of(features), "lung: nodule", np.roll(region, 9, axis=0), tries=12, seed=0
     )
     assert elsewhere.share_beaten < 0.9
+
+
+def test_removed_pixels_are_those_of_the_removed_tokens_in_every_block() -> None:
+    geometry = Geometry(np.eye(4), (5, 8, 8))
+    pixels = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
+
+    def blocks(start: int, size: int) -> Iterator[np.ndarray]:
+        return (pixels[place : place + size] for place in range(start, 5, size))
+
+    images = EncoderInput(Volume(pixels[:, 0], geometry), EncoderInputSettings(8), geometry, blocks)
+    removed = np.zeros((5, 4, 4), bool)
+    removed[3, 1, 2] = True
+    expected = pixels[1:].copy()
+    expected[2, 0, 2:4, 4:6] = 0
+    np.testing.assert_array_equal(np.concatenate(list(without_pixels(images, removed).blocks(1, 2))), expected)
 
 
 def test_removed_tokens_get_the_mean_of_the_others_and_cls_stays() -> None:
