@@ -12,7 +12,7 @@ OHIF_VERSION := 3.13.2
 MINBASE := $(if $(filter 0,$(shell id -u)),build/minbase)
 OHIF := build/ohif-app/.$(OHIF_VERSION)
 
-.PHONY: help setup lock demo test check docs tour map sbom images image conformance bench bench-packs bench-registration fuzz faults load newer-orthanc demo-model clean
+.PHONY: help setup lock demo test check docs tour map sbom images image conformance bench bench-packs bench-pages bench-registration fuzz faults load newer-orthanc demo-model clean
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -116,6 +116,11 @@ bench-packs: $(INSTALLED) ## The embedded model on packs of labelled images: DAT
 bench-registration: $(INSTALLED) build/rivals/convexAdam ## How accurately scans are aligned, beside rivals: DATA=<folder with the public data sets>
 	$(BIN)/python -W ignore tests/benchmarks/registration_accuracy.py $(DATA) --encoders
 	$(BIN)/python tests/benchmarks/registration_report.py build/registration.json docs
+
+bench-pages: $(INSTALLED) ## How fast the pages are in Chromium: 5,000 studies, a study of 1,000 slices; pictures into build/pages
+	@docker/debian-packages.sh chromium $(NODE_PACKAGES)
+	@$(MAKE) --no-print-directory build/node/.installed
+	$(BIN)/python tests/benchmarks/pages_in_browser.py
 
 fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and others
 	$(BIN)/pytest tests/operators/dicom/volumes/test_fuzz.py --fuzz-cases $(or $(CASES),20000) --fuzz-seed $(or $(SEED),1)

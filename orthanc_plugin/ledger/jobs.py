@@ -295,7 +295,8 @@ def _as_columns(job: Job) -> dict[str, Any]:
 
 
 def _as_job(row: sa.Row[Any]) -> Job:
-    columns = {name: row._mapping[name] for name in Job.__slots__} | {
+    stored_as = row._mapping  # made anew each time that it is asked for
+    columns = {name: stored_as[name] for name in Job.__slots__} | {
         "state": State(row.state),
         "result": _loaded(row.result),
         "objects": tuple(StoredObject(**stored) for stored in row.objects),

@@ -36,7 +36,8 @@ from orthanc_plugin.web.work_list import WorkList, study_view, work_list
 from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.work_beside import WorkBeside
 
-PAGE_ROWS, JSON_ROWS = 5000, 1000
+FIRST_ROWS, PAGE_ROWS, JSON_ROWS = 300, 5000, 1000
+"""Of the page at once, of the page once its script asked for the others, and of the JSON answer."""
 STUDY_PLACE = "{study_instance_uid}"
 
 
@@ -159,12 +160,13 @@ def _add_work_list_routes(
         since: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
     ) -> Response:
         now = time.time()
-        rows = PAGE_ROWS if _wants_page(request) else JSON_ROWS
-        view = listed(studies.work_list(limit or rows, since=since))
+        rows = limit or (FIRST_ROWS if _wants_page(request) else JSON_ROWS)
+        view = listed(studies.work_list(rows, since=since))
         if not _wants_page(request):
             return _json(view)
         on = sorted(name for name, is_on in alarms.states().items() if is_on)
-        return page("work_list.html", up="../", studies=view.studies, alarms=on, now=now)
+        whole = PAGE_ROWS if limit is None and len(view.studies) == FIRST_ROWS else ""
+        return page("work_list.html", up="../", studies=view.studies, states=State, alarms=on, now=now, whole=whole)
 
     @application.get("/curia/studies/{orthanc_id}", dependencies=[Depends(guard.may("view", "see"))])
     def one_study(request: Request, orthanc_id: StudyId) -> Response:

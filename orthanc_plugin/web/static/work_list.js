@@ -4,11 +4,15 @@ import { Archive } from "./study_page/archive.js";
 
 const RENEW_MS = 5000;
 const WHOLE_EVERY = 60; // of so many renewals one asks for all rows, the others for those that moved
+const DRAWN = 100; // rows at once, and so many more each time that their end comes into sight
 const table = document.getElementById("studies");
 const archive = new Archive(table.dataset.root);
-const [search, state, count] = ["search", "state", "count"].map((id) => document.getElementById(id));
+const [search, state, count, more] = ["search", "state", "count", "more"].map((id) => document.getElementById(id));
 const headings = new Map();
-let order = null; // {column, descending}
+const [FINDINGS, UPDATED] = [1, 4]; // columns
+let order = { column: UPDATED, descending: true };
+let drawn = DRAWN;
+const { whole } = table.dataset; // how many to ask for; empty where the page has all
 
 const rows = () => [...table.tBodies[0].rows];
 const collator = new Intl.Collator();
@@ -21,13 +25,20 @@ function textOf(row) {
 
 function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let [shown, all] = [0, 0];
+    let [found, all] = [0, 0];
     for (const row of table.tBodies[0].rows) {
-        const isHidden = Boolean((state.value && row.dataset.state !== state.value) || !words.every((word) => textOf(row).includes(word)));
+        const isFound = (!state.value || row.dataset.state === state.value) && words.every((word) => textOf(row).includes(word));
+        [found, all] = [found + isFound, all + 1];
+        const isHidden = !isFound || found > drawn;
         if (row.hidden !== isHidden) row.hidden = isHidden;
-        [shown, all] = [shown + !isHidden, all + 1];
     }
-    count.textContent = `${shown} of ${all} studies`;
+    count.textContent = `${found} of ${all} studies${table.dataset.whole && ", fetching the others"}`;
+    more.hidden = found <= drawn;
+}
+
+function filterAnew() {
+    drawn = DRAWN;
+    filter();
 }
 
 // Once for all names that came since the last drawing.
@@ -36,19 +47,25 @@ function filterSoon() {
 }
 
 function sort() {
-    if (!order) return;
     const isNumber = table.tHead.rows[0].cells[order.column].firstElementChild.dataset.sort === "number";
-    const keyed = rows().map((row) => {
+    const before = rows();
+    const keyed = before.map((row) => {
         const key = row.cells[order.column].dataset.key ?? row.cells[order.column].textContent.trim();
         return { row, key: isNumber ? Number(key) : key };
     });
     const compare = isNumber ? (a, b) => a.key - b.key : (a, b) => collator.compare(a.key, b.key);
     keyed.sort((a, b) => (order.descending ? compare(b, a) : compare(a, b)));
-    table.tBodies[0].append(...keyed.map(({ row }) => row));
+    if (keyed.some(({ row }, k) => row !== before[k])) table.tBodies[0].append(...keyed.map(({ row }) => row));
     for (const [index, cell] of [...table.tHead.rows[0].cells].entries()) {
         cell.setAttribute("aria-sort", index !== order.column ? "none" : order.descending ? "descending" : "ascending");
     }
 }
+
+new IntersectionObserver((entries) => {
+    if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+    drawn += DRAWN;
+    filter();
+}, { rootMargin: "50%" }).observe(more);
 
 // Names are asked of the archive for rows that come into sight, once each; they are shown here and kept nowhere.
 const inSight = new IntersectionObserver((entries) => {
@@ -74,15 +91,20 @@ function arrange() {
 
 let renewals = 0;
 
+// The page comes with the studies that moved last; the first renewal brings the others.
 async function renew() {
     const asked = new URL(location.href);
-    if (++renewals % WHOLE_EVERY) asked.searchParams.set("since", table.dataset.now);
+    if (renewals++ % WHOLE_EVERY) asked.searchParams.set("since", table.dataset.now);
+    else if (whole) asked.searchParams.set("limit", whole);
     const answer = await fetch(asked, { headers: { Accept: "text/html" } }).catch(() => null);
     if (answer?.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         table.dataset.now = page.getElementById("studies").dataset.now;
+        table.dataset.whole = "";
+        const [alarms, now] = [document, page].map((one) => one.getElementById("alarms"));
+        if (!alarms.isEqualNode(now)) alarms.replaceWith(now); // equal ones would be read out again
         if (take(page.querySelectorAll("#studies tbody tr"))) arrange();
-    }
+    } else if (table.dataset.whole) renewals = 0;
     setTimeout(renew, RENEW_MS);
 }
 
@@ -92,7 +114,7 @@ function take(fresh) {
     let changed = false;
     for (const row of fresh) {
         const old = known.get(row.dataset.study);
-        if (old?.cells[0].textContent === row.cells[0].textContent && old.cells[4].dataset.key === row.cells[4].dataset.key) continue;
+        if (old?.cells[0].textContent === row.cells[0].textContent && old.cells[UPDATED].dataset.key === row.cells[UPDATED].dataset.key) continue;
         const own = document.importNode(row, true);
         old ? old.replaceWith(own) : table.tBodies[0].prepend(own);
         changed = true;
@@ -102,12 +124,13 @@ function take(fresh) {
 
 for (const [column, cell] of [...table.tHead.rows[0].cells].entries()) {
     cell.querySelector("button")?.addEventListener("click", () => {
-        order = { column, descending: order?.column === column ? !order.descending : column === 1 || column === 4 };
+        order = { column, descending: order.column === column ? !order.descending : column === FINDINGS || column === UPDATED };
         sort();
+        filterAnew();
     });
 }
 document.querySelector(".filter").addEventListener("submit", (event) => event.preventDefault());
-search.addEventListener("input", filter);
-state.addEventListener("change", filter);
+search.addEventListener("input", filterAnew);
+state.addEventListener("change", filterAnew);
 arrange();
-setTimeout(renew, RENEW_MS);
+setTimeout(renew, whole ? 0 : RENEW_MS);

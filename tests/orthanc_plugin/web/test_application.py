@@ -14,7 +14,9 @@ from orthanc_plugin.domain.notice import Notice
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.ledger.ledger import Ledger
 from orthanc_plugin.pipeline.manifest import Manifest
+from orthanc_plugin.web.application import FIRST_ROWS
 from orthanc_plugin.work.hosts import Watchdog
+from page_cases import fill
 from service_cases import stored
 
 STUDY_ID = "-".join(["0123abcd"] * 5)
@@ -166,6 +168,18 @@ def test_series_show_before_a_study_was_judged_and_without_any_work(client: Test
     series = client.get("/curia/worklist", headers=TOKEN).json()["studies"][0]["series"]
     assert [one["decision"] for one in series] == ["not judged", "not read", "not read", "not read"]
     assert series[0]["reasons"] == []
+
+
+def test_the_page_comes_with_the_newest_studies_and_says_how_many_to_ask_for(
+    client: TestClient, ledger: Ledger
+) -> None:
+    fill(ledger, FIRST_ROWS + 1)
+    first = client.get("/curia/worklist", headers=PAGE).text
+    (whole,) = re.findall(r'data-whole="([0-9]*)"', first)
+    asked = client.get("/curia/worklist", params={"limit": whole}, headers=PAGE).text
+    rows, all_rows = (re.findall(r'<tr data-study="([0-9a-f]{8})-', page) for page in (first, asked))
+    assert rows == [f"{number:08x}" for number in range(FIRST_ROWS)]
+    assert (len(all_rows), re.findall(r'data-whole="([0-9]*)"', asked)) == (FIRST_ROWS + 1, [""])
 
 
 def test_the_page_escapes_what_it_shows(client: TestClient, ledger: Ledger) -> None:
