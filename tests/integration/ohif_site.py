@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 VIEWER = ROOT / "build" / "ohif-app" / "dist"
 PUPPETEER = ROOT / "build" / "node" / "node_modules" / "puppeteer-core"
 
-Step = tuple[str, str, str]
-"""A name, the start of a series description, a text that tells that the series is open."""
+Step = tuple[str, str, str] | tuple[str, str, str, int]
+"""A name, the start of a series description, a text that tells that it is open, how many of its findings to skip."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 // What a browser shows of a study in OHIF, as JSON:
 // node view_study.mjs PATH_TO_PUPPETEER BROWSER URL STUDY_INSTANCE_UID PICTURES STEPS
-// STEPS is JSON, [[name, start of a series description, text that tells that it is open], ...]; an empty text waits
-// until the network rests. Each step gives the page's text, a picture, and what the viewport draws, in LPS mm.
+// STEPS is JSON, [[name, start of a series description, text that tells that it is open, how many of its findings to
+// skip], ...]; an empty text waits until the network rests. Each step gives the page's text, a picture, and what the viewport draws, in LPS mm.
 import { createRequire } from "node:module";
 
 const [library, executablePath, url, study, pictures, steps] = process.argv.slice(2);
@@ -45,7 +45,7 @@ function drawn() {
     };
 }
 
-async function open(name, description, wanted) {
+async function open(name, description, wanted, skipped = 0) {
     const thumbnail = (start) =>
         [...document.querySelectorAll('[data-cy^="study-browser-thumbnail"]')].find((element) =>
             element.innerText.includes(start),
@@ -54,6 +54,10 @@ async function open(name, description, wanted) {
     await series.asElement().click({ count: 2 });
     for (const button of name === "SEG" ? ["yes-hydrate-btn", "panelSegmentation-btn"] : []) {
         await (await page.waitForSelector(`[data-cy="${button}"]`)).click();
+    }
+    for (let k = 0; k < skipped; k++) {
+        await page.waitForNetworkIdle({ idleTime: 500 });
+        await (await page.waitForSelector('[data-cy="viewport-action-arrows-right"] svg')).click();
     }
     await textAppears(wanted);
     await page.waitForNetworkIdle({ idleTime: 500 });
