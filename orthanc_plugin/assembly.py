@@ -33,6 +33,7 @@ from orthanc_plugin.work.encoding import Encoding
 from orthanc_plugin.work.engine import DurableEngine
 from orthanc_plugin.work.hosts import Heartbeats, Watchdog
 from orthanc_plugin.work.kept_features import KeptFeatures
+from orthanc_plugin.work.other_archive import OtherArchive
 from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.work_beside import PRIORITY, WorkBeside
 from orthanc_plugin.work.workflow import StudyWorkflow
@@ -177,12 +178,19 @@ def _build_base(settings: ServiceSettings, stop: threading.Event, closing: ExitS
         count=settings.priors,
         seconds=settings.prior_seconds,
         across_modalities=settings.priors_across_modalities,
+        archive=_prior_archive(settings, client, ledger),
         is_asked_for="priors" in settings.model_fields_set,
     )
     features = KeptFeatures(settings.data_folder / "features", limit_bytes=settings.keep_features_gib * GIB)
     return _Base(
         settings, stop, ledger, workers, client, faults, space, priors, features, CollectorRegistry(), Wishes()
     )
+
+
+def _prior_archive(settings: ServiceSettings, client: OrthancClient, ledger: Ledger) -> OtherArchive | None:
+    if settings.prior_archive is None:
+        return None
+    return OtherArchive(client, settings.prior_archive, ledger.studies.note_brought)
 
 
 def _build_workers(settings: ServiceSettings, stop: threading.Event) -> WorkerPool:

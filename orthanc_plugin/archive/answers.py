@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from orthanc_plugin.domain.errors import ArchiveNotUnderstoodError
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.domain.prior import Person
+from orthanc_plugin.domain.prior import FoundStudy, Person, moment_of
 from orthanc_plugin.domain.text import bounded
 
 UID_LENGTH = 64
@@ -94,6 +94,12 @@ class Sent(_Answer):
     commitment: str | None = Field(None, validation_alias="StorageCommitmentTransactionUID", max_length=64)
 
 
+class Query(_Answer):
+    """Under which id Orthanc keeps what a peer answered."""
+
+    query_id: Id = Field(validation_alias="ID")
+
+
 class CommitmentReport(_Answer):
     """Whether a peer has taken over what was sent.
 
@@ -140,6 +146,21 @@ class Header(_Answer):
     def person(self) -> Person:
         said = (self.patient_id, self.issuer, self.birth_date, self.sex)
         return Person(*(value.strip() if isinstance(value, str) else "" for value in said))
+
+
+def found_study(tags: Mapping[str, str], *, query: str, number: int) -> FoundStudy | None:
+    """What a peer of Orthanc's answered of a study; None where it has no UID that can be asked for."""
+    uid = tags.get("StudyInstanceUID", "").strip()
+    if not UID.fullmatch(uid):
+        return None
+    return FoundStudy(
+        study_instance_uid=uid,
+        moment=moment_of(tags.get("StudyDate", "").strip(), tags.get("StudyTime", "").strip()),
+        person=Header.model_validate(tags).person(),
+        modalities=frozenset(filter(None, tags.get("ModalitiesInStudy", "").split("\\"))),
+        query=query,
+        number=number,
+    )
 
 
 class Series(_Answer):

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from orthanc_plugin.archive import answers
 from orthanc_plugin.archive.answers import (
     Changes,
     StoredInstance,
+    found_study,
     is_a_page,
     not_understood,
     understood,
@@ -31,7 +32,7 @@ from orthanc_plugin.domain.errors import (
     ServiceStopping,
 )
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
-from orthanc_plugin.domain.prior import Person
+from orthanc_plugin.domain.prior import FoundStudy, Person
 from orthanc_plugin.site.orthanc_access import OrthancAccess
 
 PAGE = 500
@@ -51,6 +52,8 @@ RESOURCES = TypeAdapter(tuple[answers.Resource, ...])
 CHANGES = TypeAdapter(answers.Changes)
 UPLOAD = TypeAdapter(answers.StoredInstance)
 SENT = TypeAdapter(answers.Sent)
+QUERY = TypeAdapter(answers.Query)
+FOUND = TypeAdapter(tuple[answers.Tags, ...])
 COMMITMENT = TypeAdapter(answers.CommitmentReport)
 LABELS = TypeAdapter(tuple[answers.Word, ...])
 
@@ -155,6 +158,22 @@ class OrthancClient:
         request = {"Resources": [instance_id], "Synchronous": True, "StorageCommitment": storage_commitment}
         answer = self._call_once("POST", f"/modalities/{modality}/store", json=request, timeout=SEND_SECONDS)
         return understood(SENT, answer).commitment
+
+    def find_studies(self, modality: str, query: Mapping[str, str], *, seconds: float) -> tuple[FoundStudy, ...]:
+        """C-FIND at a peer of Orthanc's; this and the next try once and do not wait."""
+        request = {"Level": "Study", "Query": dict(query)}
+        asked = understood(
+            QUERY, self._call_once("POST", f"/modalities/{modality}/query", json=request, timeout=seconds)
+        )
+        path = f"/queries/{asked.query_id}/answers"
+        found = understood(FOUND, self._call_once("GET", path, params={"expand": "", "simplify": ""}))
+        studies = (found_study(tags, query=asked.query_id, number=number) for number, tags in enumerate(found))
+        return tuple(study for study in studies if study is not None)
+
+    def retrieve_study(self, found: FoundStudy, *, seconds: float) -> None:
+        """C-MOVE of what a peer answered, to Orthanc itself; ends when all of it has come."""
+        path = f"/queries/{found.query}/answers/{found.number}/retrieve"
+        self._call_once("POST", path, json={"Synchronous": True}, timeout=seconds)
 
     def storage_commitment_status(self, transaction: str) -> str:
         """ "Pending", "Success" or "Failure"."""

@@ -4,7 +4,7 @@ Whether the images lie over one another at all, the pipeline sees.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
 from orthanc_plugin.domain.source import is_own, why_not_read
@@ -33,6 +33,54 @@ class Person:
             return False
         said = ((self.birth_date, other.birth_date), (self.sex, other.sex))
         return all(one == another for one, another in said if one and another)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """A study that another archive answers with when it is asked (C-FIND).
+
+    moment : date and time as one sortable text, empty without a date
+    modalities : of its series; empty where the archive does not tell
+    query, number : under which Orthanc keeps the answer, and from which it has the study sent
+    """
+
+    study_instance_uid: str
+    moment: str
+    person: Person
+    modalities: frozenset[str]
+    query: str
+    number: int
+
+
+def to_bring(
+    current: StudyFacts,
+    here: Iterable[StudyFacts],
+    found: Iterable[FoundStudy],
+    *,
+    person: Person,
+    modalities: Collection[str],
+    count: int,
+) -> tuple[FoundStudy, ...]:
+    """Of the *count* latest earlier studies, here and elsewhere, those that are not here.
+
+    here : those of the patient that can be compared with
+    found : what the archive answered, whatever it was asked
+    """
+    known, now = {study.study_instance_uid: _moment(study) for study in here}, _moment(current)
+    wanted = {
+        one.study_instance_uid: one
+        for one in found
+        if one.study_instance_uid not in known and "" < one.moment < now and _may_show(one, person, modalities)
+    }
+    moments = known | {uid: one.moment for uid, one in wanted.items()}
+    latest = sorted(moments, key=lambda uid: moments[uid], reverse=True)[:count]
+    return tuple(wanted[uid] for uid in latest if uid in wanted)
+
+
+def _may_show(one: FoundStudy, person: Person, modalities: Collection[str]) -> bool:
+    """Few archives tell the issuer or all modalities; what they leave out, the images themselves will say."""
+    told = replace(one.person, issuer=one.person.issuer or person.issuer)
+    return person.may_be(told) and (not one.modalities or not one.modalities.isdisjoint(modalities))
 
 
 def earlier_studies(current: StudyFacts, of_patient: Iterable[StudyFacts]) -> tuple[StudyFacts, ...]:
@@ -64,7 +112,10 @@ def prior_instances(series: Iterable[SeriesFacts], *, modalities: Collection[str
     return tuple(sorted([*(instance for one in images for instance in one.instance_ids), *masks[:MOST_MASKS]]))
 
 
-def _moment(study: StudyFacts) -> str:
-    """Date and time of the study as one sortable text, empty without a date."""
-    date, time = study.tags.get("StudyDate", ""), study.tags.get("StudyTime", "")
+def moment_of(date: str, time: str) -> str:
+    """A study's date and time as one sortable text, empty without a date."""
     return date + time if len(date) == 8 and date.isdecimal() else ""
+
+
+def _moment(study: StudyFacts) -> str:
+    return moment_of(study.tags.get("StudyDate", ""), study.tags.get("StudyTime", ""))

@@ -365,6 +365,10 @@ class Intake:
         self._due[study.orthanc_id] = time.monotonic() + seconds
 
     def _apply_rules(self, study: StudyFacts, source: Source, *, missing: int) -> None:
+        if self._ledger.studies.was_brought(study.study_instance_uid):
+            reason = "brought from another archive to compare with; run it by hand to have it read"
+            self._ledger.studies.note(study, State.NOT_APPLICABLE, reason=reason)
+            return
         verdict = judge(self._rules, self._candidate(study, source))
         if not verdict.run:
             self._ledger.studies.note(study, State.NOT_APPLICABLE, reason=f"left alone by the rule {verdict.rule}")

@@ -67,6 +67,13 @@ jobs = sa.Table(
     sa.Column("revision", sa.JSON(none_as_null=True)),
 )
 
+brought = sa.Table(
+    "curia_brought",
+    metadata,
+    sa.Column("study_instance_uid", sa.String(64), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
 cursors = sa.Table(
     "curia_cursors",
     metadata,

@@ -63,6 +63,17 @@ class Studies:
         said = None if reason is None else bounded(reason, db.REASON_LENGTH)
         self._put(study, state=state.value, reason=said, work_id=None, stable_at=None)
 
+    def note_brought(self, study_instance_uid: str) -> None:
+        """Say that a study is about to come because we asked another archive for it."""
+        with self._database.begin() as connection:
+            db.put(connection, db.brought, {"study_instance_uid": study_instance_uid, "at": time.time()})
+
+    def was_brought(self, study_instance_uid: str) -> bool:
+        """Whether we asked another archive for a study, ever."""
+        with self._database.connect() as connection:
+            asked = sa.select(db.brought).where(db.brought.c.study_instance_uid == study_instance_uid)
+            return connection.execute(asked).first() is not None
+
     def note_series(self, orthanc_id: str, series: Iterable[SeriesFacts]) -> None:
         """Keep which series the study has, those that are not read among them."""
         known = [

@@ -65,6 +65,8 @@ class ServiceSettings(BaseSettings):
         like a place; with 0 GiB none are kept, and a study is encoded again for who asks
     priors : how many earlier studies of the patient the pipeline is given to compare with; 0 for none
     prior_seconds : time to fetch them in, and then the study runs without
+    prior_archive : a name in Orthanc's DicomModalities; that archive is asked (C-FIND) for earlier studies that Orthanc
+        does not have, and sends them (C-MOVE); None by default
     priors_across_modalities : CT may be compared with MR; the application's setting of this name has to say so too
     late_priors : an earlier study that comes after a later one was done starts one follow-up run of that
     viewer_url : address of a study in the site's viewer, with {study_instance_uid} where that belongs; the study page
@@ -109,6 +111,7 @@ class ServiceSettings(BaseSettings):
     keep_features_gib: Annotated[float, Field(ge=0)] = 20.0
     priors: Annotated[int, Field(ge=0, le=10)] = 1
     prior_seconds: Seconds = 300.0
+    prior_archive: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
     priors_across_modalities: bool = False
     late_priors: bool = True
     viewer_url: str | None = Field(None, pattern=r"^https?://[^\s]*\{study_instance_uid\}[^\s]*$")

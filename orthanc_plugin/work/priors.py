@@ -11,9 +11,11 @@ import structlog
 
 from orthanc_plugin.archive.orthanc_client import OrthancClient
 from orthanc_plugin.domain.errors import ArchiveUnavailableError, ServiceError
+from orthanc_plugin.domain.facts import StudyFacts
 from orthanc_plugin.domain.notice import Notice
 from orthanc_plugin.domain.prior import compared_modalities, earlier_studies, prior_instances
 from orthanc_plugin.domain.source import Source
+from orthanc_plugin.work.other_archive import OtherArchive
 
 PRIOR = "prior"
 """How the names of their folders begin, and the codes of what is said of them."""
@@ -39,6 +41,7 @@ class Priors:
     count : how many earlier studies are fetched at most, the latest first
     seconds : time for all of them together
     across_modalities : a study with MR alone is a prior of CT, and the other way round
+    archive : is asked for what Orthanc does not have
     is_asked_for : the site asked for them itself, and so is told of every study that has none; most have none
     """
 
@@ -50,12 +53,14 @@ class Priors:
         seconds: float,
         is_asked_for: bool = True,
         across_modalities: bool = False,
+        archive: OtherArchive | None = None,
     ) -> None:
         self._client = client
         self._count = count
         self._seconds = seconds
         self._is_asked_for = is_asked_for
         self._across_modalities = across_modalities
+        self._archive = archive
 
     def fetch(self, study_id: str, source: Source, folder: Path) -> FetchedPriors:
         """A folder for each in *folder*, ``prior-1`` the latest."""
@@ -63,33 +68,55 @@ class Priors:
             return FetchedPriors()
         until = time.monotonic() + self._seconds
         considered: list[str] = []
+        said = self._bring(study_id, source, until)
         try:
-            for prior_id, instance_ids in islice(self._candidates(study_id, source), self._count):
-                considered.append(prior_id)
+            for prior, instance_ids in islice(self._candidates(study_id, source), self._count):
+                considered.append(prior.orthanc_id)
                 self._fetch_one(instance_ids, folder / f"{PRIOR}-{len(considered)}", until)
         except ServiceError as error:
-            said = Notice(code="prior-not-fetched", message=f"an earlier study was left out: {error}")
-            return FetchedPriors(tuple(considered), (said,))
+            left_out = Notice(code="prior-not-fetched", message=f"an earlier study was left out: {error}")
+            return FetchedPriors(tuple(considered), (*said, left_out))
         if considered:
-            return FetchedPriors(tuple(considered))
+            return FetchedPriors(tuple(considered), said)
         _log.info("no earlier study", study=study_id)
-        said = Notice(code="prior-not-found", message="the archive has no earlier study to compare with")
-        return FetchedPriors(said=(said,) if self._is_asked_for else ())
+        none = Notice(code="prior-not-found", message="the archive has no earlier study to compare with")
+        return FetchedPriors(said=(*said, none) if self._is_asked_for else said)
 
     def wanted(self, study_id: str, source: Source) -> tuple[str, ...]:
         """Orthanc ids of the earlier studies that would be fetched now, the latest first."""
-        return tuple(prior_id for prior_id, _ in islice(self._candidates(study_id, source), self._count))
+        return tuple(prior.orthanc_id for prior, _ in islice(self._candidates(study_id, source), self._count))
 
-    def _candidates(self, study_id: str, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each earlier study of the same person with images of modalities that are compared, and its instances."""
+    def _bring(self, study_id: str, source: Source, until: float) -> tuple[Notice, ...]:
+        """Have the other archive send what Orthanc lacks; what is to be said where it does not."""
+        if self._archive is None:
+            return ()
+        try:
+            self._archive.bring(
+                self._client.study(study_id),
+                [prior for prior, _ in self._candidates(study_id, source)],
+                person=self._client.person(source.instance_ids[0]),
+                modalities=self._modalities(source),
+                count=self._count,
+                until=until,
+            )
+        except ServiceError as error:
+            message = f"{self._archive.modality} was asked for earlier studies in vain: {error}"
+            return (Notice(code="prior-not-fetched", message=message),)
+        return ()
+
+    def _modalities(self, source: Source) -> frozenset[str]:
         own = {series.modality for series in source.series}
-        modalities = compared_modalities(own, across=self._across_modalities)
+        return compared_modalities(own, across=self._across_modalities)
+
+    def _candidates(self, study_id: str, source: Source) -> Iterator[tuple[StudyFacts, tuple[str, ...]]]:
+        """Each earlier study of the same person with images of modalities that are compared, and its instances."""
+        modalities = self._modalities(source)
         person = self._client.person(source.instance_ids[0])
         for study in earlier_studies(self._client.study(study_id), self._client.studies_of_same_patient(study_id)):
             series = self._client.series(study.orthanc_id)
             instance_ids = prior_instances(series, modalities=modalities)
             if instance_ids and person.may_be(self._client.person(instance_ids[0])):
-                yield study.orthanc_id, instance_ids
+                yield study, instance_ids
 
     def _fetch_one(self, instance_ids: tuple[str, ...], folder: Path, until: float) -> None:
         folder.mkdir()

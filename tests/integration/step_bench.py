@@ -1,17 +1,19 @@
 """The workflow's steps on a real Orthanc, one by one as a test calls them, on as many hosts as it wants."""
 
+import json
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 
 from integration.running_site import Site, running_site
 from integration.warm_stand_in import warm_pool
 from orthanc_plugin.archive.orthanc_client import OrthancClient
-from orthanc_plugin.demo.local_orthanc import CALLING_AET, USER, LocalOrthanc
+from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
 from orthanc_plugin.domain.source import select_source, work_identity
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.ledger.jobs import Job
@@ -22,6 +24,7 @@ from orthanc_plugin.service_log import StudyNames
 from orthanc_plugin.site.destinations import Destination
 from orthanc_plugin.site.settings import FOLDERS, ServiceSettings
 from orthanc_plugin.work.kept_features import KeptFeatures
+from orthanc_plugin.work.other_archive import OtherArchive
 from orthanc_plugin.work.priors import Priors
 from orthanc_plugin.work.workflow import StudyWorkflow
 
@@ -56,6 +59,7 @@ class StepBench:
         pool: WorkerPool | None = None,
         priors: int = 0,
         prior_seconds: float = 60.0,
+        prior_archive: str | None = None,
     ) -> Host:
         """A host with a data folder of its own; by default with the stand-in pipeline and the way straight to Orthanc.
 
@@ -67,8 +71,11 @@ class StepBench:
         if pool is None:
             pool = warm_pool(self._stop)
             self._closing.callback(pool.close)
+        client = client or self.client
+        note = self.ledger.studies.note_brought
+        archive = None if prior_archive is None else OtherArchive(client, prior_archive, note)
         workflow = StudyWorkflow(
-            client=client or self.client, priors=Priors(client or self.client, count=priors, seconds=prior_seconds),
+            client=client, priors=Priors(client, count=priors, seconds=prior_seconds, archive=archive),
             jobs=self.ledger.jobs, workers=pool, data_folder=folder,
             features=KeptFeatures(folder / "features", limit_bytes=math.inf),
             names=StudyNames(folder / "log.key", plain=False), destinations=destinations,
@@ -81,6 +88,13 @@ class StepBench:
         self.site.send(paths)
         (orthanc_id,) = self.client.studies_named(str(dcmread(paths[0]).StudyInstanceUID))
         return self.enter(orthanc_id)
+
+    def let_the_peer_know_us(self) -> None:
+        """Before it starts: it sends only to modalities that it knows, and our address is known only now."""
+        path = self.peer.folder / "orthanc.json"
+        configuration: dict[str, Any] = json.loads(path.read_text())
+        configuration["DicomModalities"] = {"site": [ORTHANC_AET, "127.0.0.1", self.site.orthanc.dicom_port]}
+        path.write_text(json.dumps(configuration))
 
     def upload(self, paths: Iterable[Path]) -> str:
         """The Orthanc id of images whose header no sender would let through."""

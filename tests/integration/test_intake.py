@@ -131,6 +131,18 @@ def test_what_a_rule_leaves_alone_or_holds_back_runs_when_somebody_asks(
         assert row.job.priority == FORCED_PRIORITY
 
 
+def test_a_study_that_was_brought_to_compare_with_runs_when_somebody_asks(
+    desk: Desk, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    uid, paths = make_study("intake-brought")
+    desk.ledger.studies.note_brought(uid)
+    orthanc_id = desk.arrive(paths, tmp_path)
+    reason = "brought from another archive to compare with; run it by hand to have it read"
+    desk.wait(orthanc_id, reason, State.NOT_APPLICABLE)
+    desk.intake.force(orthanc_id)
+    desk.wait(orthanc_id, None, State.QUEUED)
+
+
 def test_a_study_whose_late_image_is_gone_again_stands_as_before(
     desk: Desk, make_study: MakeStudy, tmp_path: Path
 ) -> None:

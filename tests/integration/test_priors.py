@@ -8,6 +8,7 @@ import pytest
 from integration.cutting_proxy import cutting_proxy
 from integration.running_site import build_small_study, changed
 from integration.step_bench import STEPS, StepBench, step_bench
+from orthanc_plugin.demo.local_orthanc import LocalOrthanc
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.ledger.jobs import Job
 
@@ -25,13 +26,13 @@ class Patient:
     """A patient of one's own, whose studies are sent when they are asked for."""
 
     def __init__(self, bench: StepBench, name: str, folder: Path) -> None:
-        self._bench, self._name, self._folder = bench, name, folder
+        self._bench, self.name, self._folder = bench, name, folder
 
     def study(self, date: str, **values: str) -> Job:
         folder = self._folder / date
         folder.mkdir()
-        _, paths = build_small_study(f"{self._name}-{date}", folder / "plain")
-        return self._bench.arrive(changed(paths, folder, PatientID=self._name, StudyDate=date, **values))
+        _, paths = build_small_study(f"{self.name}-{date}", folder / "plain")
+        return self._bench.arrive(changed(paths, folder, PatientID=self.name, StudyDate=date, **values))
 
 
 @pytest.fixture
@@ -73,6 +74,53 @@ def test_as_many_as_the_site_asks_for_are_handed_over(bench: StepBench, patient:
 def test_somebody_else_or_something_else_is_no_prior(bench: StepBench, patient: Patient, other: dict[str, str]) -> None:
     patient.study("20230101", **other)
     assert said(bench.attempt(bench.host("else", priors=1), patient.study("20240101"), *STEPS)) == ["prior-not-found"]
+
+
+@pytest.fixture(scope="module")
+def archive(bench: StepBench) -> Iterator[LocalOrthanc]:
+    """Another Orthanc, which knows ours."""
+    bench.let_the_peer_know_us()
+    with bench.peer as peer:
+        yield peer
+
+
+def lay_up(archive: LocalOrthanc, name: str, date: str, folder: Path, **values: str) -> str:
+    """A study in the archive alone; its UID."""
+    folder = folder / f"laid-up-{date}"
+    folder.mkdir()
+    uid, paths = build_small_study(f"{name}-{date}", folder / "plain")
+    for path in changed(paths, folder, PatientID=name, StudyDate=date, **values):
+        archive.http.post("/instances", content=path.read_bytes()).raise_for_status()
+    return uid
+
+
+def test_an_earlier_study_comes_from_another_archive(
+    bench: StepBench, archive: LocalOrthanc, patient: Patient, tmp_path: Path
+) -> None:
+    name = patient.name
+    lay_up(archive, name, "20210101", tmp_path)
+    lay_up(archive, name, "20230601", tmp_path, PatientBirthDate="19010101")
+    uid = lay_up(archive, name, "20230101", tmp_path)
+    host = bench.host("asks", priors=1, prior_archive="peer")
+    today = patient.study("20240101")
+    assert said(bench.attempt(host, today, *STEPS)) == ["prior: 4 files"]
+    assert bench.ledger.studies.was_brought(uid)
+    (brought,) = bench.client.studies_named(uid)
+    assert {one.orthanc_id for one in bench.client.studies_of_same_patient(today.orthanc_id)} == {
+        brought,
+        today.orthanc_id,
+    }
+    # It is here now, and nothing is asked for twice.
+    assert said(bench.attempt(bench.host("asks-not", priors=1), patient.study("20250101"), *STEPS)) == [
+        "prior: 5 files"
+    ]
+
+
+@fault("prior", "the other archive does not answer, or sends nothing", short=True)
+def test_another_archive_that_fails_leaves_the_study_complete(bench: StepBench, patient: Patient) -> None:
+    host = bench.host("asks-nobody", priors=1, prior_archive="demo")
+    patient.study("20230101")
+    assert said(bench.attempt(host, patient.study("20240101"), *STEPS)) == ["prior: 4 files", "prior-not-fetched"]
 
 
 @fault("prior", "its files lost in Orthanc's storage", short=True)

@@ -1,11 +1,9 @@
 """The steps one by one on a real Orthanc: what changes between two of them, on which host the next one runs, and
 what goes to another archive."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -14,7 +12,7 @@ from pydicom.uid import generate_uid
 from integration.running_site import changed
 from integration.step_bench import STEPS, StepBench, step_bench
 from orthanc_plugin.copies.outbox import Dispatcher, Outbox
-from orthanc_plugin.demo.local_orthanc import CALLING_AET, ORTHANC_AET, USER, LocalOrthanc
+from orthanc_plugin.demo.local_orthanc import CALLING_AET, USER, LocalOrthanc
 from orthanc_plugin.domain.source import missing_instances, select_source
 from orthanc_plugin.domain.states import State
 from orthanc_plugin.pipeline.manifest import sha256_of
@@ -161,7 +159,7 @@ def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: StepBe
     row = bench.ledger.studies.row(job.orthanc_id)
     assert row is not None
     assert {(one.destination, one.attempts) for one in row.copies} == {("pacs", 1), ("web", 1), ("web", 0)}
-    _let_the_peer_know_us(bench)
+    bench.let_the_peer_know_us()
     with peer:
         for dispatcher in dispatchers:
             dispatcher.send_due(now + 1e4)
@@ -176,14 +174,6 @@ def test_objects_reach_a_peer_that_was_down_once_and_by_either_way(bench: StepBe
         ("web", 1),
         ("web", 2),
     ]
-
-
-def _let_the_peer_know_us(bench: StepBench) -> None:
-    """The peer reports its commitment to our address, which is known only now."""
-    path = bench.peer.folder / "orthanc.json"
-    configuration: dict[str, Any] = json.loads(path.read_text())
-    configuration["DicomModalities"] = {"site": [ORTHANC_AET, "127.0.0.1", bench.site.orthanc.dicom_port]}
-    path.write_text(json.dumps(configuration))
 
 
 def _sop_instance_uids(peer: LocalOrthanc) -> list[str]:

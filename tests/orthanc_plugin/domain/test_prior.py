@@ -6,11 +6,13 @@ import pytest
 from orthanc_plugin.domain.facts import SeriesFacts, StudyFacts
 from orthanc_plugin.domain.prior import (
     MOST_MASKS,
+    FoundStudy,
     Person,
     compared_modalities,
     earlier_studies,
     later_studies,
     prior_instances,
+    to_bring,
 )
 
 NOW = StudyFacts(
@@ -62,6 +64,37 @@ def test_the_same_issuer_and_nothing_that_speaks_against_it(other: Person, may_b
 
 def test_nobody_is_found_again_by_an_empty_id() -> None:
     assert not Person("", "A", "19500607", "F").may_be(Person("", "A", "19500607", "F"))
+
+
+PERSON = Person("1", "A", "19500607", "F")
+
+
+def found(uid: str, date: str, *, modalities: str = "CT", **person: str) -> FoundStudy:
+    told = {"patient_id": "1", "birth_date": "19500607"} | person
+    return FoundStudy(uid, date, Person(**told), frozenset(modalities.split()), "query", 0)
+
+
+def brought(*studies: FoundStudy, here: tuple[StudyFacts, ...] = (), count: int = 2) -> list[str]:
+    wanted = to_bring(NOW, here, studies, person=PERSON, modalities={"CT"}, count=count)
+    return [study.study_instance_uid for study in wanted]
+
+
+def test_of_the_latest_studies_here_and_elsewhere_those_are_brought_that_are_not_here() -> None:
+    elsewhere = [found("old", "20230101"), found("new", "20250101"), found("later", "20260201"), found("undated", "")]
+    assert brought(*elsewhere) == ["new", "old"]
+    here = (at("mine", "20240101"), at("copy", "20250101", study_instance_uid="new"))
+    assert brought(*elsewhere, here=here) == []
+    assert brought(*elsewhere, here=here[:1]) == ["new"]
+    assert brought(*elsewhere, here=here, count=3) == ["old"]
+
+
+def test_what_the_archive_does_not_tell_speaks_against_nothing() -> None:
+    assert brought(found("1", "20230101", modalities="")) == ["1"]
+    assert brought(found("1", "20230101", modalities="SR CT")) == ["1"]
+    assert brought(found("1", "20230101", modalities="MR")) == []
+    assert brought(found("1", "20230101", issuer="B")) == []
+    assert brought(found("1", "20230101", birth_date="19500608")) == []
+    assert brought(found("1", "20230101", patient_id="12")) == []
 
 
 def series(modality: str, *instance_ids: str, manufacturer: str = "GE") -> SeriesFacts:
