@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from pathlib import Path
 from string import Template
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -121,6 +122,17 @@ def test_orthanc_has_no_key_twice_and_knows_its_users_and_a_service(secrets: Pat
     assert users["curia"] == (secrets / "curia_orthanc_password").read_text()
     assert httpx.URL(secret_part["Curia"]["ServiceUrl"]).host in SERVICES
     assert secret_part["Curia"]["Token"] == (secrets / "curia_token").read_text()
+
+
+def test_explorer_2_gets_buttons_that_ask_routes_which_the_plugin_passes_on() -> None:
+    buttons = json.loads((DOCKER / "orthanc.json").read_text())["OrthancExplorer2"]["UiOptions"]["CustomButtons"]
+    assert buttons.keys() == {"study"}
+    app = "https://pacs.example/orthanc/ui/app/"  # where its pages stand below Orthanc's root
+    asked = {(one["HttpMethod"], urljoin(app, one["Url"].format(UUID="0123-abcd"))) for one in buttons["study"]}
+    study = "https://pacs.example/orthanc/curia/studies/0123-abcd"
+    assert asked == {("GET", study), ("POST", f"{study}/run")}
+    assert len({one["Id"] for one in buttons["study"]}) == len(buttons["study"])
+    assert all("research use only" in one["Tooltip"] for one in buttons["study"])
 
 
 def test_the_services_settings_are_valid(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 from highdicom.sr import CodedConcept
 from highdicom.sr.utils import find_content_items
 from pydicom import dcmread
+from scipy.ndimage import map_coordinates
 
 from app.pipeline import Pipeline
 from app.settings import DEMO_MODEL, Settings
@@ -107,13 +108,24 @@ def foreign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def seen(site: Site, foreign: str, study: dict[str, Any]) -> dict[str, Any]:
+def with_mass(site: Site, study: dict[str, Any]) -> dict[str, Any]:
+    """The thigh with a mass, which the embedded model finds. Comes after *study*: one worker reads them both."""
+    paths = sorted((ROOT / "tests/data/ct_thigh_sts003").glob("*.dcm"))
+    site.send(paths)
+    view = site.wait_for_state(str(dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID), "stored", "failed")
+    assert view["state"] == "stored", view["reason"]
+    return view | {"paths": paths}
+
+
+@pytest.fixture(scope="module")
+def seen(site: Site, foreign: str, study: dict[str, Any], with_mass: dict[str, Any]) -> dict[str, Any]:
     """What ``tests/node/view_pages.mjs`` tells; its pictures go to ``build/pages``."""
     node = shutil.which("node")
     assert node, "node is missing: make test installs it"
     PICTURES.mkdir(parents=True, exist_ok=True)
     orthanc = site.orthanc
     address = [str(orthanc.http.base_url).rstrip("/"), USER, orthanc.password, study["orthanc_id"], foreign]
+    address.append(with_mass["orthanc_id"])
     command = [node, ROOT / "tests/node/view_pages.mjs", PUPPETEER, find_browser(), *address, PICTURES]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -144,7 +156,7 @@ def test_names_are_shown_by_the_archive_to_who_is_logged_in_and_never_sent_by_th
 
 
 def test_the_list_is_searched(seen: dict[str, Any]) -> None:
-    assert len(seen["list"]) == 3
+    assert len(seen["list"]) == 4
     assert all(row.startswith("stored") for row in seen["list"])
     assert seen["filtered"] == []
 
@@ -208,9 +220,39 @@ def read(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ser
 
 
 def test_a_finding_whose_head_tells_no_place_says_so(seen: dict[str, Any], read: SeriesReading[SourceSeries]) -> None:
-    """Of this chest only the body region is told; test_kept_evidence has maps."""
+    """Of this chest only the body region is told."""
     assert (read.evidence, read.contributions) == ((), ())
     assert seen["evidence"] == {"maps": [], "waiting": None, "answer": "its head does not tell where it comes from"}
+
+
+def test_a_page_opens_at_the_place_of_its_finding(with_mass: dict[str, Any], seen: dict[str, Any]) -> None:
+    (mass,) = (one for one in with_mass["findings"] if one["localisation"])
+    order = [one.SOPInstanceUID for one in _slices(with_mass)]
+    place = order.index(mass["localisation"]["sop_instance_uid"])
+    assert seen["heat"]["opened"].startswith(f"axial {place + 1} of {len(order)} ")
+
+
+def test_a_heat_map_glows_as_its_evidence_says_and_where_the_segment_lies(
+    site: Site, with_mass: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    (said,) = site.get(f"/curia/studies/{with_mass['orthanc_id']}/evidence")["maps"]
+    evidence = np.frombuffer(base64.b64decode(said["values"]), np.uint8).reshape(said["shape"]) / 255
+    fullest = int(evidence.sum(axis=(1, 2)).argmax())
+    assert seen["heat"]["status"].startswith(f"axial {fullest + 1} of {len(evidence)} ")
+    image = _slices(with_mass)[fullest]
+    places = _pixel_places(image)
+    cells = Geometry(np.array(said["affine"]), tuple(said["shape"])).indices(places.reshape(-1, 3))
+    values = map_coordinates(evidence, cells.T, order=1, mode="nearest").reshape(image.Rows, image.Columns)
+    glow = 225 * (190 / 255) * values**2  # of red over blue, where 190/255 is the strongest opacity
+    shown = _at_pixels(seen["heat"], image)
+    inner = (slice(2, -2), slice(2, -2))
+    assert np.abs(shown - glow)[inner].mean() < 2
+    assert np.corrcoef(shown[inner].ravel(), glow[inner].ravel())[0, 1] > 0.99
+    (entry,) = (one for one in with_mass["objects"] if one["kind"] == "SEG")
+    file = site.orthanc.http.get(f"/instances/{entry['orthanc_instance_id']}/file").content
+    mask = hd.seg.segread(BytesIO(file)).get_pixels_by_source_instance([image.SOPInstanceUID]).any(axis=(0, -1))
+    warm = shown > 225 * (190 / 255) * 0.5**2
+    assert 2 * (warm & mask).sum() / (warm.sum() + mask.sum()) > 0.9
 
 
 def test_a_click_maps_what_looks_alike_by_the_encoders_own_features(
@@ -316,6 +358,23 @@ def test_a_phone_scrolls_down_only_and_an_unknown_study_says_so(seen: dict[str, 
 
 def _slices(study: dict[str, Any]) -> list[Any]:
     return sorted((dcmread(path) for path in study["paths"]), key=lambda one: one.ImagePositionPatient[2])
+
+
+def _pixel_places(image: Any) -> np.ndarray[Any, Any]:
+    """(rows, columns, 3): LPS mm of the pixels' centres."""
+    across, down = np.array(image.ImageOrientationPatient, float).reshape(2, 3)
+    row_mm, column_mm = (float(one) for one in image.PixelSpacing)
+    rows, columns = np.mgrid[: image.Rows, : image.Columns][..., None]
+    return np.array(image.ImagePositionPatient, float) + rows * row_mm * down + columns * column_mm * across
+
+
+def _at_pixels(shown: dict[str, Any], image: Any) -> np.ndarray[Any, Any]:
+    """What the canvas has at the centre of each pixel of the image, which lies in its middle."""
+    canvas = np.frombuffer(base64.b64decode(shown["warm"]), np.uint8).reshape(shown["height"], shown["width"])
+    scale = _scale(image, shown)
+    rows = (shown["height"] - scale * image.Rows) / 2 + scale * (np.arange(image.Rows) + 0.5)
+    columns = (shown["width"] - scale * image.Columns) / 2 + scale * (np.arange(image.Columns) + 0.5)
+    return canvas[np.ix_(rows.astype(int), columns.astype(int))].astype(float)
 
 
 def _scale(image: Any, shown: dict[str, Any]) -> float:

@@ -1,6 +1,6 @@
 // The work list: search, filter, sort, names from the archive, and rows that renew themselves.
 
-import { Archive } from "./study_page/archive.js";
+import { Archive, nameAndId } from "./study_page/archive.js";
 
 const RENEW_MS = 5000;
 const WHOLE_EVERY = 60; // of so many renewals one asks for all rows, the others for those that moved
@@ -77,7 +77,7 @@ async function name(row) {
     const study = row.dataset.study;
     if (!headings.has(study)) headings.set(study, archive.heading(study).catch(() => null));
     const heading = await headings.get(study);
-    row.querySelector(".patient").textContent = heading ? heading.patient.replaceAll("^", " ").trim() || heading.id : "not in the archive";
+    row.querySelector(".patient").textContent = heading ? nameAndId(heading.patient, heading.id) : "not in the archive";
     row.querySelector(".description").textContent = heading ? [heading.description, heading.date].filter(Boolean).join(" · ") : "";
     texts.delete(row);
     filterSoon();
@@ -129,6 +129,10 @@ for (const [column, cell] of [...table.tHead.rows[0].cells].entries()) {
         filterAnew();
     });
 }
+// Anywhere on a row opens its study, as its link does; text that is being marked stays.
+table.tBodies[0].addEventListener("click", ({ target }) => {
+    if (!target.closest("a") && getSelection().isCollapsed) target.closest("tr").querySelector("a").click();
+});
 document.querySelector(".filter").addEventListener("submit", (event) => event.preventDefault());
 search.addEventListener("input", filterAnew);
 state.addEventListener("change", filterAnew);

@@ -29,7 +29,7 @@ export class Archive {
     // {patient, description, date} of a study, for people; nothing of it leaves the page
     async heading(study) {
         const { MainDicomTags: tags, PatientMainDicomTags: patient } = await this.json(`studies/${study}`);
-        return { patient: patient.PatientName ?? "", id: patient.PatientID ?? "", description: tags.StudyDescription ?? "", date: tags.StudyDate ?? "" };
+        return { patient: patient.PatientName ?? "", id: patient.PatientID ?? "", description: tags.StudyDescription ?? "", date: isoDate(tags.StudyDate ?? "") };
     }
 
     // Orthanc's id of a series of the study, by its UID
@@ -135,4 +135,14 @@ export function rgbOfDicomLab([l, a, b]) {
     ];
     const gamma = (v) => (v <= 0.0031308 ? 12.92 * v : 1.055 * v ** (1 / 2.4) - 0.055);
     return linear.map((v) => Math.round(255 * Math.min(1, Math.max(0, gamma(v)))));
+}
+
+// A person's name and number, once where they are the same.
+export function nameAndId(name, id) {
+    return [...new Set([name.replaceAll("^", " ").trim(), id])].filter(Boolean).join(" · ");
+}
+
+// DICOM's 20240131 as 2024-01-31; anything else as it is.
+function isoDate(text) {
+    return text.replace(/^(\d{4})(\d{2})(\d{2})$/, "$1-$2-$3");
 }

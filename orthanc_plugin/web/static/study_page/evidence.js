@@ -28,7 +28,7 @@ export class Evidence {
         const map = this.maps.find((one) => one.finding === finding && one.head === head && one.series === this.series);
         if (!map) return this.say(null, "its head does not tell where it comes from");
         map.grid ??= new Grid(map.affine, map.shape, bytesOf(map.values));
-        this.say(map, map.kind === "probability" ? "probability before calibration" : "what adds to the score");
+        this.say(map, `the brighter, the more ${map.kind === "probability" ? "probable at that place, not calibrated" : "it adds to the finding's number"}`);
         this.viewport.jump(null, strongest(map));
     }
 
@@ -52,9 +52,17 @@ export class Evidence {
     }
 }
 
-// LPS mm of the place with the largest value.
-function strongest({ affine, shape: [, rows, columns], grid: { values } }) {
-    const most = values.reduce((best, value, k) => (value > values[best] ? k : best), 0);
-    const index = [Math.floor(most / (rows * columns)), Math.floor(most / columns) % rows, most % columns, 1];
+// LPS mm of the most central of the strongest places on the slice that has most in all.
+function strongest({ affine, shape: [slices, rows, columns], grid: { values } }) {
+    const size = rows * columns;
+    const ofSlice = (slice) => values.subarray(slice * size, (slice + 1) * size);
+    const sums = Array.from({ length: slices }, (_, slice) => ofSlice(slice).reduce((sum, value) => sum + value, 0));
+    const fullest = sums.indexOf(Math.max(...sums));
+    const largest = ofSlice(fullest).reduce((most, value) => Math.max(most, value), 0);
+    const places = Array.from(ofSlice(fullest), (value, k) => [fullest, Math.floor(k / columns), k % columns, value]).filter(([, , , value]) => value === largest);
+    const mean = [1, 2].map((axis) => places.reduce((sum, place) => sum + place[axis], 0) / places.length);
+    const apart = ([, row, column]) => Math.hypot(row - mean[0], column - mean[1]);
+    const central = places.reduce((best, place) => (apart(place) < apart(best) ? place : best));
+    const index = [...central.slice(0, 3), 1];
     return affine.slice(0, 3).map((row) => row.reduce((sum, value, k) => sum + value * index[k], 0));
 }

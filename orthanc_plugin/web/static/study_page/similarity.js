@@ -16,6 +16,7 @@ export class Prompts {
     constructor(section, viewport, series, show) {
         Object.assign(this, { section, viewport, series, show, points: [], maps: [], region: null, label: 0, round: 0, views: new Map() });
         const part = (name) => section.querySelector(`[data-part=${name}]`);
+        this.hint = part("says").textContent;
         this.parts = Object.fromEntries(["labels", "clear", "threshold", "at", "map", "says", "keep"].map((name) => [name, part(name)]));
         const { labels, clear, threshold, map } = this.parts;
         for (const button of labels.children) button.addEventListener("click", () => this.choose(Number(button.dataset.label)));
@@ -53,7 +54,7 @@ export class Prompts {
         Object.assign(this, { points: [], maps: [], region: null, round: this.round + 1 });
         for (const name of ["clear", "threshold"]) this.parts[name].disabled = true;
         this.parts.keep.hidden = true;
-        this.say("");
+        this.say(this.hint);
         this.draw();
     }
 

@@ -1,6 +1,6 @@
 // The study page: its pictures, and the buttons that lead to a finding's place.
 
-import { Archive } from "./archive.js";
+import { Archive, nameAndId } from "./archive.js";
 import { Earlier } from "./earlier.js";
 import { Evidence } from "./evidence.js";
 import { Prompts } from "./similarity.js";
@@ -30,20 +30,20 @@ function tell(error) {
 
 async function head() {
     const { patient, id, description, date } = await archive.heading(page.dataset.study);
-    element("patient").textContent = [patient.replaceAll("^", " ").trim(), id].filter(Boolean).join(" · ") || "no name";
+    element("patient").textContent = nameAndId(patient, id) || "no name";
     element("description").textContent = [description, date].filter(Boolean).join(" · ");
 }
 
 function addWindows(stack) {
     const presets = stack.modality === "CT" ? CT_WINDOWS : {};
-    const add = (name, range) => {
+    const add = (name, range, title) => {
         const button = document.createElement("button");
-        button.textContent = name;
+        [button.textContent, button.title] = [name, title];
         button.addEventListener("click", () => viewport.setWindow(range()));
         element("windows").append(button);
     };
-    for (const [name, range] of Object.entries(presets)) add(name, () => range);
-    add("1 to 99 %", () => stack.range(stack.values.findIndex(Boolean)));
+    for (const [name, range] of Object.entries(presets)) add(name, () => range, `${range.join(" to ")} HU`);
+    add("1 to 99 %", () => stack.range(stack.values.findIndex(Boolean)), "From the 1st to the 99th percentile of a slice's values");
 }
 
 function addLegend(segmentation) {
@@ -66,6 +66,8 @@ async function showSeries(uid) {
     const stack = new Stack(archive, await archive.stack(series));
     addWindows(stack);
     await viewport.show(stack);
+    const first = document.querySelector(".findings [data-jump]");
+    if (first) jumpTo(first);
     const prompts = element("prompt") && new Prompts(element("prompt"), viewport, uid, showSegmentation);
     if (element("earlier")) new Earlier(element("earlier"), viewport, archive, (shown) => prompts?.showOn(shown.viewport, shown.series)).choose();
     if (element("evidence")) new Evidence(element("evidence"), viewport, uid);
@@ -93,10 +95,14 @@ element("reset").addEventListener("click", () => viewport.reset());
 page.addEventListener("click", ({ target }) => {
     const button = target.closest("[data-jump]");
     if (!button || !viewport.stack) return;
-    const { sop_instance_uid: uid, point_lps_mm: point } = JSON.parse(button.dataset.jump);
-    viewport.jump(uid, point);
+    jumpTo(button);
     element("picture").focus();
 });
+
+function jumpTo({ dataset: { jump } }) {
+    const { sop_instance_uid: uid, point_lps_mm: point } = JSON.parse(jump);
+    viewport.jump(uid, point);
+}
 
 // Links to the viewers that this Orthanc has as plugins.
 async function addViewers() {

@@ -131,8 +131,10 @@ export class Viewport {
 
     painted(cut) {
         const painted = (layers) => layers.map((paint) => paint(cut)).filter(Boolean);
-        const masks = this.segmentations.map((one) => ({ image: paintMasks(this.stack, cut, one, this.filled), smooth: false }));
-        return [...painted(this.layers), ...masks, ...painted(this.topLayers)];
+        const maps = painted(this.layers);
+        const filled = this.filled && !maps.length; // a fill would colour what a map says
+        const masks = this.segmentations.map((one) => ({ image: paintMasks(this.stack, cut, one, filled), smooth: false }));
+        return [...maps, ...masks, ...painted(this.topLayers)];
     }
 
     write(context, { letters }, width, height) {
