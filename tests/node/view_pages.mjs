@@ -65,6 +65,25 @@ try {
     await picture("work list");
     seen.accused = { list: await accused() };
 
+    await page.click(`tr[data-study="${withMass}"] td`); // anywhere on its row
+    await page.waitForSelector('#picture[data-loaded="all"]');
+    await page.waitForSelector("#legend input");
+    await frame();
+    seen.heat = { opened: await status() };
+    const mass = await page.$eval("#evidence select", (choice) => [...choice.options].find(({ textContent }) => textContent === "soft-tissue mass").value);
+    await page.select("#evidence select", mass);
+    await page.waitForFunction(() => document.querySelector("#evidence output").textContent.startsWith("the brighter"));
+    await frame();
+    await picture("heat map");
+    await click("#legend input");
+    // How much redder than blue each pixel of the canvas is; the image below the map is grey.
+    Object.assign(seen.heat, { status: await status() }, await page.$eval("#picture", (canvas) => {
+        const { width, height } = canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        const warm = Array.from({ length: width * height }, (_, k) => String.fromCharCode(Math.max(0, data[4 * k] - data[4 * k + 2]))).join("");
+        return { width, height, warm: btoa(warm) };
+    }));
+
     await page.goto(`${url}/curia/studies/${study}`);
     await page.waitForSelector('#picture[data-loaded="all"]');
     await page.waitForSelector("#legend input");
@@ -191,24 +210,6 @@ try {
     seen.accused.dark = await accused();
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
     seen.accused.light = await accused();
-    await page.goto(`${url}/curia/studies/${withMass}`);
-    await page.waitForSelector('#picture[data-loaded="all"]');
-    await page.waitForSelector("#legend input");
-    await frame();
-    seen.heat = { opened: await status() };
-    const mass = await page.$eval("#evidence select", (choice) => [...choice.options].find(({ textContent }) => textContent === "soft-tissue mass").value);
-    await page.select("#evidence select", mass);
-    await page.waitForFunction(() => document.querySelector("#evidence output").textContent.startsWith("the brighter"));
-    await frame();
-    await picture("heat map");
-    await click("#legend input");
-    // How much redder than blue each pixel of the canvas is; the image below the map is grey.
-    Object.assign(seen.heat, { status: await status() }, await page.$eval("#picture", (canvas) => {
-        const { width, height } = canvas;
-        const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-        const warm = Array.from({ length: width * height }, (_, k) => String.fromCharCode(Math.max(0, data[4 * k] - data[4 * k + 2]))).join("");
-        return { width, height, warm: btoa(warm) };
-    }));
     await page.setViewport({ width: 390, height: 844 });
     await frame();
     seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
