@@ -57,9 +57,9 @@ def _course(course: Course) -> tuple[str, ...]:
 def _sizes(sizes: Sizes | None) -> str:
     if sizes is None:
         return NOTHING
-    if sizes.is_cut_off:
-        return CUT_OFF
     volume = "" if sizes.volume_ml is None else f"{sizes.volume_ml:.2f} ml"
+    if sizes.is_cut_off:
+        return f"{volume} of it, {CUT_OFF}" if volume else CUT_OFF
     if sizes.long_axis_mm is None or sizes.short_axis_mm is None:
         return volume
     return f"{volume}, {sizes.long_axis_mm:.1f} x {sizes.short_axis_mm:.1f} mm"

@@ -195,7 +195,7 @@ def test_a_study_with_earlier_ones_has_its_follow_up_as_a_table(client: TestClie
     code = {"value": "4147007", "scheme": "SCT", "meaning": "Mass"}
     course = {
         "name": "mass", "code": code, "site": None, "is_lesion": True, "tracking_uid": "2.25.1", "segment_number": 1,
-        "sizes": [{"volume_ml": 1.0, "long_axis_mm": 12.0, "short_axis_mm": 9.5}, None, {"volume_ml": 2.0}],
+        "sizes": [{"volume_ml": 1.0, "long_axis_mm": 12.0, "short_axis_mm": 9.5}, {"volume_ml": 3.0, "is_cut_off": True}, {"volume_ml": 2.0}],
         "change_ml": 1.0, "change_percent": 100.0, "doubling_time_days": 200.0,
     }  # fmt: skip
     days = ((200, "good"), (80, "doubtful"), (0, None))
@@ -218,7 +218,7 @@ def test_a_study_with_earlier_ones_has_its_follow_up_as_a_table(client: TestClie
     page = client.get(f"/curia/studies/{STUDY_ID}", headers=PAGE).text
     text = " ".join(re.sub("<[^>]+>", " ", page).split())
     assert "Followed 200 days before 80 days before alignment doubtful now Change of volume Doubling time" in text
-    assert "mass 1.00 ml 12.0 × 9.5 mm – 2.00 ml +1.00 ml +100.0 % 200 days" in text
+    assert "mass 1.00 ml 12.0 × 9.5 mm 3.00 ml of it, cut off by the border 2.00 ml +1.00 ml +100.0 % 200 days" in text
     assert "Sum of diameters 1 lesion 12.0 mm 11.0 mm 15.0 mm +25.0 % since the first date" in text
     assert "SEG of an earlier study, carried over" in text
     assert 'data-segmentations="[&#34;own&#34;]"' in page
