@@ -195,7 +195,10 @@ def test_a_study_with_earlier_ones_has_its_follow_up_as_a_table(client: TestClie
     code = {"value": "4147007", "scheme": "SCT", "meaning": "Mass"}
     course = {
         "name": "mass", "code": code, "site": None, "is_lesion": True, "tracking_uid": "2.25.1", "segment_number": 1,
-        "sizes": [{"volume_ml": 1.0, "long_axis_mm": 12.0, "short_axis_mm": 9.5}, {"volume_ml": 3.0, "is_cut_off": True}, {"volume_ml": 2.0}],
+        "sizes": [
+            {"volume_ml": 1.0, "long_axis_mm": 12.0, "short_axis_mm": 9.5},
+            {"volume_ml": 3.0, "is_cut_off": True}, {"volume_ml": 2.0},
+        ],
         "change_ml": 1.0, "change_percent": 100.0, "doubling_time_days": 200.0,
     }  # fmt: skip
     days = ((200, "good"), (80, "doubtful"), (0, None))
