@@ -66,6 +66,10 @@ def archive_routes(application: FastAPI) -> None:
         step = {"FrameOfReferenceTransformationMatrix": "\\".join(str(value) for value in moved.ravel())}
         return {"RegistrationSequence": [{}, {"MatrixRegistrationSequence": [{"MatrixSequence": [step]}]}]}
 
+    @application.post("/tools/find")
+    def find() -> list[str]:
+        return []
+
     @application.get("/plugins")
     def plugins() -> list[str]:
         return ["ohif"]

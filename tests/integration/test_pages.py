@@ -161,6 +161,10 @@ def test_the_list_is_searched(seen: dict[str, Any]) -> None:
     assert seen["filtered"] == []
 
 
+def test_a_patient_is_found_whose_row_was_never_in_sight(seen: dict[str, Any]) -> None:
+    assert [CANARIES[0].replace("^", " ") in row for row in seen["unseen"]] == [True, True]
+
+
 def test_the_middle_slice_is_drawn_with_the_values_of_its_file(study: dict[str, Any], seen: dict[str, Any]) -> None:
     middle = _slices(study)[len(study["paths"]) // 2]
     shown = seen["withoutOverlay"]

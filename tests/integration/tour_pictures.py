@@ -27,6 +27,7 @@ SCREEN_OF = {
     "work-list": "work-list",
     "study-page": "study-page",
     "finding": "finding",
+    "heat-map": "heat-map",
     "looks-alike": "looks-alike",
     "ohif-segments": "chest/SEG",
     "ohif-report": "thigh/SR",

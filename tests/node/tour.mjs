@@ -39,6 +39,11 @@ try {
     await open(thigh);
     await page.click("[data-jump]");
     await picture("finding", "#picture", "#legend");
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+    await page.select("#evidence select", await page.$eval("#evidence select", (choice) => choice.options[1].value));
+    await page.waitForFunction(() => document.querySelector("#evidence output").textContent.startsWith("the brighter"));
+    await picture("heat-map", "article", "#picture");
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
 
     // The vertebra of the middle slice, with the heads' own segments out of the way.
     await open(chest);

@@ -65,6 +65,18 @@ try {
     await picture("work list");
     seen.accused = { list: await accused() };
 
+    // As for a row that was never in sight: its name is not fetched, the archive is asked for the word.
+    const unseen = await browser.newPage();
+    await unseen.authenticate({ username, password });
+    await unseen.setRequestInterception(true);
+    unseen.on("request", (request) => (/\/studies\/[0-9a-f-]+$/.test(request.url()) ? request.abort() : request.continue()));
+    await unseen.goto(`${url}/curia/worklist`);
+    await unseen.waitForFunction(() => [...document.querySelectorAll(".patient")].every(({ textContent }) => textContent === "not in the archive"));
+    await unseen.type("#search", "anary patient");
+    await unseen.waitForFunction(() => document.getElementById("count").textContent.startsWith("2 of"));
+    seen.unseen = await unseen.$$eval("#studies tbody tr", (all) => all.filter((row) => !row.hidden).map((row) => row.innerText));
+    await unseen.close();
+
     await page.click(`tr[data-study="${withMass}"] td`); // anywhere on its row
     await page.waitForSelector('#picture[data-loaded="all"]');
     await page.waitForSelector("#legend input");

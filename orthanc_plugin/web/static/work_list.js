@@ -4,6 +4,7 @@ import { Archive, nameAndId } from "./study_page/archive.js";
 
 const RENEW_MS = 5000;
 const WHOLE_EVERY = 60; // of so many renewals one asks for all rows, the others for those that moved
+const TYPING_MS = 300; // a pause after which what was typed is asked of the archive
 const DRAWN = 100; // rows at once, and so many more each time that their end comes into sight
 const table = document.getElementById("studies");
 const archive = new Archive(table.dataset.root);
@@ -24,7 +25,7 @@ function textOf(row) {
 }
 
 function filter() {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = searched();
     let [found, all] = [0, 0];
     for (const row of table.tBodies[0].rows) {
         const isFound = (!state.value || row.dataset.state === state.value) && words.every((word) => textOf(row).includes(word));
@@ -39,6 +40,20 @@ function filter() {
 function filterAnew() {
     drawn = DRAWN;
     filter();
+}
+
+const searched = () => search.value.toLowerCase().split(/\s+/).filter(Boolean);
+
+// Rows out of sight have no names yet: the archive says whose name or number has the words.
+async function namePatients() {
+    const byStudy = new Map(rows().map((row) => [row.dataset.study, row]));
+    for (const word of searched().filter(({ length }) => length > 1)) {
+        for (const [study, heading] of await archive.findPatients(word).catch(() => [])) {
+            if (!byStudy.has(study)) continue;
+            headings.set(study, heading);
+            name(byStudy.get(study));
+        }
+    }
 }
 
 // Once for all names that came since the last drawing.
@@ -134,7 +149,11 @@ table.tBodies[0].addEventListener("click", ({ target }) => {
     if (!target.closest("a") && getSelection().isCollapsed) target.closest("tr").querySelector("a").click();
 });
 document.querySelector(".filter").addEventListener("submit", (event) => event.preventDefault());
-search.addEventListener("input", filterAnew);
+search.addEventListener("input", () => {
+    filterAnew();
+    clearTimeout(namePatients.soon);
+    namePatients.soon = setTimeout(namePatients, TYPING_MS);
+});
 state.addEventListener("change", filterAnew);
 arrange();
 setTimeout(renew, whole ? 0 : RENEW_MS);

@@ -2,12 +2,13 @@
 
 const HEADER_END = new TextEncoder().encode("ENDHDR\n");
 
+const MOST_FOUND = 200;
 const numbers = (text) => (text ?? "").split("\\").map(Number);
 const cross = ([a, b, c], [d, e, f]) => [b * f - c * e, c * d - a * f, a * e - b * d];
 export const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
-async function get(path, headers = {}) {
-    const answer = await fetch(path, { headers });
+async function get(path, headers = {}, body = undefined) {
+    const answer = await fetch(path, { headers, body, method: body ? "POST" : "GET" });
     if (!answer.ok) throw new Error(`the archive answered ${answer.status} to ${path.split("?")[0]}`);
     return answer;
 }
@@ -18,8 +19,9 @@ export class Archive {
         this.root = root;
     }
 
-    async json(path) {
-        return (await get(this.root + path)).json();
+    // question: sent by POST
+    async json(path, question = undefined) {
+        return (await get(this.root + path, {}, question && JSON.stringify(question))).json();
     }
 
     async bytes(path, headers) {
@@ -28,8 +30,14 @@ export class Archive {
 
     // {patient, description, date} of a study, for people; nothing of it leaves the page
     async heading(study) {
-        const { MainDicomTags: tags, PatientMainDicomTags: patient } = await this.json(`studies/${study}`);
-        return { patient: patient.PatientName ?? "", id: patient.PatientID ?? "", description: tags.StudyDescription ?? "", date: isoDate(tags.StudyDate ?? "") };
+        return headingOf(await this.json(`studies/${study}`));
+    }
+
+    // Headings of the studies whose patient has a word in name or number, by their ids.
+    async findPatients(word) {
+        const find = (tag) => this.json("tools/find", { Level: "Study", Query: { [tag]: `*${word}*` }, Expand: true, Limit: MOST_FOUND });
+        const found = await Promise.all(["PatientName", "PatientID"].map(find));
+        return new Map(found.flat().map((study) => [study.ID, headingOf(study)]));
     }
 
     // Orthanc's id of a series of the study, by its UID
@@ -135,6 +143,10 @@ export function rgbOfDicomLab([l, a, b]) {
     ];
     const gamma = (v) => (v <= 0.0031308 ? 12.92 * v : 1.055 * v ** (1 / 2.4) - 0.055);
     return linear.map((v) => Math.round(255 * Math.min(1, Math.max(0, gamma(v)))));
+}
+
+function headingOf({ MainDicomTags: tags, PatientMainDicomTags: patient }) {
+    return { patient: patient.PatientName ?? "", id: patient.PatientID ?? "", description: tags.StudyDescription ?? "", date: isoDate(tags.StudyDate ?? "") };
 }
 
 // A person's name and number, once where they are the same.

@@ -154,11 +154,12 @@ export class Viewport {
         if (place[cut.through] !== cut.index) return;
         const { x, y } = cut.find(place);
         const { sx, sy, left, top } = this.placed;
-        context.strokeStyle = color;
-        context.lineWidth = 2 * devicePixelRatio;
         context.beginPath();
         context.arc(left + sx * (x + 0.5), top + sy * (y + 0.5), 12 * devicePixelRatio, 0, 2 * Math.PI);
-        context.stroke();
+        for (const [style, width] of [["#000a", 5], [color, 2]]) { // dark below it, so that it is seen on a bright map too
+            Object.assign(context, { strokeStyle: style, lineWidth: width * devicePixelRatio });
+            context.stroke();
+        }
     }
 
     key(event) {
