@@ -14,7 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCK, TORCH_LOCK, CUDA_LOCK = (ROOT / f"requirements{part}.lock" for part in ("", "-torch", "-cuda"))
-PYTHON, PLATFORM = "3.11.5", "x86_64-manylinux_2_35"
+PYTHON, PLATFORM = "3.11.2", "x86_64-manylinux_2_35"
+"""Debian 12's own Python: what asks for a later 3.11 cannot be installed by it."""
 
 EXTRAS = ("gpu", "dev")
 """What pip installs into .venv; "trainer" adds to these nothing but MONAI, which is kept out of it."""
