@@ -12,6 +12,7 @@ from pathlib import Path
 import map_context
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,16 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
         if name in installed and installed[name].split("+")[0] != version
     }
     assert differing == {}
+
+
+def test_what_is_locked_can_be_installed_by_debian_12s_own_python() -> None:
+    wanted = {
+        canonicalize_name(part.name): part.metadata["Requires-Python"]
+        for part in metadata.distributions()
+        if part.version.split("+")[0] == locked().get(canonicalize_name(part.name))
+    }
+    assert "numpy" in wanted
+    assert {name: wish for name, wish in wanted.items() if wish and "3.11.2" not in SpecifierSet(wish)} == {}
 
 
 def test_the_locks_need_nothing_that_they_do_not_name() -> None:
