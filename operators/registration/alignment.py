@@ -126,6 +126,7 @@ class _Pair:
     ) -> None:
         self.settings, self.device = settings, device
         self._until = None if settings.seconds is None else time.monotonic() + settings.seconds
+        self.is_across = fixed.modality != moving.modality
         self.surveys = survey(fixed.volume, fixed.modality), survey(moving.volume, moving.modality)
         if self.surveys[0].is_flat != self.surveys[1].is_flat:
             raise ValueError("registration: expected two volumes or two single slices, got one of each")
@@ -248,7 +249,7 @@ def _judged(pair: _Pair, here: ImageLattice, stages: Sequence[Stage], stands: St
         folded_share=folded_share(jacobians, body),
         log_jacobian_sd=log_jacobian_sd(jacobians, body),
     )
-    worst, reasons = verdict(quality, flat=pair.is_flat, thresholds=pair.settings.thresholds)
+    worst, reasons = verdict(quality, flat=pair.is_flat, across=pair.is_across, thresholds=pair.settings.thresholds)
     return Registration(stands.kind, stands.transform, stands.field, quality, worst, reasons, left_out(stages, stands))
 
 

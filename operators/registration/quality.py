@@ -31,9 +31,12 @@ class VerdictThresholds:
 
 
 def verdict(
-    quality: RegistrationQuality, *, flat: bool, thresholds: VerdictThresholds
+    quality: RegistrationQuality, *, flat: bool, across: bool, thresholds: VerdictThresholds
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """The worst that any figure says, and why in plain words."""
+    """The worst that any figure says, and why in plain words.
+
+    across : the two are of different modalities, whose figures were good for alignments that were 5 mm off, too
+    """
     t, q = thresholds, quality
     agreement = (
         (t.failed_flat_edge_agreement, t.doubtful_flat_edge_agreement)
@@ -52,8 +55,8 @@ def verdict(
         ("folded share", q.folded_share, t.failed_folded_share, t.doubtful_folded_share),
         ("spread of local volume change", q.log_jacobian_sd, float("inf"), t.doubtful_log_jacobian_sd),
     )
-    reasons: list[str] = []
-    worst: Verdict = "good"
+    reasons: list[str] = ["between two modalities, which is never better than doubtful"] if across else []
+    worst: Verdict = "doubtful" if across else "good"
     for words, value, failed, doubtful in checks:
         if value > doubtful:
             limit = failed if value > failed else doubtful

@@ -72,7 +72,8 @@ def test_the_same_between_ct_and_mr() -> None:
         return np.where(value < -600, 10.0, 900.0 - value)
 
     found = register(blob_volume(bent), blob_volume(look=as_mr), "deformable", ("CT", "MR"))
-    assert found.verdict == "good"
+    assert found.verdict == "doubtful"
+    assert found.reasons == ("between two modalities, which is never better than doubtful",)
     assert_bent(found, median=0.75)
 
 

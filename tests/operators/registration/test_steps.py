@@ -1,5 +1,7 @@
 """Each step on its own, against what can be said without it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,14 +125,21 @@ def test_a_stretch_has_the_jacobian_of_its_factor_and_a_mirror_is_folded() -> No
 )
 def test_one_bad_figure_decides_the_verdict_and_is_named(figure: str, value: float, expected: str) -> None:
     figures = {name: getattr(GOOD, name) for name in RegistrationQuality.__dataclass_fields__} | {figure: value}
-    worst, reasons = verdict(RegistrationQuality(**figures), flat=False, thresholds=VerdictThresholds())
+    worst, reasons = verdict(RegistrationQuality(**figures), flat=False, across=False, thresholds=VerdictThresholds())
     assert worst == expected
     assert len(reasons) == 1
     assert f"{value:.3g}" in reasons[0]
 
 
 def test_good_figures_need_no_reasons() -> None:
-    assert verdict(GOOD, flat=False, thresholds=VerdictThresholds()) == ("good", ())
+    assert verdict(GOOD, flat=False, across=False, thresholds=VerdictThresholds()) == ("good", ())
+
+
+def test_between_two_modalities_good_figures_are_doubtful_and_bad_ones_failed() -> None:
+    worst, reasons = verdict(GOOD, flat=False, across=True, thresholds=VerdictThresholds())
+    assert (worst, len(reasons)) == ("doubtful", 1)
+    bad = replace(GOOD, overlap=0.1)
+    assert verdict(bad, flat=False, across=True, thresholds=VerdictThresholds())[0] == "failed"
 
 
 def anatomy_tokens(positions: NDArray[np.float64], width: int = 48) -> NDArray[np.float32]:
