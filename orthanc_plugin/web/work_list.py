@@ -18,6 +18,7 @@ from orthanc_plugin.domain.stored_object import StoredObject
 from orthanc_plugin.ledger.jobs import Job
 from orthanc_plugin.ledger.studies import StudyRow
 from orthanc_plugin.pipeline.manifest import (
+    BODY_REGION,
     Finding,
     FollowUp,
     Manifest,
@@ -98,6 +99,19 @@ class StudyView(_View):
     priority: int | None
     work_id: str | None
     worker_crashes: int
+
+    @property
+    def urgency(self) -> float:
+        """How far the strongest present finding lies above its threshold: 0 where it just reaches it, 1 where it is
+        certain; 0 without one, too. It sorts a list, and says nothing about a patient.
+        """
+        margins = [
+            (one.probability - one.threshold) / (1 - one.threshold)
+            for one in self.findings
+            if one.present and one.code.value != BODY_REGION
+            if one.probability is not None and one.threshold is not None and one.threshold < 1
+        ]
+        return max(margins, default=0.0)
 
 
 class WorkList(_View):

@@ -100,6 +100,25 @@ def test_work_list_entry_holds_what_the_ledger_knows(client: TestClient, ledger:
     assert study["objects"][0]["explorer"] == "app/explorer.html#series?uuid=s"
 
 
+def test_a_study_is_as_urgent_as_its_strongest_finding_is_above_its_threshold(
+    client: TestClient, ledger: Ledger
+) -> None:
+    def found(probability: float, *, present: bool = True, code: str = "4147007") -> dict[str, object]:
+        named = {"value": code, "scheme": "SCT", "meaning": "Mass"}
+        return FINDING | {"probability": probability, "present": present, "code": named}
+
+    def key_of(*findings: dict[str, object]) -> str:
+        ledger.jobs.add(
+            STUDY, replace(JOB, result=Manifest(status="completed", findings=findings), work_id=str(findings))
+        )
+        page = client.get("/curia/worklist", headers=PAGE).text
+        return page.split('<td data-key="')[1].split('"')[0]
+
+    assert key_of(found(0.6), found(0.9), found(1.0, present=False), found(1.0, code="123014")) == "1.8"
+    assert key_of(found(0.5)) == "1.0"
+    assert key_of(found(0.9, present=False)) == "0.0"
+
+
 def test_a_study_without_outcome_is_an_alarm_in_the_list_and_in_the_metrics(client: TestClient, ledger: Ledger) -> None:
     ledger.jobs.add(STUDY, replace(JOB, stable_at=time.time() - 3540.0, warnings=(Notice("c", "m"),)))
     assert client.get(f"/curia/studies/{STUDY_ID}", headers=TOKEN).json()["warnings"] == [{"code": "c", "message": "m"}]
