@@ -126,6 +126,20 @@ def cases(data: Path, points: int) -> Iterator[tuple[str, Callable[[], Case]]]:
     for patient in ("A002304", "A062055", "A098752"):
         name = f"prior and current slice {patient}"
         yield name, lambda n=name, p=patient: slice_pair(n, data / "dev/ct_prior_current_2d" / p)
+    thigh = lambda patient, folder: isotropic(dicom(data / f"sts/STS_{patient}/{folder}"), points)  # noqa: E731
+    yield "head MR on chest CT", lambda: wrong("head MR on chest CT", (brain(), "MR"), (chest(), "CT"))
+    yield "head MR on thigh MR", lambda: wrong("head MR on thigh MR", (brain(), "MR"), (thigh("001", "MR_T1"), "MR"))
+    yield "thigh CT on chest CT", lambda: wrong("thigh CT on chest CT", (thigh("001", "CT"), "CT"), (chest(), "CT"))
+    yield "chest CT on thigh CT", lambda: wrong("chest CT on thigh CT", (chest(), "CT"), (thigh("001", "CT"), "CT"))
+    yield (
+        "a thigh on another's, CT",
+        lambda: wrong("a thigh on another's, CT", (thigh("001", "CT"), "CT"), (thigh("010", "CT"), "CT")),
+    )
+
+
+def wrong(name: str, fixed: tuple[Volume, str], moving: tuple[Volume, str]) -> Case:
+    """Two that show different people or parts of the body, and must be called failed."""
+    return Case(name, "wrong pair", fixed[0], moving[0], (fixed[1], moving[1]))
 
 
 def dicom(folder: Path) -> sitk.Image:
