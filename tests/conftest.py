@@ -10,6 +10,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-faults", action="store_true", help="every row of the fault matrix, and its table")
 
 
+# First, because the processes' own hook reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Two processes share the files of tests; what starts an Orthanc stays in one, so that one at a time runs.
