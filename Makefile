@@ -43,7 +43,7 @@ demo: $(INSTALLED) ## The main job: two CT studies arrive in a real Orthanc, SEG
 test: $(INSTALLED) ## Every test, with a real Orthanc and a real browser
 	@docker/debian-packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build/node/.installed $(OHIF) $(MINBASE) build/rivals/monai
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 build/node/.installed: Makefile # A JavaScript reader and a browser's driver for the tests
 	npm install --silent --no-audit --no-fund --prefix $(@D) dcmjs@0.51.1 puppeteer-core@24.43.1 axe-core@4.14.1

@@ -1,4 +1,6 @@
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from operators.imaging.array_module import CPU, select_array_module
 
@@ -10,14 +12,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-faults", action="store_true", help="every row of the fault matrix, and its table")
 
 
-# First, because the processes' own hook reads the groups.
-@pytest.hookimpl(tryfirst=True)
+class OneOrthancAtATime(LoadFileScheduling):
+    """The processes share the files of tests; what starts an Orthanc stays in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "orthanc" if "/integration/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneOrthancAtATime:
+    return OneOrthancAtATime(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        # Two processes share the files of tests; what starts an Orthanc stays in one, so that one at a time runs.
-        item.add_marker(
-            pytest.mark.xdist_group("orthanc" if item.get_closest_marker("integration") else item.path.name)
-        )
     if select_array_module("auto") is CPU:
         for item in items:
             if item.get_closest_marker("gpu"):
