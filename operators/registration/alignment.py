@@ -44,9 +44,9 @@ from operators.registration.stages import Stage, begun_from, left_out, standing
 from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
+"""Points of the lattices on which the start is looked for."""
 LEAST_INTERIOR = 0.125
 """Of the body's points: with fewer its interior is not asked by itself."""
-"""Points of the lattices on which the start is looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

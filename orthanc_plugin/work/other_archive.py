@@ -57,6 +57,9 @@ class OtherArchive:
         query = dict.fromkeys(ANSWERED, "") | {"PatientID": person.patient_id, "StudyDate": f"-{date}"}
         found = self.client.find_studies(self.modality, query, seconds=_left(until))
         for one in to_bring(current, here, found, person=person, modalities=modalities, count=count):
+            # One that is here and not compared with, today's own or one still arriving, came for its own sake.
+            if self.client.studies_named(one.study_instance_uid):
+                continue
             self.note(one.study_instance_uid)
             self.client.retrieve_study(one, seconds=_left(until))
             _log.info("earlier study brought", archive=self.modality)

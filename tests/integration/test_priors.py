@@ -116,6 +116,19 @@ def test_an_earlier_study_comes_from_another_archive(
     ]
 
 
+def test_what_came_for_its_own_sake_is_not_taken_for_brought(
+    bench: StepBench, archive: LocalOrthanc, patient: Patient, tmp_path: Path
+) -> None:
+    """The archive has today's study too, with no time and so earlier by its answer, and one of nobody's birth date."""
+    today, other = patient.study("20240101"), patient.study("20230101", PatientBirthDate="19010101")
+    lay_up(archive, patient.name, "20240101", tmp_path, StudyTime="")
+    lay_up(archive, patient.name, "20230101", tmp_path)
+    host = bench.host("asks-again", priors=1, prior_archive="peer")
+    assert said(bench.attempt(host, today, *STEPS)) == ["prior-not-found"]
+    for job in (today, other):
+        assert not bench.ledger.studies.was_brought(job.study_instance_uid)
+
+
 @fault("prior", "the other archive does not answer, or sends nothing", short=True)
 def test_another_archive_that_fails_leaves_the_study_complete(bench: StepBench, patient: Patient) -> None:
     host = bench.host("asks-nobody", priors=1, prior_archive="demo")
