@@ -40,10 +40,20 @@ SMALLEST_OVERLAP = 0.2
 """Share of the fixed body's points that a pose must bring into the moving image."""
 
 
-def find_start(
+def follow(fixed: Sequence[ImageLattice], moving: Sequence[ImageLattice], describe: Describe, pose: Matrix) -> Matrix:
+    """(4, 4) rigid matrix, fixed to moving LPS mm, to which refining leads from one pose.
+
+    fixed, moving : the two images, coarse to fine
+    """
+    for here, there in zip(fixed, moving, strict=True):
+        pose = refine(here, there, describe, pose, affine=False)[1]
+    return pose
+
+
+def search(
     fixed: Sequence[ImageLattice], moving: Sequence[ImageLattice], describe: Describe, poses: Sequence[Matrix]
 ) -> Matrix:
-    """(4, 4) rigid matrix, fixed to moving LPS mm.
+    """(4, 4) rigid matrix, fixed to moving LPS mm, the best of many.
 
     fixed, moving : the two images, coarse to fine
     poses : further places to begin at, beside the patient frame and the bodies' middles
@@ -71,7 +81,7 @@ def refine(
     """
     shape = fixed.geometry.shape
     device = fixed.image.device
-    points = _points(fixed, 6 * POINTS)  # (N, 3) indices
+    points = _points(fixed, 2 * POINTS)  # (N, 3) indices
     fixed_features = sample(describe(fixed.image, fixed.maps), points.T)
     known = sample(fixed.valid, points.T)[0] > 0.5
     centre, radius = _extent(fixed)
@@ -86,7 +96,6 @@ def refine(
     for _ in range(rounds + 1):
         seen = seen_from(fixed, moving, pose)
         features = describe(seen.image, seen.maps)
-        slopes = _slopes(features)
         local = np.eye(4)
         for step in range(steps):
             places = _places(points, local, fixed.geometry)
@@ -102,16 +111,17 @@ def refine(
             # Changes and noise shall not pull: Geman and McClure's weights.
             scale = squared[weight > 0].median().clamp(min=1e-8)
             weight = weight * (4 * scale / (4 * scale + squared)).square()
-            slope = sample(slopes, places).reshape(3, len(features), -1)  # (3, C, N)
-            along = torch.einsum("kni,icn->kcn", moves, slope)
-            hessian = torch.einsum("kcn,lcn,n->kl", along, along, weight).double()
-            descent = torch.einsum("kcn,cn,n->k", along, difference, weight).double()
+            along = torch.einsum("kni,icn->kcn", moves, _slopes(features, places)) * weight.sqrt()
+            along = along.flatten(1)  # (K, C * N)
+            hessian = (along @ along.T).double()
+            descent = (along @ (difference * weight.sqrt()).flatten()).double()
             damping = 1e-3 * hessian.diagonal().mean() + 1e-9
             change = torch.linalg.solve(hessian + damping * torch.eye(len(hessian), device=device), -descent)
             local = local @ _motion(motions, change.cpu().numpy(), centre)
             if change.abs().max() < 0.01:
                 break
         pose = pose @ local
+        pose[3] = (0, 0, 0, 1)
     return best
 
 
@@ -217,15 +227,14 @@ def _within(lattice: ImageLattice) -> Tensor:
     return points if len(points) else torch.ones_like(lattice.body[0]).nonzero()
 
 
-def _slopes(features: Tensor) -> Tensor:
-    """(3 * C, D, H, W) central differences along each axis."""
+def _slopes(features: Tensor, places: Tensor) -> Tensor:
+    """(3, C, N) central differences of (C, D, H, W) features along each axis at (3, N) places."""
     made = []
-    for axis in (1, 2, 3):
-        if features.shape[axis] == 1:
-            made.append(torch.zeros_like(features))
-        else:
-            made.append(torch.gradient(features, dim=axis)[0])
-    return torch.cat(made)
+    for axis, size in enumerate(features.shape[1:]):
+        step = torch.zeros(3, 1, device=places.device)
+        step[axis] = 1.0 if size > 1 else 0.0
+        made.append((sample(features, places + step) - sample(features, places - step)) / 2)
+    return torch.stack(made)
 
 
 def _places(points: Tensor, local: Matrix, geometry: Geometry) -> Tensor:

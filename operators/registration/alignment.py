@@ -16,7 +16,7 @@ from operators.domain.transform import Affine, DisplacementField, Rigid
 from operators.domain.volume import Volume
 from operators.errors import ResourceError
 from operators.imaging.resampling import resample
-from operators.registration.affine_start import find_start, refine
+from operators.registration.affine_start import follow, refine, search
 from operators.registration.body import normalised
 from operators.registration.convex_adam import ConvexAdamSettings, register
 from operators.registration.correspondences import pose_from_tokens
@@ -27,26 +27,28 @@ from operators.registration.feature_space import (
     on_lattice,
     token_components,
 )
-from operators.registration.image_lattice import ImageLattice, Matrix, patient_pose, places_under, seen_from
+from operators.registration.image_lattice import ImageLattice, Matrix, patient_pose, seen_from
 from operators.registration.inverse_consistency import inconsistency
-from operators.registration.lattice import box_mean, identity_places, inside, pooled, refined, sample
+from operators.registration.lattice import pooled, refined
 from operators.registration.motions import nearest_rotation
 from operators.registration.new_features import improve
 from operators.registration.quality import (
     VerdictThresholds,
-    edge_agreement,
     folded_share,
     jacobian_determinants,
     log_jacobian_sd,
     verdict,
 )
+from operators.registration.shown_edges import ShownEdges, body_and_skin
 from operators.registration.stages import Stage, begun_from, left_out, standing
 from operators.registration.working_grid import Survey, drawn, known_points, lattice_geometry, survey, tensor
 
 START_POINTS = (32**3, 56**3, 80**3)
 """Points of the lattices on which the start is looked for."""
-LEAST_INTERIOR = 0.125
-"""Of the body's points: with fewer its interior is not asked by itself."""
+CERTAIN_EDGE_AGREEMENT = 0.8
+"""Where the patient frame leads to it nothing else is tried; the best wrong pose that was seen had 0.6."""
+CLEARLY_BETTER = 0.05
+"""By so much edges have to agree better elsewhere than where the patient frame leads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +73,7 @@ class AlignmentSettings:
     points : of the lattice that the deformable step works on, about
     features : None chooses by what there is
     seconds : that a registration may take; None for as long as it does
+    across : in the place of *convex_adam* where the two modalities differ, whose features tell less
     """
 
     kind: TransformKind = "deformable"
@@ -78,6 +81,7 @@ class AlignmentSettings:
     features: FeatureChoice | None = None
     seconds: float | None = None
     convex_adam: ConvexAdamSettings = field(default_factory=ConvexAdamSettings)
+    across: ConvexAdamSettings = field(default_factory=lambda: ConvexAdamSettings(smoothness=(3.0, 3.0)))
     thresholds: VerdictThresholds = field(default_factory=VerdictThresholds)
 
 
@@ -104,11 +108,12 @@ def align(
     starts = _starts(pair)
     here = pair.lattice(0, settings.points)
     there = pair.lattice(1, settings.points, float(here.geometry.spacing[-1]))
+    shown = ShownEdges(here, there)
     at_rest = torch.zeros(3, *here.geometry.shape, device=pair.device)
-    stages = [Stage(*start, at_rest, *_edges(here, there, start[1].matrix, at_rest)) for start in starts]
+    stages = [Stage(*start, at_rest, *shown.under(start[1].matrix)) for start in starts]
     start = begun_from(stages, settings.thresholds)
     if settings.kind == "deformable":
-        reached = [*stages[: stages.index(start) + 1], _deformed(pair, here, there, start.transform)]
+        reached = [*stages[: stages.index(start) + 1], _deformed(pair, shown, start.transform)]
         return _judged(pair, here, [*stages, reached[-1]], standing(reached, settings.thresholds))
     return _judged(pair, here, stages, start)
 
@@ -181,7 +186,7 @@ def _starts(pair: _Pair) -> list[tuple[str, Affine, float]]:
     other way round lies from its inverse."""
     fixed, moving = ([pair.lattice(which, points) for points in START_POINTS] for which in (0, 1))
     frame = Rigid(patient_pose(fixed[-1].geometry, moving[-1].geometry))
-    rigid = find_start(fixed, moving, pair.describe, pair.token_poses())
+    rigid = _rigid(pair, fixed, moving, frame.matrix)
     is_affine = pair.settings.kind != "rigid"
     pose = refine(fixed[-1], moving[-1], pair.describe, rigid, affine=True)[1] if is_affine else rigid
     _, back = refine(moving[-1], fixed[-1], pair.describe, _inverse(pose), affine=is_affine)
@@ -201,33 +206,37 @@ def _starts(pair: _Pair) -> list[tuple[str, Affine, float]]:
     ]
 
 
+def _rigid(pair: _Pair, fixed: Sequence[ImageLattice], moving: Sequence[ImageLattice], frame: Matrix) -> Matrix:
+    """Where the patient frame leads, unless edges agree poorly there and clearly better elsewhere."""
+    shown = ShownEdges(fixed[1], moving[1])
+    near = follow(fixed, moving, pair.describe, frame)
+    edges, overlap = shown.under(near)
+    if edges >= CERTAIN_EDGE_AGREEMENT and overlap >= pair.settings.thresholds.doubtful_overlap:
+        return near
+    found = search(fixed, moving, pair.describe, pair.token_poses())
+    is_shown = overlap >= pair.settings.thresholds.failed_overlap
+    return near if is_shown and shown.under(found)[0] < edges + CLEARLY_BETTER else found
+
+
 def _inverse(pose: Matrix) -> Matrix:
     return np.asarray(np.linalg.inv(pose), np.float64)
 
 
-def _deformed(pair: _Pair, here: ImageLattice, there: ImageLattice, start: Affine) -> Stage:
-    settings, pose = pair.settings.convex_adam, start.matrix
-    seen = seen_from(here, there, pose)
-    features = [pair.describe(image.image, image.maps) for image in (here, seen)]
-    weights = [_weight(image.body) * (here.valid * seen.valid)[0] for image in (here, seen)]
-    forward, backward = register(features[0], features[1], weights[0], weights[1], settings)
+def _deformed(pair: _Pair, shown: ShownEdges, start: Affine) -> Stage:
+    settings = pair.settings.across if pair.is_across else pair.settings.convex_adam
+    pose, here = start.matrix, shown.fixed
+    seen = seen_from(here, shown.moving, pose)
+    features = pair.describe(here.image, here.maps), pair.describe(seen.image, seen.maps)
+    known = (here.valid * seen.valid)[0]
+    weights = body_and_skin(here.body) * known, body_and_skin(seen.body) * known
+    forward, backward = register(*features, *weights, settings)
     step, spacing = settings.steps[-1], float(here.geometry.spacing[-1])
     error = inconsistency(forward, backward)[pooled(here.body, step)[0] > 0.5]
     error_mm = float(error.mean()) * step * spacing if len(error) else 0.0
-    forward, _ = improve(here, seen, pair.describe, (forward, backward), (weights[0], weights[1]), settings)
+    forward, _ = improve(here, seen, pair.describe, (forward, backward), features, weights, settings)
     at_each = refined(forward, step, here.geometry.shape)
-    edges = _edges(here, there, pose, at_each)
-    return Stage("the deformable step", start, error_mm, at_each, *edges, _field(forward, step, here.geometry, pose))
-
-
-def _weight(body: Tensor) -> Tensor:
-    """(D, H, W) the body and its skin: outlines need both of their sides."""
-    return (box_mean(body, radius=2, passes=2)[0] > 0.02).float()
-
-
-def _interior(body: Tensor) -> Tensor:
-    """(D, H, W) the body without its skin, which any two bodies of like outline share."""
-    return (box_mean(body, radius=2, passes=2)[0] > 0.98).float()
+    field = _field(forward, step, here.geometry, pose)
+    return Stage("the deformable step", start, error_mm, at_each, *shown.under(pose, at_each), field)
 
 
 def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> DisplacementField:
@@ -251,21 +260,3 @@ def _judged(pair: _Pair, here: ImageLattice, stages: Sequence[Stage], stands: St
     )
     worst, reasons = verdict(quality, flat=pair.is_flat, across=pair.is_across, thresholds=pair.settings.thresholds)
     return Registration(stands.kind, stands.transform, stands.field, quality, worst, reasons, left_out(stages, stands))
-
-
-def _edges(here: ImageLattice, there: ImageLattice, pose: Matrix, displacements: Tensor) -> tuple[float, float]:
-    """How well edges agree, and the share of the fixed body that the moving image shows.
-
-    In volumes edges have to agree within the body too: its skin alone would speak for any other body of like outline.
-    A body so small or thin that next to nothing is left of it without the skin is asked as a whole.
-    """
-    at = identity_places(here.geometry.shape, here.image.device) + displacements
-    places = places_under(pose, here.geometry, there.geometry, at)
-    shown = inside(places, there.geometry.shape).float()
-    images = [pooled(image, 2)[0] for image in (here.image, sample(there.image, places))]
-    whole, within = (pooled((area * shown)[None], 2)[0] > 0.9 for area in (_weight(here.body), _interior(here.body)))
-    edges = edge_agreement(images[0], images[1], whole)
-    if here.geometry.shape[0] > 1 and within.sum() >= LEAST_INTERIOR * whole.sum():
-        edges = min(edges, edge_agreement(images[0], images[1], within))
-    body = here.body[0] > 0.5
-    return edges, float(shown[body].mean()) if body.any() else 0.0

@@ -68,8 +68,8 @@ def box_mean(values: Tensor, radius: int = 1, passes: int = 1) -> Tensor:
                 continue
             first, last = values.narrow(axis, 0, 1), values.narrow(axis, size - 1, 1)
             padded = torch.cat([*[first] * radius, values, *[last] * radius], dim=axis)
-            total = padded.narrow(axis, 0, size)
-            for offset in range(1, 2 * radius + 1):
-                total = total + padded.narrow(axis, offset, size)
+            total = padded.narrow(axis, 0, size) + padded.narrow(axis, 1, size)
+            for offset in range(2, 2 * radius + 1):
+                total += padded.narrow(axis, offset, size)
             values = total / (2 * radius + 1)
     return values

@@ -19,6 +19,7 @@ def improve(
     moving: ImageLattice,
     describe: Describe,
     fields: tuple[Tensor, Tensor],
+    features: tuple[Tensor, Tensor],
     weights: tuple[Tensor, Tensor],
     settings: ConvexAdamSettings,
 ) -> tuple[Tensor, Tensor]:
@@ -26,16 +27,17 @@ def improve(
 
     fixed, moving : on one lattice
     fields : fixed to moving and moving to fixed, both (3, d, h, w) on the finest of the settings' lattices
+    features : (C, D, H, W) of the two images
     weights : (D, H, W) of the two images
     """
     step = settings.steps[-1]
-    features = [pooled(describe(image.image, image.maps), step) for image in (fixed, moving)]
+    known = [pooled(each, step) for each in features]
     shares = [pooled(weight[None], step)[0] for weight in weights]
     forward, backward = made_inverse(*fields)
     for _ in range(settings.rounds):
         forward, backward = made_inverse(
-            _improved(forward, features[0], moving, describe, shares[0], settings),
-            _improved(backward, features[1], fixed, describe, shares[1], settings),
+            _improved(forward, known[0], moving, describe, shares[0], settings),
+            _improved(backward, known[1], fixed, describe, shares[1], settings),
         )
     return forward, backward
 

@@ -25,14 +25,14 @@ def self_similarity(image: Tensor, *, distance: int = 2, radius: int = 1, floor:
     """
     image = binomial_mean(image[None])[0]
     padded = _padded(image, distance)
-    differences = torch.stack(
-        [(_shifted(padded, a, distance, image) - _shifted(padded, b, distance, image)).square() for a, b in PAIRS]
-    )
-    distances = box_mean(differences, radius)
-    distances = distances - distances.amin(dim=0)
+    # One channel after the other: twelve at once would not stay in the processor's cache.
+    distances = image.new_empty(len(PAIRS), *image.shape)
+    for channel, (first, second) in enumerate(PAIRS):
+        apart = _shifted(padded, first, distance, image) - _shifted(padded, second, distance, image)
+        distances[channel] = box_mean(apart.square_()[None], radius)[0]
+    distances -= distances.amin(dim=0)
     variance = distances.mean(dim=0)
-    mean = variance.mean()
-    return torch.exp(-distances / variance.clamp(min=float(mean) * floor + 1e-12))
+    return distances.div_(variance.clamp(min=float(variance.mean()) * floor + 1e-12)).neg_().exp_()
 
 
 def _padded(image: Tensor, distance: int) -> Tensor:

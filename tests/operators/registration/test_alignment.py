@@ -74,7 +74,7 @@ def test_the_same_between_ct_and_mr() -> None:
     found = register(blob_volume(bent), blob_volume(look=as_mr), "deformable", ("CT", "MR"))
     assert found.verdict == "doubtful"
     assert found.reasons == ("between two modalities, which is never better than doubtful",)
-    assert_bent(found, median=0.75)
+    assert_bent(found, median=0.8)
 
 
 def assert_bent(found: Registration, median: float = 0.65) -> None:
@@ -100,13 +100,14 @@ def test_another_patient_is_no_match() -> None:
     assert found.reasons
 
 
-def test_a_deformation_that_makes_edges_agree_less_is_left_out() -> None:
+def test_steps_that_make_edges_agree_little_better_are_left_out() -> None:
     """Another body, which nothing can be laid on."""
     found = register(blob_volume(), blob_volume(patient=1), "deformable")
-    assert (found.kind, found.field) == ("affine", None)
-    assert found.quality.edge_agreement_after > found.quality.edge_agreement_before
+    assert (found.kind, found.field) == ("rigid", None)
+    assert found.quality.edge_agreement_after == found.quality.edge_agreement_before
     assert found.remark is not None
-    assert "left out: the deformable step" in found.remark
+    assert "left out: the rigid step" in found.remark
+    assert "the deformable step" in found.remark
     assert found.verdict == "failed"
 
 

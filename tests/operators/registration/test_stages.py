@@ -15,14 +15,26 @@ def stage(name: str, edges: float, *, error_mm: float = 0.0, overlap: float = 1.
     return Stage(name, transform, error_mm, torch.zeros(3, 1, 1, 1), edges, overlap)
 
 
-def test_the_stage_in_which_edges_agree_best_stands_and_of_equals_the_first():
-    stages = [stage("frame", 0.5), stage("rigid", 0.8), stage("affine", 0.8)]
-    assert standing(stages, THRESHOLDS) is stages[1]
+def test_a_stage_stands_where_it_takes_away_a_third_of_what_edges_disagree_by():
+    stages = [stage("frame", 0.5), stage("rigid", 0.8), stage("affine", 0.86), stage("last", 0.87)]
+    assert standing(stages[:3], THRESHOLDS) is stages[1]
+    assert standing(stages, THRESHOLDS) is stages[3]  # a third less than the rigid stage leaves, though not the affine
     assert stages[1].kind == "rigid"
     assert left_out(stages, stages[1]) == (
-        "rigid stands (edges agree to 0.8); left out: affine (0.8, 0 mm off there and back)"
+        "rigid stands (edges agree to 0.8); left out: affine (0.86, 0 mm off there and back), "
+        "last (0.87, 0 mm off there and back)"
     )
-    assert left_out(stages, stages[2]) is None
+    assert left_out(stages, stages[3]) is None
+
+
+def test_of_stages_in_which_all_edges_agree_the_first_stands():
+    equal = [stage("frame", 1 - 1e-7), stage("rigid", 1.0)]
+    assert standing(equal, THRESHOLDS) is equal[0]
+
+
+def test_a_deformation_begins_where_edges_agree_best():
+    stages = [stage("frame", 0.5), stage("rigid", 0.8), stage("affine", 0.81), stage("last", 0.8)]
+    assert begun_from(stages, THRESHOLDS) is stages[2]
 
 
 def test_a_stage_that_shows_next_to_nothing_of_the_body_does_not_stand():
