@@ -116,6 +116,7 @@ bench-packs: $(INSTALLED) ## The embedded model on packs of labelled images: DAT
 bench-registration: $(INSTALLED) build/rivals/convexAdam ## How accurately scans are aligned, beside rivals: DATA=<folder with the public data sets>
 	$(BIN)/python -W ignore tests/benchmarks/registration_accuracy.py $(DATA) --encoders
 	$(BIN)/python tests/benchmarks/registration_report.py build/registration.json docs
+	$(BIN)/python tests/benchmarks/modalities_picture.py $(DATA) docs/images/registration-ct-mr.webp
 
 bench-pages: $(INSTALLED) ## How fast the pages are in Chromium: 5,000 studies, a study of 1,000 slices; pictures into build/pages
 	@docker/debian-packages.sh chromium $(NODE_PACKAGES)
