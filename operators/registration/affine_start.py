@@ -72,7 +72,7 @@ def refine(
     pose: Matrix,
     *,
     affine: bool,
-    rounds: int = 3,
+    rounds: int = 10,
     steps: int = 5,
 ) -> tuple[float, Matrix]:
     """The mean squared difference of features at the best pose near *pose*, and that pose (Gauss-Newton).

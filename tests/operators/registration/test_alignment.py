@@ -47,6 +47,15 @@ def test_a_far_rigid_move_is_found() -> None:
     assert errors.mean() < 0.15 * VOXEL_MM
 
 
+def test_a_body_that_lies_beyond_its_own_length_is_searched_for() -> None:
+    """110 mm along the slices and turned, which the patient frame does not lead to."""
+    away = motion((10.0, 10.0, 10.0), (0.0, 0.0, 110.0))
+    found = register(blob_volume(moved(away), shape=(90, 44, 44)), blob_volume(shape=(90, 60, 60)), "rigid")
+    errors = np.linalg.norm(found.affine.moving_positions(body_points()) - moved(away)(body_points()), axis=1)
+    assert found.verdict == "good"
+    assert errors.mean() < 0.15 * VOXEL_MM
+
+
 def test_an_affine_change_of_size_is_found() -> None:
     stretch = motion((5.0, 0.0, -8.0), (10.0, 5.0, -12.0)) @ np.diag([1.1, 0.93, 1.05, 1.0])
     found = register(blob_volume(moved(stretch)), blob_volume(), "affine")
