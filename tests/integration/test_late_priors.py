@@ -110,7 +110,9 @@ def test_a_late_prior_starts_one_follow_up_run(bench: StepBench, tmp_path: Path)
         prior = send(bench, "LATE", "20230101", tmp_path)
         first, second = stored(bench, today, 2)
         assert (first.state, second.state) == (State.SUPERSEDED, State.STORED)
-        assert (second.priors, priors_of(second)) == ((prior,), ["4 files"])
+        assert second.priors == (prior,)
+        # The prior is read itself meanwhile; where its own result was there first, that is fetched with its images.
+        assert priors_of(second) in (["4 files"], ["5 files"])
         # A host that starts anew sweeps over all of it; then one more study of the patient shows that it has.
         running.start_intake()
         stored(bench, send(bench, "LATE", "20220101", tmp_path), 1)
