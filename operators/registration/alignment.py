@@ -235,8 +235,8 @@ def _deformed(pair: _Pair, shown: ShownEdges, start: Affine) -> Stage:
     error_mm = float(error.mean()) * step * spacing if len(error) else 0.0
     forward, _ = improve(here, seen, pair.describe, (forward, backward), features, weights, settings)
     at_each = refined(forward, step, here.geometry.shape)
-    field = _field(forward, step, here.geometry, pose)
-    return Stage("the deformable step", start, error_mm, at_each, *shown.under(pose, at_each), field)
+    moved = _field(forward, step, here.geometry, pose)
+    return Stage("the deformable step", start, error_mm, at_each, *shown.under(pose, at_each), moved)
 
 
 def _field(forward: Tensor, step: int, lattice: Geometry, pose: Matrix) -> DisplacementField:

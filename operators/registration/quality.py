@@ -92,7 +92,7 @@ def jacobian_determinants(displacements: Tensor) -> Tensor:
         slope = torch.zeros_like(displacements) if flat else torch.gradient(displacements, dim=axis)[0]
         slope[axis - 1] += 1.0
         columns.append(slope)
-    # Written out: a library's determinants of millions of small matrices take longer than an alignment's whole rest.
+    # Written out: a decomposition for each of millions of small matrices is slow.
     determinants: Tensor = (columns[0] * torch.linalg.cross(columns[1], columns[2], dim=0)).sum(dim=0)
     return determinants
 
