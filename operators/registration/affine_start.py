@@ -36,6 +36,8 @@ ALONG_MM = (-160.0, -120.0, -80.0, -40.0, 0.0, 40.0, 80.0, 120.0, 160.0)
 """Along the slices, where two fields of view differ most."""
 CLIMBERS = 16
 FINALISTS = 3
+LEAST_PROGRESS = 0.01
+"""Of the features' difference: a round that gains less is the last."""
 SMALLEST_OVERLAP = 0.2
 """Share of the fixed body's points that a pose must bring into the moving image."""
 
@@ -77,7 +79,7 @@ def refine(
 ) -> tuple[float, Matrix]:
     """The mean squared difference of features at the best pose near *pose*, and that pose (Gauss-Newton).
 
-    rounds : how often the moving image's features are made anew
+    rounds : how often the moving image's features are made anew, at most
     """
     shape = fixed.geometry.shape
     device = fixed.image.device
@@ -105,9 +107,12 @@ def refine(
             squared = difference.square().mean(dim=0)
             cost = float((squared * weight).sum() / weight.sum().clamp(min=1.0))
             if step == 0:
-                if weight.mean() < SMALLEST_OVERLAP or cost >= best[0]:
+                if weight.mean() < SMALLEST_OVERLAP:
                     return best if np.isfinite(best[0]) else (1e9, pose)
-                best = (cost, pose)
+                is_settled = cost > (1 - LEAST_PROGRESS) * best[0]
+                best = min(best, (cost, pose), key=lambda found: found[0])
+                if is_settled:
+                    return best
             # Changes and noise shall not pull: Geman and McClure's weights.
             scale = squared[weight > 0].median().clamp(min=1e-8)
             weight = weight * (4 * scale / (4 * scale + squared)).square()
