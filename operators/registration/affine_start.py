@@ -1,8 +1,8 @@
 """A rigid, then an affine alignment that needs no good beginning.
 
-Many poses are compared by normalised mutual information on few points, the best climb to their nearest optimum, and the
-best of those are refined by Gauss-Newton on the features, coarse to fine. The features of the moving image are made
-again after each pose, because self-similarity turns with the image.
+A pose is refined by Gauss-Newton on the features, coarse to fine. The features of the moving image are made again after
+each pose, because self-similarity turns with the image. Where no pose is at hand that leads there, many are compared by
+normalised mutual information on few points, the best climb to their nearest optimum, and the best of those are refined.
 """
 
 import itertools
@@ -36,6 +36,10 @@ ALONG_MM = (-160.0, -120.0, -80.0, -40.0, 0.0, 40.0, 80.0, 120.0, 160.0)
 """Along the slices, where two fields of view differ most."""
 CLIMBERS = 16
 FINALISTS = 3
+ROUNDS = 10
+"""In which a pose is refined, at most; in each the moving image's features are made anew."""
+STEPS = 5
+"""Of Gauss and Newton in one round."""
 LEAST_PROGRESS = 0.01
 """Of the features' difference: a round that gains less is the last."""
 SMALLEST_OVERLAP = 0.2
@@ -74,13 +78,8 @@ def refine(
     pose: Matrix,
     *,
     affine: bool,
-    rounds: int = 10,
-    steps: int = 5,
 ) -> tuple[float, Matrix]:
-    """The mean squared difference of features at the best pose near *pose*, and that pose (Gauss-Newton).
-
-    rounds : how often the moving image's features are made anew, at most
-    """
+    """The mean squared difference of features at the best pose near *pose*, and that pose (Gauss-Newton)."""
     shape = fixed.geometry.shape
     device = fixed.image.device
     points = _points(fixed, 2 * POINTS)  # (N, 3) indices
@@ -95,11 +94,11 @@ def refine(
     moves = torch.from_numpy(((motions @ homogeneous.T).transpose(0, 2, 1)[..., :3] @ to_index.T).astype(np.float32))
     moves = moves.to(device)
     best = (np.inf, pose)
-    for _ in range(rounds + 1):
+    for _ in range(ROUNDS + 1):
         seen = seen_from(fixed, moving, pose)
         features = describe(seen.image, seen.maps)
         local = np.eye(4)
-        for step in range(steps):
+        for step in range(STEPS):
             places = _places(points, local, fixed.geometry)
             found = sample(features, places)
             weight = inside(places, shape).float() * (sample(seen.valid, places)[0] > 0.5) * known

@@ -46,7 +46,7 @@ from operators.registration.working_grid import Survey, drawn, known_points, lat
 START_POINTS = (32**3, 56**3, 80**3)
 """Points of the lattices on which the start is looked for."""
 CERTAIN_EDGE_AGREEMENT = 0.8
-"""Where the patient frame leads to it nothing else is tried; the best wrong pose that was seen had 0.6."""
+"""Where the patient frame leads to it nothing else is tried; no wrong pair of docs/registration.md comes near."""
 CLEARLY_BETTER = 0.05
 """By so much edges have to agree better elsewhere than where the patient frame leads."""
 

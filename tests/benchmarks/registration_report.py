@@ -22,6 +22,8 @@ COLUMNS = {
     "again mm": "again_mm",
     "correlation": "correlation",
     "Dice": "dice",
+    "transform": "transform",
+    "edges": "edges",
     "verdict": "verdict",
     "CPU s": "cpu_seconds",
 }
