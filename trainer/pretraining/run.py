@@ -13,6 +13,7 @@ from trainer.pretraining.checkpoints import TrainingCheckpointError
 from trainer.pretraining.config import PretrainingConfig, read_config
 from trainer.pretraining.engine import DivergedError, Ending, last_record, pretrain
 from trainer.pretraining.folder_lock import only_writer
+from trainer.pretraining.half_precision import has_bfloat16_units
 from trainer.pretraining.processes import Processes, join_processes
 from trainer.pretraining.watching.metrics_log import JsonLines, Listener
 from trainer.pretraining.watching.probes import split_by_patient
@@ -68,6 +69,11 @@ def train_and_tell(config: PretrainingConfig, out: Path, processes: Processes) -
                 "modalities, of several patients, and are left out",
                 config.data.validation_shards,
                 len(data.validation),
+            )
+        if processes.leads and config.run.precision == "bf16" and not has_bfloat16_units(processes.device):
+            _log.warning(
+                "run.precision: this processor has no units for bf16 and emulates it, which makes a step many times "
+                "as long; fp32 is the faster one here"
             )
         return pretrain(config, out, data, processes, listeners)
 

@@ -104,6 +104,18 @@ def test_half_precision_computes_what_full_precision_does(config: Path, tmp_path
     assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "full"), rel=0.02)
 
 
+@pytest.mark.parametrize("unit", ["avx512_bf16", "amx_bf16", "bf16", None])
+def test_a_processor_that_only_emulates_half_precision_is_told_of(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, unit: str | None
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {unit: True, "avx2": True})
+    start(config, tmp_path / "full")
+    assert "run.precision" not in caplog.text
+    config.write_text(config.read_text().replace('"fp32"', '"bf16"'))
+    start(config, tmp_path / "half")
+    assert ("run.precision: this processor has no units for bf16" in caplog.text) == (unit is None)
+
+
 def test_tensorboard_and_the_bar_show_what_the_log_holds(config: Path, tmp_path: Path) -> None:
     assert "4/4" in start(config, tmp_path / "run")
     board = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
