@@ -136,9 +136,10 @@ def _peak_gigabytes(snapshot: Snapshot, folder: Path) -> float:
     cls = np.zeros((LONG_SERIES, width), np.float32)
     features = FeatureVolume(cls, _LongTensor(LONG_SERIES, grid**2, width), geometry)
     heads = [many_findings(snapshot, folder), _bag(snapshot, folder), _organs(snapshot, folder)]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not the peak before, which is what loading once took.
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     ask(heads, SeriesFeatures(features, geometry, "CT", "1.2"))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e9
 
 
 def many_findings(snapshot: Snapshot, folder: Path) -> Head:
