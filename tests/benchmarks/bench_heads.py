@@ -32,6 +32,7 @@ from operators.encoder.features import Encoder  # noqa: E402
 from operators.encoder.snapshot import Snapshot, read_snapshot  # noqa: E402
 from operators.heads.head import Head, HeadFolder, SeriesFeatures, ask  # noqa: E402
 from operators.heads.kinds import read_head  # noqa: E402
+from orthanc_plugin.pipeline.process_memory import resident_bytes  # noqa: E402
 from trainer.heads.affine import AffineFit, Examples, fit_affine  # noqa: E402
 from trainer.heads.objectives import each_label  # noqa: E402
 from trainer.heads.optimising import Optimiser  # noqa: E402
@@ -137,7 +138,7 @@ def _peak_gigabytes(snapshot: Snapshot, folder: Path) -> float:
     features = FeatureVolume(cls, _LongTensor(LONG_SERIES, grid**2, width), geometry)
     heads = [many_findings(snapshot, folder), _bag(snapshot, folder), _organs(snapshot, folder)]
     # Not the peak before, which is what loading once took.
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    before = resident_bytes(os.getpid()) or 0
     ask(heads, SeriesFeatures(features, geometry, "CT", "1.2"))
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e9
 

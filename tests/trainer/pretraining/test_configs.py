@@ -22,6 +22,7 @@ CONFIGS = Path(__file__).parents[3] / "trainer" / "pretraining" / "configs"
         ("curia2_g", 1536, 40, 4096),
         ("demo_cpu", 192, 4, 512),
         ("embedded", 256, 4, 688),
+        ("five_losses", 256, 4, 688),
         ("ablation", 192, 4, 512),
     ],
 )
@@ -30,7 +31,7 @@ def test_shipped_settings_are_the_models_they_name(name: str, width: int, depth:
     encoder: EncoderConfig = config.at_stage(config.stages[-1]).encoder_config
     assert (encoder.hidden_size, encoder.num_hidden_layers, encoder.ffn_width) == (width, depth, ffn_width)
     assert (encoder.patch_size, encoder.num_channels, encoder.use_swiglu_ffn) == (16, 1, True)
-    if name not in ("demo_cpu", "ablation"):
+    if name not in ("demo_cpu", "five_losses", "ablation"):
         assert encoder.image_size == 512
 
 
