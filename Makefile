@@ -128,7 +128,7 @@ fuzz: $(INSTALLED) ## Read 20,000 damaged studies: CASES=, SEED= for more and ot
 
 faults: $(INSTALLED) ## The fault matrix on a real Orthanc, every row (as root, for the full disk)
 	@docker/debian-packages.sh $(ORTHANC_PACKAGES) postgresql faketime
-	$(BIN)/pytest tests/integration/test_fault_matrix.py tests/integration/test_operation.py tests/integration/test_faults.py \
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/integration/test_fault_matrix.py tests/integration/test_operation.py tests/integration/test_faults.py \
 	    tests/integration/test_hosts.py tests/integration/test_surroundings.py tests/integration/test_whose_result.py tests/integration/test_priors.py tests/integration/test_late_priors.py \
 	    --all-faults
 

@@ -1,6 +1,5 @@
 """The packs as scans: a person's pictures of one pack on top of each other, with what somebody outlined in them."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from operators.domain.volume import Volume
 from operators.heads.scope import Region
 from operators.imaging.encoder_input import orient_for_encoder
 from trainer.demo_model.lung_and_bone import BONE, BONE_ABOVE_HU, LUNG, lung_and_bone_by_rule
-from trainer.demo_model.packs import person
+from trainer.demo_model.packs import pack_rows, person
 from trainer.features.scans import Scan
 from trainer.heads.decoder import UNKNOWN
 from trainer.ingest.nifti import read_nifti
@@ -50,7 +49,7 @@ def read_nodule_scans(data: Path) -> Iterator[Scan]:
 def read_hippocampus_scans(data: Path) -> Iterator[Scan]:
     """The hippocampus in T1 crops, MR, scanner units; every fifth slice of the Decathlon's."""
     folder = data / "packs/mr_hippocampus_msd"
-    for row in _rows(folder):
+    for row in pack_rows(folder):
         volume, labels = (orient_for_encoder(read_nifti(folder / row[name])) for name in ("image", "label"))
         scan = _scan(volume.astype(np.float32), person(folder.name, row), "MR", "head")
         yield replace(scan, mass=Volume(labels.array > 0, scan.volume.geometry)).thinned(5)
@@ -59,7 +58,7 @@ def read_hippocampus_scans(data: Path) -> Iterator[Scan]:
 def read_pair_scans(data: Path) -> Iterator[Scan]:
     """Brain tumours at two dates, MR, scanner units; every third slice of Brain-Tumor-Progression's."""
     folder = data / "packs/mr_brain_progression_pairs"
-    for row in _rows(folder):
+    for row in pack_rows(folder):
         for date in ("pre", "post"):
             volume, labels = (orient_for_encoder(read_nifti(folder / row[name])) for name in (date, f"{date}_mask"))
             scan = _scan(volume.astype(np.float32), person(folder.name, row), "MR", "head")
@@ -73,7 +72,7 @@ def read_body_scans(data: Path) -> Iterator[Scan]:
     The rule knows neither bowel gas from lung nor contrast medium from bone: there nobody knows.
     """
     folder = data / "packs/ct_body_luad"
-    for row in _rows(folder):
+    for row in pack_rows(folder):
         number = row["image"].split("_")[1]
         region: Region = "abdomen" if number in BODY_ABDOMEN else "other" if number in BODY_OTHER else "chest"
         scan = _scan(read_picture(folder / row["image"]), person(folder.name, row), "CT", region)
@@ -89,7 +88,7 @@ def _pictures(
 ) -> Iterator[Scan]:
     folder = data / "packs" / pack
     people: dict[str, list[dict[str, str]]] = {}
-    for row in _rows(folder):
+    for row in pack_rows(folder):
         people.setdefault(person(pack, row), []).append(row)
     for name, rows in people.items():
         for images in _alike(_evenly(rows, most), folder):
@@ -114,8 +113,3 @@ def _scan(volume: Volume, patient: str, modality: str, region: Region) -> Scan:
 def _evenly(rows: Sequence[dict[str, str]], most: int) -> list[dict[str, str]]:
     chosen: NDArray[np.int64] = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
     return [rows[k] for k in chosen]
-
-
-def _rows(folder: Path) -> Iterator[dict[str, str]]:
-    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)

@@ -32,7 +32,7 @@ def pack_stacks(data: Path) -> Iterator[Stack]:
     """Each person's images of each pack."""
     for folder in sorted(path.parent for path in (data / "packs").glob("*/index.csv")):
         people: dict[str, list[Path]] = {}
-        for row in _rows(folder):
+        for row in pack_rows(folder):
             images = (folder / row[column] for column in IMAGES.get(folder.name, ("image",)))
             people.setdefault(person(folder.name, row), []).extend(images)
         for name in sorted(people)[:: EVERY.get(folder.name, 1)]:
@@ -45,6 +45,7 @@ def person(pack: str, row: Mapping[str, str]) -> str:
     return name if name.startswith("LIDC-IDRI") else f"{pack}-{name}"
 
 
-def _rows(folder: Path) -> Iterator[dict[str, str]]:
+def pack_rows(folder: Path) -> Iterator[dict[str, str]]:
+    """The rows of a pack's index."""
     with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
         yield from csv.DictReader(file)

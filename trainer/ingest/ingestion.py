@@ -1,15 +1,13 @@
 """Input trees to shards: batches of folders to worker processes, their results to the journal."""
 
-import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from errno import ENOSPC
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 from trainer.ingest.batch import IngestSettings, ingest_batch
@@ -18,6 +16,7 @@ from trainer.ingest.pseudonyms import Pseudonyms, read_or_make_key
 from trainer.ingest.reader_messages import silence_readers
 from trainer.ingest.sources import Folder, in_batches, walk
 from trainer.pretraining.folder_lock import only_writer
+from trainer.worker_processes import end_with_parent
 
 Batch = tuple[Folder, ...]
 Tell = Callable[[Batch, BatchResult], None]
@@ -106,13 +105,5 @@ def open_ingestion(settings: IngestSettings) -> Iterator[Ingestion]:
 
 
 def _begin_worker() -> None:
-    """Silent, and ended with its parent: a worker would wait for its next batch for ever when the parent is killed."""
     silence_readers()
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
