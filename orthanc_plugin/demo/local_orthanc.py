@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,7 @@ INSTALL_LINE = "apt-get install -y --no-install-recommends orthanc orthanc-pytho
 USER = "curia"
 CALLING_AET, ORTHANC_AET = "CURIADEMO", "ORTHANC"
 START_SECONDS, STOP_SECONDS = 30.0, 40.0
+FIRST_PORT, FIRST_OUTGOING_PORT = 20_000, 32_768
 
 
 class OrthancMissingError(ServiceError):
@@ -52,7 +53,7 @@ class LocalOrthanc:
     ) -> None:
         self.folder = folder
         self.password = secrets.token_urlsafe(12)
-        self.http_port, self.dicom_port, self.service_port = _free_ports(3)
+        self.http_port, self.dicom_port, self.service_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.log = folder / "orthanc.log"
         self.service_log = folder / "service.log"
@@ -208,9 +209,17 @@ def _find_plugin(name: str) -> Path:
     raise OrthancMissingError(f"Orthanc's {name} is not installed; as root: {INSTALL_LINE}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at, below those that Linux gives to connections that go out.
+
+    One of the latter could be taken again between now and the start of whoever is to listen at it.
+    """
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        while len(found) < count:
+            one = stack.enter_context(socket.socket())
+            port = FIRST_PORT + secrets.randbelow(FIRST_OUTGOING_PORT - FIRST_PORT)
+            with suppress(OSError):
+                one.bind(("", port))
+                found.append(port)
+    return found

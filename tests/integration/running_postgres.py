@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from orthanc_plugin.demo.local_orthanc import free_ports
 
 PROGRAMS = Path("/usr/lib/postgresql")
 
@@ -32,9 +33,7 @@ def _serving(folder: Path) -> Iterator[str]:
     # PostgreSQL refuses to run as root.
     owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     shutil.chown(folder, owner)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     cluster = str(folder / "cluster")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     _call(owner, "initdb", "-D", cluster, "-U", "curia", "-A", "trust", "--no-sync")

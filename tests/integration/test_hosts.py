@@ -6,7 +6,6 @@ another.
 
 import os
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from integration import stand_in_pipeline
 from integration.cutting_proxy import cutting_proxy
 from integration.running_postgres import dump, new_database, restore, running_postgres
 from integration.running_site import Site, build_small_study, changed, own_service, running_site
+from orthanc_plugin.demo.local_orthanc import free_ports
 from orthanc_plugin.work.attempts import MAX_HOST_CRASHES
 
 pytestmark = pytest.mark.integration
@@ -90,9 +90,7 @@ class Hosts:
 
 def _listen() -> str:
     """An address for a host that the plugin does not know."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_ports(1)[0]}"
 
 
 @pytest.fixture(scope="module")
