@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, relu
 
-from operators.errors import CheckpointError
 from operators.heads.head import FeatureBlock, HeadFolder
-from operators.heads.linear import Linear, Tensors, first_length, read_weights
-
-MOST_LEVELS = 3
+from operators.heads.linear import Linear, Tensors, first_length, named, read_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +29,13 @@ class Decoder:
     narrow: Linear
     levels: tuple[Linear, ...]
     classes: Linear
+
+    @property
+    def tensors(self) -> Tensors:
+        """The decoder's tensors, as they are called in a head's file."""
+        parts = {"narrow": self.narrow, "classes": self.classes}
+        parts |= {f"level{number}": level for number, level in enumerate(self.levels, start=1)}
+        return named(parts)
 
     def on(self, device: str) -> "Decoder":
         """The same decoder on *device*."""
@@ -63,14 +67,9 @@ def read_decoder(folder: HeadFolder, *, levels: int, num_classes: int) -> Decode
     Raises
     ------
     CheckpointError
-        A tensor is missing, unexpected or of another shape, or the levels are too many for a patch.
+        A tensor is missing, unexpected or of another shape.
     """
     hidden = first_length(folder.path, "narrow.bias")
-    if 2**levels > folder.snapshot.config.patch_size:
-        raise CheckpointError(
-            f"{folder.path.name}/head.toml: levels: {levels} doublings make more than the "
-            f"{folder.snapshot.config.patch_size} pixels along a patch"
-        )
     shapes: dict[str, tuple[int, ...]] = {
         "narrow.weight": (hidden, folder.width),
         "narrow.bias": (hidden,),

@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import Field
 
 from operators.domain.finding import Algorithm, Finding
-from operators.heads.decoder import MOST_LEVELS, Decoder, read_decoder
 from operators.heads.evidence import CellEvidence
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.masks import ClassMasks
+from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, read_pixel_decoder
 
 
 class DecoderRecord(HeadRecord):
@@ -21,7 +21,7 @@ class DecoderRecord(HeadRecord):
     """
 
     task: Literal["segmentation"]
-    kind: Literal["decoder"]
+    kind: DecoderKind
     levels: int = Field(ge=1, le=MOST_LEVELS)
     minimum_volume_ml: float = Field(0.0, ge=0)
 
@@ -30,7 +30,7 @@ class DecoderRecord(HeadRecord):
 class DecoderHead:
     record: DecoderRecord
     labels: tuple[Label, ...]
-    decoder: Decoder
+    decoder: PixelDecoder
     algorithm: Algorithm
     needs: Needs = Needs(tokens=True, image=True)
 
@@ -46,7 +46,7 @@ class DecoderHead:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
     head: DecoderHead
-    decoder: Decoder
+    decoder: PixelDecoder
     cells: CellEvidence
 
     def take(self, block: FeatureBlock) -> None:
@@ -61,5 +61,5 @@ class _Reading:
 def read_head(folder: HeadFolder) -> DecoderHead:
     record = folder.record(DecoderRecord)
     labels = segment_labels(read_labels(folder.path), folder.path)
-    decoder = read_decoder(folder, levels=record.levels, num_classes=len(labels))
+    decoder = read_pixel_decoder(folder, record.kind, levels=record.levels, num_classes=len(labels))
     return DecoderHead(record, labels, decoder, folder.algorithm(record))

@@ -11,12 +11,12 @@ from scipy.special import expit
 from operators.domain.finding import Algorithm, Finding
 from operators.domain.volume import Volume
 from operators.errors import CheckpointError
-from operators.heads.decoder import MOST_LEVELS, Decoder, read_decoder
 from operators.heads.evidence import CellEvidence
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures, finding_of
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.linear import Linear, read_linear
 from operators.heads.masks import FindingMask
+from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, read_pixel_decoder
 from operators.heads.records import Record
 
 
@@ -52,12 +52,12 @@ class LinearFindingRecord(FindingRecord):
 
 
 class DecodedFindingRecord(FindingRecord):
-    """Of a finding that is outlined by a decoder of the tokens and the image (`operators.heads.decoder`).
+    """Of a finding that is outlined by a decoder of the tokens and the image (`operators.heads.pixel_decoder`).
 
     levels : times that the grid of tokens is doubled
     """
 
-    kind: Literal["decoder"]
+    kind: DecoderKind
     levels: int = Field(ge=1, le=MOST_LEVELS)
 
 
@@ -70,13 +70,13 @@ class FindingHead:
 
     record: FindingRecord
     label: Label
-    evidence_of: Linear | Decoder
+    evidence_of: Linear | PixelDecoder
     levels: int
     algorithm: Algorithm
 
     @property
     def needs(self) -> Needs:
-        return Needs(tokens=True, image=isinstance(self.evidence_of, Decoder))
+        return Needs(tokens=True, image=isinstance(self.evidence_of, PixelDecoder))
 
     def begin(self, series: SeriesFeatures) -> "_Reading":
         cells = CellEvidence(series.features.geometry, num_classes=1, subdivision=2**self.levels)
@@ -96,11 +96,11 @@ class FindingHead:
 class _Reading:
     head: FindingHead
     series: SeriesFeatures
-    evidence_of: Linear | Decoder
+    evidence_of: Linear | PixelDecoder
     cells: CellEvidence
 
     def take(self, block: FeatureBlock) -> None:
-        if isinstance(self.evidence_of, Decoder):
+        if isinstance(self.evidence_of, PixelDecoder):
             self.cells.put_image(block.place, self.evidence_of.evidence(block))
         else:
             self.cells.put(block.place, self.evidence_of(block.tokens))
@@ -134,7 +134,7 @@ def read_head(folder: HeadFolder) -> FindingHead:
 def read_decoded_head(folder: HeadFolder) -> FindingHead:
     record = folder.record(DecodedFindingRecord)
     label = _label(folder)
-    decoder = read_decoder(folder, levels=record.levels, num_classes=1)
+    decoder = read_pixel_decoder(folder, record.kind, levels=record.levels, num_classes=1)
     return FindingHead(record, label, decoder, record.levels, folder.algorithm(record))
 
 

@@ -43,6 +43,11 @@ class Linear:
         return Linear(torch.from_numpy(self.weight).to(device), torch.from_numpy(self.bias).to(device))
 
 
+def named(parts: Mapping[str, Linear]) -> Tensors:
+    """The tensors of several maps, each after its map's name."""
+    return {f"{name}.{kind}": tensor for name, part in parts.items() for kind, tensor in part.tensors.items()}
+
+
 def read_linear(folder: Path, *, num_outputs: int, num_features: int) -> Linear:
     """Read ``weight`` and ``bias`` from a head folder.
 

@@ -24,6 +24,7 @@ from trainer.demo_model.cropped import cropped
 from trainer.demo_model.framings import other_framings
 from trainer.demo_model.head_labels import ORGANS, REGIONS, structure
 from trainer.demo_model.held_out import is_held_out
+from trainer.demo_model.moved import moved
 from trainer.demo_model.open_data import (
     make_phantoms,
     read_organ_scans,
@@ -31,7 +32,7 @@ from trainer.demo_model.open_data import (
     read_sarcoma_scans,
     read_unseen_slices,
 )
-from trainer.demo_model.organs import fit_organs, judge_organs, measure_organs, organs_record
+from trainer.demo_model.organs import FIT, fit_organs, judge_organs, measure_organs, organs_record
 from trainer.demo_model.outlined_heads import HEADS, OutlinedHead, record_of
 from trainer.demo_model.outlines import fit_outline, measure_outline, outlined_scans
 from trainer.demo_model.pack_scans import (
@@ -46,7 +47,6 @@ from trainer.demo_model.training_processes import THREADS
 from trainer.export.model_folder import write_head
 from trainer.features.scans import Scan
 from trainer.head_training.head_folder import write_feature_fit
-from trainer.heads.decoder import decoder_tensors
 from trainer.worker_processes import end_with_parent
 
 SEED = 0
@@ -134,24 +134,30 @@ def fit_organs_head(task: HeadTask) -> FittedHead:
     snapshot = task.snapshot()
     encoder, settings = Encoder(snapshot), snapshot.input_settings
     scans = [*read_organ_scans(task.data), *read_body_scans(task.data)]
-    organs = list(outlined_scans(iter(scans), encoder, settings))
+    outlined = partial(outlined_scans, encoder=encoder, settings=settings, levels=FIT.levels)
+    organs = list(outlined(iter(scans)))
     framings = (framing for scan in scans if not is_held_out(scan.patient) for framing in other_framings(scan))
-    shown = [scan for scan in organs if not scan.held_out] + list(outlined_scans(framings, encoder, settings))
+    shown = [scan for scan in organs if not scan.held_out] + list(outlined(framings))
     figures = judge_organs([scan for scan in organs if scan.scan.patient.startswith("TotalSegmentator")], shown)
-    unseen = list(outlined_scans(read_unseen_slices(task.data), encoder, settings))
+    unseen = list(outlined(read_unseen_slices(task.data)))
     decoder = fit_organs(shown)
     held_out = [scan for scan in organs if scan.held_out]
     measured = measure_organs(figures, held_out, unseen, decoder, seed=SEED)
     record = organs_record(snapshot.sha256, measured, task.version)
-    write_head(record, ORGANS, decoder_tensors(decoder), task.place(record.name))
+    write_head(record, ORGANS, decoder.tensors, task.place(record.name))
     return FittedHead(measured)
 
 
 def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
     """Written only where it is good enough to be shown."""
     snapshot = task.snapshot()
-    scans = list(outlined_scans(head.scans(task.data), Encoder(snapshot), snapshot.input_settings))
-    decoder = fit_outline(scans)
+    outlined = partial(
+        outlined_scans, encoder=Encoder(snapshot), settings=snapshot.input_settings, levels=head.fit.levels
+    )
+    scans = list(outlined(head.scans(task.data)))
+    shown = (scan for scan in head.scans(task.data) if not is_held_out(scan.patient))
+    others = list(outlined(other for scan in shown for other in moved(scan, times=head.moved, seed=SEED)))
+    decoder = fit_outline([*scans, *others], head.fit)
     figures = measure_outline(
         decoder,
         scans,
@@ -163,7 +169,7 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
         return FittedHead(figures.measured | {"shipped": NOT_SHIPPED})
     record = record_of(head, figures, encoder_sha256=snapshot.sha256, version=task.version)
     place = task.place(head.name)
-    write_head(record, [structure(head.label)], decoder_tensors(decoder), place)
+    write_head(record, [structure(head.label)], decoder.tensors, place)
     write_feature_fit(figures.scope.fit, place)
     cases = [replace(case, title=f"{head.name}\n{case.title}") for case in figures.cases if head.may_be_drawn]
     return FittedHead(figures.measured | {"shipped": "yes"}, tuple(cases))

@@ -5,21 +5,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from operators.domain.volume import Volume
-from operators.heads.decoder import Decoder
 from operators.heads.dense import DecoderRecord
 from operators.heads.evidence import strongest_class
 from operators.heads.masks import without_specks
+from operators.heads.pixel_decoder import PixelDecoder
 from trainer.demo_model.head_labels import ORGANS
-from trainer.demo_model.outlines import LEVELS, OutlinedScan, joined
+from trainer.demo_model.outlines import OutlinedScan, joined
 from trainer.evaluation.figures import mean_figure
 from trainer.evaluation.overlap import dice
-from trainer.heads.decoder import UNKNOWN, DecoderFit, decode, fit_decoder
+from trainer.heads.outlined_slices import UNKNOWN
+from trainer.heads.pixel_decoder import DecoderFit, decode, fit_decoder
 
-FIT = DecoderFit(levels=LEVELS)
+FIT = DecoderFit(levels=2)
 MINIMUM_VOLUME_ML = 1.0
 
 
-def fit_organs(scans: Sequence[OutlinedScan]) -> Decoder:
+def fit_organs(scans: Sequence[OutlinedScan]) -> PixelDecoder:
     """Lung and bone against background."""
     return fit_decoder(joined([scan.slices for scan in scans]), FIT, num_classes=len(ORGANS))
 
@@ -41,7 +42,7 @@ def measure_organs(
     figures: Mapping[str, Mapping[str, float]],
     held_out: Sequence[OutlinedScan],
     unseen: Sequence[OutlinedScan],
-    decoder: Decoder,
+    decoder: PixelDecoder,
     *,
     seed: int,
 ) -> dict[str, float | int | str]:
@@ -69,7 +70,7 @@ def measure_organs(
     return measured | mean_figure(_by_person(chests, decoder, "lung"), seed=seed).record("another_collection_lung_dice")
 
 
-def organ_dice(outlined: OutlinedScan, decoder: Decoder) -> dict[str, float]:
+def organ_dice(outlined: OutlinedScan, decoder: PixelDecoder) -> dict[str, float]:
     """Dice of each organ that the scan's labels show."""
     scan = outlined.scan
     assert scan.organs is not None
@@ -90,14 +91,14 @@ def organ_dice(outlined: OutlinedScan, decoder: Decoder) -> dict[str, float]:
 def organs_record(encoder_sha256: str, measured: dict[str, float | int | str], version: str) -> DecoderRecord:
     return DecoderRecord(
         task="segmentation",
-        kind="decoder",
+        kind=FIT.kind,
         name="organs",
         version=version,
         encoder_sha256=encoder_sha256,
         modality=("CT",),
         values=("HU",),
         body_region=("chest", "abdomen"),
-        levels=LEVELS,
+        levels=FIT.levels,
         minimum_volume_ml=MINIMUM_VOLUME_ML,
         data=(
             "CT slices of two thirds of TCGA-LUAD's 28 people (lung and, without contrast medium, bone by an HU rule), "
@@ -109,7 +110,7 @@ def organs_record(encoder_sha256: str, measured: dict[str, float | int | str], v
     )
 
 
-def _by_person(scans: Sequence[OutlinedScan], decoder: Decoder, organ: str) -> dict[str, float]:
+def _by_person(scans: Sequence[OutlinedScan], decoder: PixelDecoder, organ: str) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for scan in scans:
         found = organ_dice(scan, decoder)

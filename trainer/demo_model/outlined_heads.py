@@ -11,7 +11,7 @@ from operators.heads.dense import DecoderRecord
 from operators.heads.finding import Calibration, DecodedFindingRecord
 from operators.heads.scope import Modality, Region
 from trainer.demo_model.open_data import read_sarcoma_scans
-from trainer.demo_model.outlines import LEVELS, TOP_TOKENS, OutlineFigures
+from trainer.demo_model.outlines import TOP_TOKENS, OutlineFigures
 from trainer.demo_model.pack_scans import (
     read_hippocampus_scans,
     read_pair_scans,
@@ -19,6 +19,7 @@ from trainer.demo_model.pack_scans import (
     read_ventricle_scans,
 )
 from trainer.features.scans import Scan
+from trainer.heads.pixel_decoder import DecoderFit
 
 THRESHOLD = 0.5
 REGION_CONFIDENCE = 0.7
@@ -33,6 +34,8 @@ class OutlinedHead:
     scans : of the data folder
     may_be_drawn : whether the licence lets pictures of single people stand in the documentation
     lowest_dice : of held-out people, under which the head is left out of the folder
+    fit : how its decoder is fitted
+    moved : how many times each shown person's scans are also shown moved
     """
 
     name: str
@@ -46,6 +49,8 @@ class OutlinedHead:
     lowest_dice: float
     data: str
     scans: Callable[[Path], Iterator[Scan]]
+    fit: DecoderFit = DecoderFit()
+    moved: int = 0
 
 
 def record_of(
@@ -60,17 +65,17 @@ def record_of(
         "values": head.values,
         "body_region": (head.region,),
         "region_confidence": REGION_CONFIDENCE,
-        "levels": LEVELS,
+        "kind": head.fit.kind,
+        "levels": head.fit.levels,
         "minimum_volume_ml": head.minimum_volume_ml,
         "distance": figures.scope.limits,
         "data": head.data,
         "measured": figures.measured,
     }
     if head.task == "segmentation":
-        return DecoderRecord.model_validate({"task": "segmentation", "kind": "decoder", **common})
+        return DecoderRecord.model_validate({"task": "segmentation", **common})
     finding = {
         "task": "finding",
-        "kind": "decoder",
         "top_tokens": TOP_TOKENS,
         "calibration": Calibration(slope=figures.slope, intercept=figures.intercept),
         "threshold": THRESHOLD,

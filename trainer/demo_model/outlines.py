@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.volume import Volume
-from operators.heads.decoder import Decoder
 from operators.heads.evidence import above
 from operators.heads.finding import slice_scores
 from operators.heads.masks import without_specks
+from operators.heads.pixel_decoder import PixelDecoder
 from operators.imaging.encoder_input import make_encoder_input
 from trainer.demo_model.cases import Case
 from trainer.demo_model.held_out import is_held_out
@@ -22,11 +22,10 @@ from trainer.evaluation.predictions import weighted_auc
 from trainer.features.scans import Scan
 from trainer.features.slice_encoder import SliceEncoder
 from trainer.features.token_labels import cell_labels
-from trainer.heads.decoder import DecoderFit, OutlinedSlices, decode, fit_decoder
 from trainer.heads.linear import fit_calibration
+from trainer.heads.outlined_slices import OutlinedSlices
+from trainer.heads.pixel_decoder import DecoderFit, decode, fit_decoder
 
-LEVELS = 2
-FIT = DecoderFit(levels=LEVELS)
 TOP_TOKENS = 4
 MASK_THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
 
@@ -38,6 +37,12 @@ class OutlinedScan:
     scan: Scan
     features: FeatureVolume
     slices: OutlinedSlices
+
+    @property
+    def levels(self) -> int:
+        """Times that the grid of tokens is doubled."""
+        _, rows, _ = self.features.geometry.shape
+        return int(self.slices.classes.shape[1] // rows).bit_length() - 1
 
     @property
     def held_out(self) -> bool:
@@ -63,19 +68,23 @@ class OutlineFigures:
 
 
 def outlined_scans(
-    scans: Iterator[Scan], encoder: SliceEncoder, settings: EncoderInputSettings
+    scans: Iterator[Scan], encoder: SliceEncoder, settings: EncoderInputSettings, *, levels: int
 ) -> Iterator[OutlinedScan]:
-    """Encode scans whose mass or organs somebody outlined; tokens are kept in half precision."""
+    """Encode scans whose mass or organs somebody outlined; tokens are kept in half precision.
+
+    levels : times that the grid of tokens is doubled for a decoder
+    """
+    cells_along = 2**levels
     for scan in scans:
         outlined_there = scan.mass or scan.organs
         assert outlined_there is not None
         encoder_input = make_encoder_input(scan.volume, settings)
         features = encoder.encode(encoder_input)
         _, rows, columns = features.geometry.shape
-        factor = settings.image_size // (rows * 2**LEVELS)
+        factor = settings.image_size // (rows * cells_along)
         images = np.concatenate([_averaged(block[:, 0], factor) for block in encoder_input.blocks(0, 16)])
-        classes = cell_labels(outlined_there.astype(np.uint8), features.geometry, 2**LEVELS)
-        cells = classes.reshape(len(classes), rows, columns, 2**LEVELS, 2**LEVELS).transpose(0, 1, 3, 2, 4)
+        classes = cell_labels(outlined_there.astype(np.uint8), features.geometry, cells_along)
+        cells = classes.reshape(len(classes), rows, columns, cells_along, cells_along).transpose(0, 1, 3, 2, 4)
         outlined = OutlinedSlices(
             features.tokens.astype(np.float16),
             images.astype(np.float16),
@@ -85,7 +94,7 @@ def outlined_scans(
         yield OutlinedScan(scan, FeatureVolume(features.cls, outlined.tokens, features.geometry), outlined)
 
 
-def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit = FIT) -> Decoder:
+def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit) -> PixelDecoder:
     """One class against background, on the shown people alone."""
     return fit_decoder(joined([scan.slices for scan in scans if not scan.held_out]), fit, num_classes=1)
 
@@ -99,7 +108,7 @@ def joined(slices: Sequence[OutlinedSlices]) -> OutlinedSlices:
 
 
 def measure_outline(
-    decoder: Decoder,
+    decoder: PixelDecoder,
     scans: Sequence[OutlinedScan],
     *,
     minimum_volume_ml: float,
@@ -135,7 +144,7 @@ def measure_outline(
     return OutlineFigures(measured, cases, scope, slope, intercept, threshold)
 
 
-def evidence_of(decoder: Decoder, scan: OutlinedScan) -> Volume:
+def evidence_of(decoder: PixelDecoder, scan: OutlinedScan) -> Volume:
     """Log odds on the decoder's finest grid."""
     evidence = decode(decoder, scan.slices)[:, 0]
     return Volume(evidence, scan.features.geometry.rescaled(evidence.shape))
@@ -179,7 +188,7 @@ def _cases(
 
 def _scores(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """For every slice its score, and whether it shows anything."""
-    scores = [slice_scores(evidence, TOP_TOKENS * 4**LEVELS) for _, evidence in judged]
+    scores = [slice_scores(evidence, TOP_TOKENS * 4**scan.levels) for scan, evidence in judged]
     present = [scan.slices.classes.reshape(len(scan.slices), -1).any(axis=1) for scan, _ in judged]
     return np.concatenate(scores).astype(np.float64), np.concatenate(present)
 

@@ -13,7 +13,7 @@ from operators.imaging.encoder_input import orient_for_encoder
 from trainer.demo_model.lung_and_bone import BONE, BONE_ABOVE_HU, LUNG, lung_and_bone_by_rule
 from trainer.demo_model.packs import pack_rows, person
 from trainer.features.scans import Scan
-from trainer.heads.decoder import UNKNOWN
+from trainer.heads.outlined_slices import UNKNOWN
 from trainer.ingest.nifti import read_nifti
 from trainer.ingest.pictures import flat_volume, read_picture, read_pixels
 

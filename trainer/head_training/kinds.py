@@ -46,7 +46,7 @@ from trainer.head_training.vector_heads import AffineHead, CoxHead, PrototypesHe
 from trainer.heads import objectives
 from trainer.heads.affine import Examples
 from trainer.heads.class_weights import class_weights, label_weights
-from trainer.heads.decoder import DecoderFit
+from trainer.heads.pixel_decoder import DecoderFit
 
 Floats = NDArray[np.float64]
 
@@ -267,6 +267,7 @@ def _labelled(problem: Problem, examples: Sequence[Example]) -> LabelledStudies:
 def _decoder(problem: Problem, studies: LabelledStudies) -> Outliner:
     settings = problem.settings.decoder
     fit = DecoderFit(
+        kind=problem.settings.head["kind"],
         levels=int(problem.settings.head["levels"]),
         hidden=settings.hidden,
         steps=settings.steps,
@@ -341,13 +342,16 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("segmentation", "linear"): Kind(
         SegmentationRecord, lambda settings: "masks", _drawn_by_cells, reads_tokens=lambda settings: True
     ),
-    ("segmentation", "decoder"): Kind(
-        DecoderRecord,
-        lambda settings: "masks",
-        _drawn_by_decoder,
-        penalties=(0.01,),
-        reads_tokens=lambda settings: True,
-        reads_images=True,
+    **dict.fromkeys(
+        (("segmentation", "decoder"), ("segmentation", "unet")),
+        Kind(
+            DecoderRecord,
+            lambda settings: "masks",
+            _drawn_by_decoder,
+            penalties=(0.01,),
+            reads_tokens=lambda settings: True,
+            reads_images=True,
+        ),
     ),
     ("finding", "linear"): Kind(
         LinearFindingRecord,
@@ -356,14 +360,17 @@ KINDS: Mapping[tuple[str, str], Kind] = {
         reads_tokens=lambda settings: True,
         shows_regions=lambda settings: True,
     ),
-    ("finding", "decoder"): Kind(
-        DecodedFindingRecord,
-        lambda settings: "finding",
-        _finding_by_decoder,
-        penalties=(0.01,),
-        reads_tokens=lambda settings: True,
-        reads_images=True,
-        shows_regions=lambda settings: True,
+    **dict.fromkeys(
+        (("finding", "decoder"), ("finding", "unet")),
+        Kind(
+            DecodedFindingRecord,
+            lambda settings: "finding",
+            _finding_by_decoder,
+            penalties=(0.01,),
+            reads_tokens=lambda settings: True,
+            reads_images=True,
+            shows_regions=lambda settings: True,
+        ),
     ),
     ("body-region", "linear"): Kind(BodyRegionRecord, lambda settings: "regions", _body_region),
     ("survival", "cox"): Kind(SurvivalRecord, lambda settings: "survival", _cox),

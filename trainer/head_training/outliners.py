@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from operators.domain.features import FeatureVolume
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
-from operators.heads.decoder import Decoder, decoder_of
 from operators.heads.evidence import CellEvidence, cell_evidence
 from operators.heads.linear import Linear
+from operators.heads.pixel_decoder import PixelDecoder, pixel_decoder_of
 from trainer.evaluation.overlap import best_threshold
 from trainer.features.token_labels import cell_labels
 from trainer.head_training.examples import Example
 from trainer.head_training.trainable import Rows, Tensors
 from trainer.heads import objectives
 from trainer.heads.affine import Examples, fit_affine
-from trainer.heads.decoder import DecoderFit, OutlinedSlices, decoder_tensors, fit_decoder
 from trainer.heads.linear import fit_cells
 from trainer.heads.optimising import Optimiser
+from trainer.heads.outlined_slices import OutlinedSlices
+from trainer.heads.pixel_decoder import DecoderFit, fit_decoder
 
 TOKENS_FROM_EACH_STUDY = 4096
 SLICES_FROM_EACH_STUDY = 64
@@ -131,7 +132,7 @@ class TokenOutliner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderOutliner:
-    """The small convolutional decoder, see `trainer.heads.decoder`."""
+    """A decoder of tokens and image, see `trainer.heads.pixel_decoder`."""
 
     studies: LabelledStudies
     num_classes: int
@@ -141,7 +142,7 @@ class DecoderOutliner:
         """The penalty is AdamW's decay; a decoder takes its steps, whatever the epochs."""
         slices = StudySlices.of(self.studies, rows, levels=self.settings.levels)
         settings = replace(self.settings, weight_decay=penalty, seed=seed)
-        return decoder_tensors(fit_decoder(slices, settings, num_classes=self.num_classes))
+        return fit_decoder(slices, settings, num_classes=self.num_classes).tensors
 
     @torch.no_grad()
     def evidence(self, tensors: Tensors, row: int) -> tuple[Volume, ...]:
@@ -153,9 +154,9 @@ class DecoderOutliner:
             cells.put_image(place, decoder(torch.from_numpy(tokens), seen).numpy())
         return cells.volumes()
 
-    def _decoder(self, tensors: Tensors) -> Decoder:
+    def _decoder(self, tensors: Tensors) -> PixelDecoder:
         plain = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        return decoder_of(plain, self.settings.levels)
+        return pixel_decoder_of(plain, self.settings.kind, self.settings.levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

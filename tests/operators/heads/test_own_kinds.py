@@ -322,6 +322,60 @@ def test_a_finding_by_a_decoder_is_as_present_as_its_strongest_cells_and_drawn_b
     assert not region.mask[:, :8].any()
 
 
+def unet_tensors(channels: tuple[int, int, int, int], *, hidden: int) -> dict[str, np.ndarray]:
+    """Of one doubling: grids of 8, 4 (the tokens'), 2 and 1 cells along a side."""
+    came = (1, channels[0] + hidden, *channels[1:3])
+    shapes: dict[str, tuple[int, ...]] = {"narrow": (hidden, WIDTH), "classes": (2, channels[0])}
+    for grid, (before, here) in enumerate(zip(came, channels, strict=True), start=1):
+        shapes |= {f"down{grid}.first": (here, before, 3, 3), f"down{grid}.second": (here, here, 3, 3)}
+    for grid, (here, below) in enumerate(zip(channels[:-1], channels[1:], strict=True), start=1):
+        shapes[f"up{grid}"] = (here, here + below, 3, 3)
+    weights = {f"{name}.weight": RNG.normal(size=shape) / 3 for name, shape in shapes.items()}
+    return weights | {f"{name}.bias": RNG.normal(size=shape[0]) for name, shape in shapes.items()}
+
+
+def test_a_unet_equals_torchs_own_modules(tmp_path: Path) -> None:
+    tensors = unet_tensors((3, 4, 5, 6), hidden=2)
+    record = {"task": "segmentation", "kind": "unet", "levels": 1}
+    folder = write_kind(tmp_path, record, ("lung", "liver"), tensors, category=True)
+    series, images = seen_and_encoded()
+    weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+
+    def convolved(name: str, *parts: torch.Tensor) -> torch.Tensor:
+        out, came = weights[f"{name}.weight"].shape[:2]
+        layer = torch.nn.Conv2d(came, out, 3, padding=1)
+        layer.load_state_dict({kind: weights[f"{name}.{kind}"] for kind in ("weight", "bias")})
+        return torch.relu(layer(torch.cat(parts, dim=1)))
+
+    def twice(grid: int, *parts: torch.Tensor) -> torch.Tensor:
+        return convolved(f"down{grid}.second", convolved(f"down{grid}.first", *parts))
+
+    tokens = torch.from_numpy(series.features.tokens.copy()) @ weights["narrow.weight"].T + weights["narrow.bias"]
+    tokens = torch.relu(tokens).permute(0, 2, 1).reshape(SLICES, 2, 4, 4)
+    halved, doubled = torch.nn.AvgPool2d(2), torch.nn.Upsample(scale_factor=2, mode="bilinear")
+    eight = twice(1, torch.nn.AvgPool2d(8)(torch.from_numpy(images)))
+    four = twice(2, halved(eight), tokens)
+    two = twice(3, halved(four))
+    one = twice(4, halved(two))
+    hidden = convolved("up3", doubled(one), two)
+    hidden = convolved("up2", doubled(hidden), four)
+    hidden = convolved("up1", doubled(hidden), eight)
+    expected = torch.einsum("nhij,ch->cnij", hidden, weights["classes.weight"])
+    expected = (expected + weights["classes.bias"][:, None, None, None]).detach().numpy()
+    (masks,) = answer_of(folder, series).masks
+    for volume, of_class in zip(masks.evidence, expected, strict=True):
+        np.testing.assert_allclose(volume.array, of_class, rtol=1e-4, atol=1e-3)
+
+
+def test_a_unet_of_other_channels_than_its_grids_hand_on_is_refused(tmp_path: Path) -> None:
+    tensors = unet_tensors((3, 4, 5, 6), hidden=2)
+    tensors["up1.weight"] = tensors["up1.weight"][:, 1:]
+    record = {"task": "segmentation", "kind": "unet", "levels": 1}
+    folder = write_kind(tmp_path, record, ("lung", "liver"), tensors, category=True)
+    with pytest.raises(CheckpointError, match=r"up1\.weight: .*\(3, 7, 3, 3\), the file has \(3, 6, 3, 3\)"):
+        answer_of(folder, seen_and_encoded()[0])
+
+
 def test_more_doublings_than_pixels_are_refused(tmp_path: Path) -> None:
     folder, _ = decoder(tmp_path, levels=3)
     small = Snapshot(TINY.model_copy(update={"patch_size": 4}), SNAPSHOT.input_settings, {}, SNAPSHOT.sha256)

@@ -26,6 +26,19 @@ DECODER = {
     "classes.weight": (1, HIDDEN),
     "classes.bias": (1,),
 }
+UNET = {
+    "narrow.weight": (HIDDEN, WIDTH),
+    "narrow.bias": (HIDDEN,),
+    "classes.weight": (1, HIDDEN),
+    "classes.bias": (1,),
+    **{
+        f"down{grid}.first.weight": (HIDDEN, came, 3, 3) for grid, came in enumerate((1, 2 * HIDDEN, HIDDEN, HIDDEN), 1)
+    },
+    **{f"down{grid}.second.weight": (HIDDEN, HIDDEN, 3, 3) for grid in (1, 2, 3, 4)},
+    **{f"down{grid}.{part}.bias": (HIDDEN,) for grid in (1, 2, 3, 4) for part in ("first", "second")},
+    **{f"up{grid}.weight": (HIDDEN, 2 * HIDDEN, 3, 3) for grid in (1, 2, 3)},
+    **{f"up{grid}.bias": (HIDDEN,) for grid in (1, 2, 3)},
+}
 GATE = {
     "tanh.weight": (3, WIDTH),
     "tanh.bias": (3,),
@@ -60,12 +73,14 @@ OWN: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, tuple[int, ...]]
         {"weight": (1, WIDTH), "bias": (1,)},
     ),
     "segmentation/decoder": ({"levels": 1}, ("a",), DECODER),
+    "segmentation/unet": ({"levels": 1}, ("a",), UNET),
     "finding/linear": (
         DRAWN | {"inputs": ["tokens"], "minimum_volume_ml": 0.0},
         ("a",),
         {"weight": (1, WIDTH), "bias": (1,)},
     ),
     "finding/decoder": (DRAWN | {"levels": 1, "minimum_volume_ml": 0.0}, ("a",), DECODER),
+    "finding/unet": (DRAWN | {"levels": 1, "minimum_volume_ml": 0.0}, ("a",), UNET),
     "body-region/linear": (
         {"inputs": ["cls", "mean-token"], "code": CODE},
         ("head", "chest"),

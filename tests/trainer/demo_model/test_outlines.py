@@ -10,11 +10,12 @@ from operators.domain.features import EncoderInputSettings
 from operators.domain.volume import Volume
 from trainer.demo_model.cropped import cropped
 from trainer.demo_model.held_out import is_held_out
-from trainer.demo_model.outlines import LEVELS, OutlinedScan, fit_outline, measure_outline, outlined_scans
+from trainer.demo_model.moved import moved
+from trainer.demo_model.outlines import OutlinedScan, fit_outline, measure_outline, outlined_scans
 from trainer.demo_model.scope_of_outlines import fit_scope
 from trainer.features.pixel_statistics import PixelStatistics
 from trainer.features.scans import Scan
-from trainer.heads.decoder import DecoderFit
+from trainer.heads.pixel_decoder import DecoderFit
 from trainer.ingest.pictures import flat_volume
 
 SETTINGS = EncoderInputSettings(image_size=128)
@@ -36,11 +37,11 @@ def disc_scans() -> Iterator[Scan]:
 
 @pytest.fixture(scope="module")
 def scans() -> list[OutlinedScan]:
-    return list(outlined_scans(disc_scans(), PixelStatistics(16), SETTINGS))
+    return list(outlined_scans(disc_scans(), PixelStatistics(16), SETTINGS, levels=2))
 
 
 def test_people_whom_nobody_saw_are_outlined_and_measured(scans: list[OutlinedScan]) -> None:
-    decoder = fit_outline(scans, DecoderFit(levels=LEVELS, hidden=8, steps=150, batch_size=4))
+    decoder = fit_outline(scans, DecoderFit(levels=2, hidden=8, steps=150, batch_size=4))
     figures = measure_outline(decoder, scans, minimum_volume_ml=0.01, threshold=None, seed=0)
     held_out = [scan for scan in scans if is_held_out(scan.scan.patient)]
     assert 0 < len(held_out) < PEOPLE
@@ -73,3 +74,32 @@ def test_a_narrower_field_of_view_shows_a_window_of_the_same_scan() -> None:
     left, top = round(float(corner[0])), round(float(corner[1]))
     np.testing.assert_array_equal(window.volume.array, scan.volume.array[:, top : top + height, left : left + width])
     assert cropped(scan).volume.geometry.shape == window.volume.geometry.shape
+
+
+def test_what_is_moved_is_outlined_where_it_went() -> None:
+    scan = next(disc_scans())
+    assert scan.mass is not None
+    one, other = moved(scan, times=2, seed=0)
+    for shown in (one, other):
+        assert shown.mass is not None
+        assert shown.volume.geometry == scan.volume.geometry
+        disc, before = (np.asarray(volume.array) for volume in (shown.mass, scan.mass))
+        pixels = np.asarray(shown.volume.array)
+        assert not disc[0].any()  # the slice without one
+        for k in range(1, len(disc)):
+            # Discs of 14 to 26 pixels stay whole, are zoomed by at most exp(0.25), and lie elsewhere.
+            assert np.exp(-0.55) < disc[k].sum() / before[k].sum() < np.exp(0.55)
+            assert (disc[k] ^ before[k]).any()
+            assert pixels[k][disc[k]].mean() - pixels[k][~disc[k]].mean() > 50.0
+    assert not np.array_equal(one.volume.array, other.volume.array)
+    again, _ = moved(scan, times=2, seed=0)
+    np.testing.assert_array_equal(again.volume.array, one.volume.array)
+
+
+def test_hounsfield_units_keep_their_values_when_a_scan_is_moved() -> None:
+    scan = replace(next(disc_scans()), modality="CT")
+    for shown in moved(scan, times=3, seed=0):
+        assert float(shown.volume.array.max()) <= float(scan.volume.array.max())
+        assert shown.mass is not None
+        inside = np.asarray(shown.volume.array)[np.asarray(shown.mass.array)]
+        assert abs(float(np.median(inside)) - 200.0) < 5.0

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from trainer.evaluation.overlap import dice, hd95, surface_distance
-from trainer.heads.decoder import SMOOTH, outline_loss
+from trainer.heads.pixel_decoder import SMOOTH, outline_loss
 
 ROOT = Path(__file__).parents[3]
 MONAI = ROOT / "build/rivals"

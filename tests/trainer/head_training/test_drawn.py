@@ -32,10 +32,12 @@ QUICK = {"hidden": 8, "steps": 60, "batch_size": 6}
 DRAWN = {
     "linear": {"task": "segmentation", "kind": "linear", "subdivision": 2},
     "decoder": {"task": "segmentation", "kind": "decoder", "levels": 2},
+    "unet": {"task": "segmentation", "kind": "unet", "levels": 2},
 }
 FINDINGS = {
     "linear": {"task": "finding", "kind": "linear", "top_tokens": 2},
     "decoder": {"task": "finding", "kind": "decoder", "levels": 1, "top_tokens": 2},
+    "unet": {"task": "finding", "kind": "unet", "levels": 1, "top_tokens": 2},
 }
 
 

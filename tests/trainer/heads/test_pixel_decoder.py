@@ -1,18 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
-from trainer.heads.decoder import (
-    UNKNOWN,
-    DecoderFit,
-    OutlinedSlices,
-    decode,
-    decoder_tensors,
-    fit_decoder,
-    outline_loss,
-)
+from trainer.heads.outlined_slices import UNKNOWN, OutlinedSlices
+from trainer.heads.pixel_decoder import DecoderFit, decode, fit_decoder, outline_loss
+from trainer.heads.unet import UNetInTraining
 
 GRID, CELLS = 8, 32
 FIT = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
+UNET = DecoderFit(kind="unet", levels=2, hidden=8, steps=150, batch_size=4)
 
 
 def discs(count: int, *, seed: int) -> OutlinedSlices:
@@ -32,8 +30,9 @@ def discs(count: int, *, seed: int) -> OutlinedSlices:
     return OutlinedSlices(tokens.astype(np.float16), images.astype(np.float16), classes, people)
 
 
-def test_it_outlines_what_tokens_and_image_tell_in_slices_it_never_saw() -> None:
-    decoder = fit_decoder(discs(48, seed=0), FIT, num_classes=1)
+@pytest.mark.parametrize("fit", [FIT, UNET])
+def test_it_outlines_what_tokens_and_image_tell_in_slices_it_never_saw(fit: DecoderFit) -> None:
+    decoder = fit_decoder(discs(48, seed=0), fit, num_classes=1)
     asked = discs(16, seed=1)
     found = decode(decoder, asked)[:, 0] > 0
     overlap = 2 * (found & (asked.classes > 0)).sum() / (found.sum() + asked.classes.sum())
@@ -41,9 +40,10 @@ def test_it_outlines_what_tokens_and_image_tell_in_slices_it_never_saw() -> None
     assert not found[0].any()  # holds no disc
 
 
-def test_the_same_seed_gives_the_same_decoder() -> None:
-    few = DecoderFit(levels=2, hidden=4, steps=3)
-    one, other = (decoder_tensors(fit_decoder(discs(8, seed=0), few, num_classes=1)) for _ in range(2))
+@pytest.mark.parametrize("fit", [FIT, UNET])
+def test_the_same_seed_gives_the_same_decoder(fit: DecoderFit) -> None:
+    few = replace(fit, hidden=4, steps=3)
+    one, other = (fit_decoder(discs(8, seed=0), few, num_classes=1).tensors for _ in range(2))
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
@@ -75,3 +75,18 @@ def test_a_person_of_few_slices_counts_as_much_as_one_of_many() -> None:
     evidence = decode(fit_decoder(slices, FIT, num_classes=1), slices.only(np.array([0])))
     share = 1.0 / (1.0 + np.exp(-evidence))
     assert 0.3 < np.median(share) < 0.7
+
+
+@torch.no_grad()
+def test_a_unet_is_written_as_it_answered_after_training() -> None:
+    """Batch norm and the tokens' standard are folded into plain weights."""
+    generator = torch.Generator().manual_seed(0)
+    network = UNetInTraining(7, 2, levels=1, hidden=4, generator=generator)
+    mean, scale = torch.randn(7, generator=generator), torch.rand(7, generator=generator) + 0.5
+    tokens = torch.randn(3, 36, 7, generator=generator) * scale + mean
+    images = torch.randn(3, 1, 24, 24, generator=generator)
+    for _ in range(3):  # so that running means are not 0
+        network((tokens - mean) / scale, images)
+    expected = network.eval()((tokens - mean) / scale, images)
+    assert expected.shape == (3, 2, 12, 12)
+    torch.testing.assert_close(network.finished(mean, scale).on("cpu")(tokens, images), expected, rtol=1e-4, atol=1e-4)
