@@ -1,7 +1,7 @@
 """Which things the embedded model outlines: from whose images, where a head may be asked, and what its card says."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,8 @@ from trainer.demo_model.pack_scans import (
 from trainer.features.scans import Scan
 from trainer.heads.pixel_decoder import DecoderFit
 
+UNET = DecoderFit(kind="unet", levels=1, hidden=32, steps=2500, lr=3e-3)
+"""Where there are dozens of people; on a dozen it knows them by heart."""
 THRESHOLD = 0.5
 REGION_CONFIDENCE = 0.7
 
@@ -143,6 +145,8 @@ HEADS = (
             "looks like was learned from few"
         ),
         scans=lambda data: chain(read_tumour_scans(data), read_pair_scans(data)),
+        fit=replace(UNET, steps=5000),
+        moved=4,
     ),
     OutlinedHead(
         name="left-ventricle",
@@ -160,6 +164,8 @@ HEADS = (
             "offset away"
         ),
         scans=read_ventricle_scans,
+        fit=UNET,
+        moved=1,
     ),
     OutlinedHead(
         name="hippocampus",
@@ -176,5 +182,7 @@ HEADS = (
             "4.0). Only crops were seen; a whole head is out of scope by its features' distance"
         ),
         scans=read_hippocampus_scans,
+        fit=UNET,
+        moved=1,
     ),
 )
