@@ -7,13 +7,11 @@ has 0. Where tokens say what is there, the image says where exactly it ends.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, relu
 
-from operators.heads.head import FeatureBlock, HeadFolder
+from operators.heads.head import HeadFolder
 from operators.heads.linear import Linear, Tensors, first_length, named, read_weights
 
 
@@ -52,13 +50,6 @@ class Decoder:
             beside = adaptive_avg_pool2d(images, hidden.shape[-1])
             hidden = relu(conv2d(torch.cat([hidden, beside], dim=1), level.weight, level.bias, padding=1))
         return self.classes(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
-
-    def evidence(self, block: FeatureBlock) -> NDArray[np.float32]:
-        """(n, C, rows 2^L, columns 2^L) of a block of slices."""
-        assert block.tokens is not None, "the head needs them"
-        assert block.images is not None, "the head needs them"
-        evidence: NDArray[np.float32] = self(block.tokens, block.images).cpu().numpy()
-        return evidence
 
 
 def read_decoder(folder: HeadFolder, *, levels: int, num_classes: int) -> Decoder:

@@ -10,7 +10,7 @@ from operators.heads.evidence import CellEvidence
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.masks import ClassMasks
-from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, read_pixel_decoder
+from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, block_evidence, read_pixel_decoder
 
 
 class DecoderRecord(HeadRecord):
@@ -50,7 +50,7 @@ class _Reading:
     cells: CellEvidence
 
     def take(self, block: FeatureBlock) -> None:
-        self.cells.put_image(block.place, self.decoder.evidence(block))
+        self.cells.put_image(block.place, block_evidence(self.decoder, block))
 
     def answer(self) -> HeadAnswer:
         record = self.head.record

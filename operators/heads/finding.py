@@ -16,7 +16,7 @@ from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecor
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.linear import Linear, read_linear
 from operators.heads.masks import FindingMask
-from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, read_pixel_decoder
+from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, block_evidence, read_pixel_decoder
 from operators.heads.records import Record
 
 
@@ -101,7 +101,7 @@ class _Reading:
 
     def take(self, block: FeatureBlock) -> None:
         if isinstance(self.evidence_of, PixelDecoder):
-            self.cells.put_image(block.place, self.evidence_of.evidence(block))
+            self.cells.put_image(block.place, block_evidence(self.evidence_of, block))
         else:
             self.cells.put(block.place, self.evidence_of(block.tokens))
 

@@ -1,7 +1,7 @@
 """A small U-Net over the image that meets the patch tokens at their own grid (after Ronneberger et al. 2015).
 
 The image, averaged to 2^L cells along a token, goes down by halvings, two 3 x 3 convolutions at each grid. At the grid
-of the tokens these come beside it, narrowed to H channels; `BELOW` more grids give each cell sight of the whole slice.
+of the tokens these come beside it, narrowed to H channels; `BELOW` more grids give a cell sight of most of the slice.
 Then it goes up again, one convolution at each grid, of what came from below and what the way down left there. A last
 linear map gives each class's evidence against background, which has 0.
 """
@@ -10,13 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, relu
 
-from operators.heads.head import FeatureBlock, HeadFolder
+from operators.heads.head import HeadFolder
 from operators.heads.linear import Linear, Tensors, first_length, named, read_weights
 
 BELOW = 2
@@ -65,13 +63,6 @@ class UNet:
         down = [(_layer(first), _layer(second)) for first, second in self.down]
         hidden = down_and_up(images, narrowed, down, [_layer(part) for part in self.up])
         return self.classes(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
-
-    def evidence(self, block: FeatureBlock) -> NDArray[np.float32]:
-        """(n, C, rows 2^L, columns 2^L) of a block of slices."""
-        assert block.tokens is not None, "the head needs them"
-        assert block.images is not None, "the head needs them"
-        evidence: NDArray[np.float32] = self(block.tokens, block.images).cpu().numpy()
-        return evidence
 
 
 def down_and_up(images: Tensor, narrowed: Tensor, down: Sequence[tuple[Layer, Layer]], up: Sequence[Layer]) -> Tensor:

@@ -155,7 +155,7 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
         outlined_scans, encoder=Encoder(snapshot), settings=snapshot.input_settings, levels=head.fit.levels
     )
     scans = list(outlined(head.scans(task.data)))
-    shown = (scan for scan in head.scans(task.data) if not is_held_out(scan.patient))
+    shown = (one.scan for one in scans if not one.held_out)
     others = list(outlined(other for scan in shown for other in moved(scan, times=head.moved, seed=SEED)))
     decoder = fit_outline([*scans, *others], head.fit)
     figures = measure_outline(

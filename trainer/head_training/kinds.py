@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -318,6 +319,12 @@ def _reads_mean_token(settings: TrainingSettings) -> bool:
     return "mean-token" in settings.head.get("inputs", DEFAULT_INPUTS)
 
 
+_by_decoder = partial(Kind, penalties=(0.01,), reads_tokens=lambda settings: True, reads_images=True)
+_DRAWN = _by_decoder(DecoderRecord, lambda settings: "masks", _drawn_by_decoder)
+_FOUND = _by_decoder(
+    DecodedFindingRecord, lambda settings: "finding", _finding_by_decoder, shows_regions=lambda settings: True
+)
+
 KINDS: Mapping[tuple[str, str], Kind] = {
     ("classification", "linear"): Kind(
         MultiLabelRecord, lambda settings: "classes", _linear, shows_regions=_reads_mean_token
@@ -342,17 +349,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("segmentation", "linear"): Kind(
         SegmentationRecord, lambda settings: "masks", _drawn_by_cells, reads_tokens=lambda settings: True
     ),
-    **dict.fromkeys(
-        (("segmentation", "decoder"), ("segmentation", "unet")),
-        Kind(
-            DecoderRecord,
-            lambda settings: "masks",
-            _drawn_by_decoder,
-            penalties=(0.01,),
-            reads_tokens=lambda settings: True,
-            reads_images=True,
-        ),
-    ),
+    ("segmentation", "decoder"): _DRAWN,
+    ("segmentation", "unet"): _DRAWN,
     ("finding", "linear"): Kind(
         LinearFindingRecord,
         lambda settings: "finding",
@@ -360,18 +358,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
         reads_tokens=lambda settings: True,
         shows_regions=lambda settings: True,
     ),
-    **dict.fromkeys(
-        (("finding", "decoder"), ("finding", "unet")),
-        Kind(
-            DecodedFindingRecord,
-            lambda settings: "finding",
-            _finding_by_decoder,
-            penalties=(0.01,),
-            reads_tokens=lambda settings: True,
-            reads_images=True,
-            shows_regions=lambda settings: True,
-        ),
-    ),
+    ("finding", "decoder"): _FOUND,
+    ("finding", "unet"): _FOUND,
     ("body-region", "linear"): Kind(BodyRegionRecord, lambda settings: "regions", _body_region),
     ("survival", "cox"): Kind(SurvivalRecord, lambda settings: "survival", _cox),
 }

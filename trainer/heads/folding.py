@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from operators.heads.linear import Linear
 
@@ -19,10 +20,13 @@ def begin(modules: Iterable[nn.Module], generator: torch.Generator) -> None:
 
 def folded(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> Linear:
     """A convolution with the batch norm after it, by its running mean and variance (Ioffe and Szegedy 2015)."""
-    assert norm.running_var is not None
     assert norm.running_mean is not None
-    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-    return Linear(layer.weight * gain[:, None, None, None], norm.bias - norm.running_mean * gain)
+    assert norm.running_var is not None
+    return Linear(
+        *fuse_conv_bn_weights(
+            layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+    )
 
 
 def standardised(linear: Linear, mean: Tensor, scale: Tensor) -> Linear:

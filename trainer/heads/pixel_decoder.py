@@ -17,12 +17,17 @@ from trainer.heads.unet import UNetInTraining
 SMOOTH = 1.0
 """Cells that soft Dice adds above and below, so that a batch without a class asks for none of it."""
 
+_NETWORKS: dict[DecoderKind, type[DecoderInTraining | UNetInTraining]] = {
+    "decoder": DecoderInTraining,
+    "unet": UNetInTraining,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderFit:
     """How a decoder is fitted.
 
-    kind : "unet" sees the whole slice and needs thousands of steps, "decoder" what lies around each cell, and hundreds
+    kind : "unet" sees most of the slice and needs thousands of steps, "decoder" sees what lies around each cell
     levels : times that the grid of tokens is doubled
     hidden : channels
     steps, batch_size : of AdamW with a learning rate that falls as a half cosine
@@ -47,7 +52,7 @@ def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Pi
     however many slices they have.
     """
     mean, scale = _standard(slices, fit.seed)
-    network = (UNetInTraining if fit.kind == "unet" else DecoderInTraining)(
+    network = _NETWORKS[fit.kind](
         len(mean),
         num_classes,
         levels=fit.levels,
