@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from operators.domain.volume import Volume
 from trainer.features.scans import Scan
+from trainer.pretraining.augmentations.gamma import apply_gamma
 
 MOST_DEGREES = 20.0
 MOST_LOG_ZOOM = 0.25
@@ -32,7 +34,6 @@ def moved(scan: Scan, *, times: int, seed: int) -> Iterator[Scan]:
 def _moved(scan: Scan, rng: np.random.Generator) -> Scan:
     assert scan.mass is not None, "its outline is what is moved along"
     pixels = np.asarray(scan.volume.array, np.float32)
-    lowest, highest = pixels.min(), pixels.max()
     turn = np.deg2rad(rng.uniform(-MOST_DEGREES, MOST_DEGREES))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = np.exp(rng.uniform(-MOST_LOG_ZOOM, MOST_LOG_ZOOM)) * rotation @ np.diag([1.0, rng.choice([-1.0, 1.0])])
@@ -43,10 +44,10 @@ def _moved(scan: Scan, rng: np.random.Generator) -> Scan:
     def move(slices: NDArray[Any], fill: float) -> NDArray[np.float32]:
         return np.stack([affine_transform(one, matrix, offset, order=1, cval=fill) for one in slices])
 
-    image = move(pixels, float(lowest))
-    if scan.modality == "MR" and highest > lowest:
-        share = np.clip((image - lowest) / (highest - lowest), 0.0, 1.0)
-        image = lowest + (highest - lowest) * share ** np.exp(rng.uniform(-MOST_LOG_GAMMA, MOST_LOG_GAMMA))
+    image = move(pixels, float(pixels.min()))
+    if scan.modality == "MR":
+        exponent = torch.tensor([rng.uniform(-MOST_LOG_GAMMA, MOST_LOG_GAMMA)], dtype=torch.float32).exp()
+        image = apply_gamma(torch.from_numpy(image)[None], exponent)[0].numpy()
     mass = move(np.asarray(scan.mass.array, np.float32), 0.0) > 0.5
     geometry = scan.volume.geometry
     return replace(scan, volume=Volume(image.astype(np.float32), geometry), mass=Volume(mass, geometry))

@@ -31,9 +31,9 @@ BODY_OTHER = ("0051", "0076", "0087")
 """Numbers of TCGA-LUAD's pictures of the abdomen, and of neck, shoulders or pelvis, told by looking at all of them."""
 
 
-def read_tumour_scans(data: Path) -> Iterator[Scan]:
+def read_tumour_scans(data: Path, *, most: int = MOST_SLICES) -> Iterator[Scan]:
     """Brain tumours, MR, grey levels; Cheng's."""
-    return _pictures(data, "mr_brain_tumour_cheng", "mask", "MR", "head", above=DRAWN)
+    return _pictures(data, "mr_brain_tumour_cheng", "mask", "MR", "head", above=DRAWN, most=most)
 
 
 def read_ventricle_scans(data: Path) -> Iterator[Scan]:
