@@ -167,6 +167,7 @@ class LossSettings(_Table):
 
     distillation : of a frozen network's features, see [guide]
     reconstruction : of the masked patches' pixels
+    retention : of the features of an encoder that never learned, at CLS and the seen patches
     teacher_temperature : at the start, and after the share `teacher_temperature_warmup` of a stage's steps
     """
 
@@ -176,6 +177,7 @@ class LossSettings(_Table):
     sigreg: Weight = 0.02
     distillation: Weight = 0.0
     reconstruction: Weight = 0.0
+    retention: Weight = 0.0
     sigreg_projections: int = Field(1024, gt=0)
     prototypes: int = Field(65_536, gt=1)
     shared_head: bool = False

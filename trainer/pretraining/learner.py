@@ -11,6 +11,7 @@ from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.model.guide import open_guide
 from trainer.pretraining.model.parameter_groups import GroupRule, group_parameters
 from trainer.pretraining.model.student_teacher import StudentTeacher
+from trainer.pretraining.model.untrained import open_untrained
 from trainer.pretraining.processes import Processes, shard
 from trainer.pretraining.schedules import StepSettings
 from trainer.pretraining.views.crops import CropBatch
@@ -50,6 +51,7 @@ class Learner:
         self.model.to(self.device)
         shard(self.model, processes, half_precision=self.half_precision)
         self._guide = open_guide(config.guide.weights, self.device)
+        self._untrained = open_untrained(config, self.device)
         self.optimiser = _build_optimiser(self.model.student, config)
 
     def step(self, batch: CropBatch, settings: StepSettings) -> StepResult:
@@ -57,7 +59,8 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
             shown = self._guide(batch.guide_images) if self._guide and batch.guide_images is not None else None
-            judgement = self.model.judge(batch, settings, shown)
+            kept = self._untrained(batch.global_crops) if self._untrained else None
+            judgement = self.model.judge(batch, settings, shown, kept)
         judgement.losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = self._clip()
         if finite := bool(norm.isfinite()):

@@ -10,6 +10,7 @@ from slice_cases import tiny_config
 from trainer.demo_model.builder import GUIDE
 from trainer.pretraining.model.guide import Guide
 from trainer.pretraining.model.student_teacher import StudentTeacher
+from trainer.pretraining.model.untrained import open_untrained
 from trainer.pretraining.schedules import build_schedules
 from trainer.pretraining.throughput import Stopwatch, encoder_operations, named_peak, step_operations
 from trainer.pretraining.views.crops import make_crops
@@ -41,15 +42,19 @@ def test_a_distilling_step_costs_what_torch_counts_and_no_teacher() -> None:
     config = tiny_config(
         model={"patch_size": 16},
         crops={"global_size": 64, "local_size": 32},
-        losses={"dino": 0.0, "ibot": 0.0, "koleo": 0.0, "sigreg": 0.0, "distillation": 1.0, "reconstruction": 0.3},
+        losses=dict.fromkeys(("dino", "ibot", "koleo", "sigreg"), 0.0)
+        | {"distillation": 1.0, "reconstruction": 0.3, "retention": 1.0},
         guide={"weights": str(GUIDE)},
     )
     batch = make_crops(labelled_slices()[:2], config, np.random.default_rng(0))
     step = build_schedules(config, config.stages[0], global_batch_size=2).at(0)
     model, guide = StudentTeacher(config), Guide(GUIDE, torch.device("cpu"))
+    untrained = open_untrained(config, torch.device("cpu"))
     assert batch.guide_images is not None
+    assert untrained is not None
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model.judge(batch, step, guide(batch.guide_images)).losses["total"].backward()  # type: ignore[no-untyped-call]
+        kept = untrained(batch.global_crops)
+        model.judge(batch, step, guide(batch.guide_images), kept).losses["total"].backward()  # type: ignore[no-untyped-call]
     np.testing.assert_allclose(counter.get_total_flops() / 2, step_operations(config), rtol=0.1)
 
 

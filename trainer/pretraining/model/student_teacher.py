@@ -22,6 +22,7 @@ from trainer.pretraining.model.guide import GuideFeatures
 from trainer.pretraining.model.guided_maps import GuidedMaps
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.model.projection_head import DINOHead
+from trainer.pretraining.model.untrained import RetentionMaps
 from trainer.pretraining.schedules import StepSettings
 from trainer.pretraining.views.crops import NUM_GLOBAL, CropBatch
 
@@ -61,6 +62,8 @@ class Branch(nn.Module):
         self.guided_maps = GuidedMaps(width) if config.losses.distillation else None
         self.pixel_map = nn.Linear(width, config.model.patch_size**2) if config.losses.reconstruction else None
 
+        self.retention_maps = RetentionMaps(width) if config.losses.retention else None
+
     def score_patches(self, tokens: Tensor) -> Tensor:
         """(M, D) to (M, K)."""
         head = self.dino_head if self.ibot_head is None else self.ibot_head
@@ -71,10 +74,10 @@ class Branch(nn.Module):
         for head in (self.dino_head, self.ibot_head):
             if head is not None:
                 projection_head.initialise(head, generator)
-        maps = () if self.guided_maps is None else (self.guided_maps.of_patches, self.guided_maps.of_cls)
-        for linear in (*maps, self.pixel_map):
-            if linear is not None:
-                guided_maps.initialise(linear, generator)
+        for part in (self.guided_maps, self.pixel_map, self.retention_maps):
+            for linear in () if part is None else part.modules():
+                if isinstance(linear, nn.Linear):
+                    guided_maps.initialise(linear, generator)
 
 
 class StudentTeacher(nn.Module):
@@ -99,10 +102,17 @@ class StudentTeacher(nn.Module):
         self.teacher.eval()
         return self
 
-    def judge(self, batch: CropBatch, progress: StepSettings, shown: GuideFeatures | None = None) -> Judgement:
+    def judge(
+        self,
+        batch: CropBatch,
+        progress: StepSettings,
+        shown: GuideFeatures | None = None,
+        kept: Tensor | None = None,
+    ) -> Judgement:
         """The losses of a batch.
 
         shown : the frozen network's features of the global crops, where the student is to answer as it does
+        kept : (2B, 1 + N, D) tokens of the untrained encoder, where the student is to keep what they tell
         """
         settings = self.settings
         # Nobody asks the teacher where neither of its losses has a weight.
@@ -138,6 +148,8 @@ class StudentTeacher(nn.Module):
         if self.student.pixel_map is not None:
             pixels = self.student.pixel_map(tokens[:, 1:])
             losses["reconstruction"] = reconstruction_loss(pixels, batch.global_crops, batch.masks)
+        if self.student.retention_maps is not None and kept is not None:
+            losses["retention"] = self.student.retention_maps(tokens, kept, batch.masks)
         losses["total"] = torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
         signs = {} if targets is None else self._signs(batch, losses, targets)
         if targets is not None and len(views[0]) > 1:

@@ -1,0 +1,56 @@
+"""What an encoder that never learned tells of a crop, and the student's maps to it.
+
+Random features keep much of an image linearly readable (`trainer.features.random_features`). A short training on little
+data finds new features at their cost, unless it is asked to keep them.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from operators.encoder.vision_transformer import EncoderConfig
+from trainer.features.random_features import RandomEncoderSettings, random_state
+from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.losses.distillation import distillation_loss
+from trainer.pretraining.model.masked_encoder import MaskedEncoder
+
+
+class UntrainedEncoder(nn.Module):
+    """Random features of the student's architecture, frozen."""
+
+    def __init__(self, config: EncoderConfig, *, seed: int) -> None:
+        super().__init__()
+        self.encoder = MaskedEncoder(config, drop_path=0.0, checkpointing=False)
+        self.encoder.vit.load_state_dict(random_state(config, RandomEncoderSettings(seed=seed)))
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, crops: Tensor) -> Tensor:
+        """(n, 1 + N, D) tokens of (n, 1, S, S) crops, CLS first."""
+        tokens: Tensor = self.encoder(crops)
+        return tokens
+
+
+def open_untrained(config: PretrainingConfig, device: torch.device) -> UntrainedEncoder | None:
+    """For the crops of config's [crops]; None where nothing has to be kept."""
+    if not config.losses.retention:
+        return None
+    return UntrainedEncoder(config.encoder_config, seed=config.run.seed).to(device)
+
+
+class RetentionMaps(nn.Module):
+    """One linear map for patches and one for CLS."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.of_patches = nn.Linear(embed_dim, embed_dim)
+        self.of_cls = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, tokens: Tensor, kept: Tensor, masks: Tensor) -> Tensor:
+        """The loss: CLS and the seen patches answer as the untrained encoder does.
+
+        tokens, kept : (n, 1 + N, D) of the student and of the untrained encoder
+        masks : (n, N) bool
+        """
+        seen = ~masks
+        of_patches = distillation_loss(self.of_patches(tokens[:, 1:][seen]), kept[:, 1:][seen])
+        return of_patches + distillation_loss(self.of_cls(tokens[:, 0]), kept[:, 0])
