@@ -23,6 +23,7 @@ from trainer.heads.pixel_decoder import DecoderFit
 
 UNET = DecoderFit(kind="unet", levels=1, hidden=32, steps=2500, lr=3e-3)
 """Where there are dozens of people; on a dozen it knows them by heart."""
+
 MOST_TUMOUR_SLICES = 24
 """Of a person: nearly all that there are."""
 

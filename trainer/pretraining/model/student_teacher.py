@@ -61,7 +61,6 @@ class Branch(nn.Module):
         self.ibot_head = None if config.losses.shared_head else DINOHead(width, config.losses)
         self.guided_maps = GuidedMaps(width) if config.losses.distillation else None
         self.pixel_map = nn.Linear(width, config.model.patch_size**2) if config.losses.reconstruction else None
-
         self.retention_maps = RetentionMaps(width) if config.losses.retention else None
 
     def score_patches(self, tokens: Tensor) -> Tensor:

@@ -7,34 +7,19 @@ data finds new features at their cost, unless it is asked to keep them.
 import torch
 from torch import Tensor, nn
 
-from operators.encoder.vision_transformer import EncoderConfig
 from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.losses.distillation import distillation_loss
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 
 
-class UntrainedEncoder(nn.Module):
-    """Random features of the student's architecture, frozen."""
-
-    def __init__(self, config: EncoderConfig, *, seed: int) -> None:
-        super().__init__()
-        self.encoder = MaskedEncoder(config, drop_path=0.0, checkpointing=False)
-        self.encoder.vit.load_state_dict(random_state(config, RandomEncoderSettings(seed=seed)))
-        self.requires_grad_(False)
-
-    @torch.no_grad()
-    def forward(self, crops: Tensor) -> Tensor:
-        """(n, 1 + N, D) tokens of (n, 1, S, S) crops, CLS first."""
-        tokens: Tensor = self.encoder(crops)
-        return tokens
-
-
-def open_untrained(config: PretrainingConfig, device: torch.device) -> UntrainedEncoder | None:
-    """For the crops of config's [crops]; None where nothing has to be kept."""
+def open_untrained(config: PretrainingConfig, device: torch.device) -> MaskedEncoder | None:
+    """Random features of the student's architecture, frozen, drawn by the run's seed; None where nothing is kept."""
     if not config.losses.retention:
         return None
-    return UntrainedEncoder(config.encoder_config, seed=config.run.seed).to(device)
+    encoder = MaskedEncoder(config.encoder_config, drop_path=0.0, checkpointing=False)
+    encoder.vit.load_state_dict(random_state(config.encoder_config, RandomEncoderSettings(seed=config.run.seed)))
+    return encoder.requires_grad_(False).to(device)
 
 
 class RetentionMaps(nn.Module):

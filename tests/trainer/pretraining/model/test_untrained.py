@@ -22,7 +22,7 @@ def test_it_is_the_random_encoder_of_the_run_s_seed_and_never_learns() -> None:
     untrained = open_untrained(config, CPU)
     assert untrained is not None
     expected = random_state(config.encoder_config, RandomEncoderSettings(seed=5))
-    for name, tensor in untrained.encoder.vit.state_dict().items():
+    for name, tensor in untrained.vit.state_dict().items():
         assert torch.equal(tensor, expected[name])
     assert not any(parameter.requires_grad for parameter in untrained.parameters())
 
