@@ -55,7 +55,7 @@ class ModelSpec:
     word : one of `BUILT_IN`, a folder, or a rival's kind, "=" and its folder
     like : architecture of what is built in
     device : that networks run on
-    initial, seed : how the weights of *like* began
+    initial, seed, first_size : how the weights of *like* began, and in images of how many pixels; 0 for those of *like*
     """
 
     word: str
@@ -63,6 +63,7 @@ class ModelSpec:
     device: str
     initial: Literal["truncated-normal", "random-features"] = "truncated-normal"
     seed: int = 0
+    first_size: int = 0
 
 
 def model_specs(words: list[str], *, device: str) -> list[ModelSpec]:
@@ -96,7 +97,8 @@ def open_spec(spec: ModelSpec) -> FeatureModel:
     if spec.word == PLACE:
         return place_model(spec.like)
     if spec.word == BEFORE_TRAINING:
-        start = start_weights(spec.like, spec.initial, seed=spec.seed)
+        first_size = spec.first_size or spec.like.image_size
+        start = start_weights(spec.like, spec.initial, seed=spec.seed, first_size=first_size)
         return untrained_model(spec.word, spec.like, start, device=spec.device)
     kind, found, folder = spec.word.partition("=")
     if found:
@@ -114,7 +116,8 @@ def _with_start(spec: ModelSpec) -> ModelSpec:
     if not config.is_file():
         return spec
     settings = read_config(config)
-    return replace(spec, initial=settings.model.initial, seed=settings.run.seed)
+    first = settings.at_stage(settings.stages[0]).crops.global_size
+    return replace(spec, initial=settings.model.initial, seed=settings.run.seed, first_size=first)
 
 
 def _check(word: str) -> None:

@@ -22,13 +22,15 @@ def test_before_training_has_the_weights_that_the_training_began_with(tmp_path: 
     folder = str(write_random_snapshot(TINY, tmp_path / "model"))
     _, spec = model_specs([folder, "before-training"], device="cpu")
     assert (spec.initial, spec.seed) == ("truncated-normal", 0)
-    expected = untrained_model("x", TINY, start_weights(TINY, "truncated-normal", seed=0), device="cpu")
+    expected = untrained_model(
+        "x", TINY, start_weights(TINY, "truncated-normal", seed=0, first_size=TINY.image_size), device="cpu"
+    )
     assert open_spec(spec).key == expected.key
 
 
 def test_how_the_embedded_models_training_began_is_read_from_its_settings() -> None:
     spec, _ = model_specs([str(DEMO_MODEL), "before-training"], device="cpu")
-    assert spec.initial == "random-features"
+    assert (spec.initial, spec.first_size) == ("random-features", 128)
 
 
 def test_without_a_folder_there_is_no_training_to_be_before() -> None:

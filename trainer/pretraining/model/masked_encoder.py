@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer, interpolate_positions
 from trainer.features.random_features import RandomEncoderSettings, random_state
+from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.stochastic_depth import StochasticDepthBlock
 
 INIT_STD = 0.02
@@ -89,14 +90,18 @@ def initialise(encoder: MaskedEncoder, generator: torch.Generator) -> None:
 
 
 def start_weights(
-    config: EncoderConfig, initial: Literal["truncated-normal", "random-features"], *, seed: int
+    config: EncoderConfig, initial: Literal["truncated-normal", "random-features"], *, seed: int, first_size: int
 ) -> Mapping[str, Tensor]:
-    """What a pre-training begins with, as a snapshot has it."""
-    encoder = MaskedEncoder(config, drop_path=0.0, checkpointing=False)
+    """What a pre-training begins with, as a snapshot has it, on the grid of *config*.
+
+    first_size : pixels of its first stage, for which it draws: the same seed gives another encoder for another size
+    """
+    first = config.model_copy(update={"image_size": first_size})
+    encoder = MaskedEncoder(first, drop_path=0.0, checkpointing=False)
     initialise(encoder, torch.Generator().manual_seed(seed))
     if initial == "random-features":
-        take_random_features(encoder, config, seed=seed)
-    return encoder.snapshot_state()
+        take_random_features(encoder, first, seed=seed)
+    return hand_over(encoder.snapshot_state(), config.grid_size)
 
 
 @torch.no_grad()

@@ -11,14 +11,20 @@ from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.losses.distillation import distillation_loss
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
+from trainer.pretraining.model.position_table import hand_over
 
 
 def open_untrained(config: PretrainingConfig, device: torch.device) -> MaskedEncoder | None:
-    """Random features of the student's architecture, frozen, drawn by the run's seed; None where nothing is kept."""
+    """Random features of the student's architecture, frozen, drawn by the run's seed; None where nothing is kept.
+
+    In every stage the encoder that was drawn for the first: for another grid the same seed draws another encoder.
+    """
     if not config.losses.retention:
         return None
     encoder = MaskedEncoder(config.encoder_config, drop_path=0.0, checkpointing=False)
-    encoder.vit.load_state_dict(random_state(config.encoder_config, RandomEncoderSettings(seed=config.run.seed)))
+    first = config.at_stage(config.stages[0]).encoder_config
+    drawn = random_state(first, RandomEncoderSettings(seed=config.run.seed))
+    encoder.vit.load_state_dict(hand_over(drawn, config.encoder_config.grid_size))
     return encoder.requires_grad_(False).to(device)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from slice_cases import body_slice, tiny_config
 from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.pretraining.losses.distillation import standardised
+from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.model.untrained import RetentionMaps, open_untrained
 from trainer.pretraining.schedules import build_schedules
@@ -25,6 +26,17 @@ def test_it_is_the_random_encoder_of_the_run_s_seed_and_never_learns() -> None:
     for name, tensor in untrained.vit.state_dict().items():
         assert torch.equal(tensor, expected[name])
     assert not any(parameter.requires_grad for parameter in untrained.parameters())
+
+
+def test_it_is_the_same_encoder_in_every_stage() -> None:
+    stages = [{"name": "low", "steps": 1, "global_size": 32}, {"name": "high", "steps": 1, "global_size": 64}]
+    config = tiny_config(losses=LOSSES, stages=stages)
+    low, high = (open_untrained(config.at_stage(stage), CPU) for stage in config.stages)
+    assert low is not None
+    assert high is not None
+    later = high.vit.state_dict()
+    for name, tensor in hand_over(low.vit.state_dict(), 8).items():
+        assert torch.equal(later[name], tensor), name
 
 
 def test_maps_that_answer_as_it_does_lose_nothing_and_masked_patches_are_not_asked() -> None:
