@@ -29,8 +29,10 @@ def test_before_training_has_the_weights_that_the_training_began_with(tmp_path: 
 
 
 def test_how_the_embedded_models_training_began_is_read_from_its_settings() -> None:
-    spec, _ = model_specs([str(DEMO_MODEL), "before-training"], device="cpu")
+    _, spec = model_specs([str(DEMO_MODEL), "before-training"], device="cpu")
     assert (spec.initial, spec.first_size) == ("random-features", 128)
+    start = start_weights(spec.like, "random-features", seed=spec.seed, first_size=128)
+    assert open_spec(spec).key == untrained_model("x", spec.like, start, device="cpu").key
 
 
 def test_without_a_folder_there_is_no_training_to_be_before() -> None:
