@@ -32,10 +32,13 @@ class _Table(BaseModel):
 class ModelSettings(_Table):
     """A size by name; any field that is given beside it wins over the size's own. Fields are EncoderConfig's.
 
-    initial : how weights begin; "random-features" has smooth filters and a position table from the first step on
+    initial : how weights begin; "random-encoder" as `trainer.features.random_features` draws them, smooth filters and a
+        position table from the first step on; "random-features" without what all its tokens share
+    position_gain : standard deviation of that position table; of random features it decides how much they tell of
+        where something lies
     """
 
-    initial: Literal["truncated-normal", "random-features"] = "truncated-normal"
+    initial: Literal["truncated-normal", "random-features", "random-encoder"] = "truncated-normal"
     size: Literal["small", "B", "L", "g"] = "B"
     hidden_size: int | None = Field(None, gt=0)
     num_hidden_layers: int | None = Field(None, gt=0)
@@ -43,10 +46,11 @@ class ModelSettings(_Table):
     mlp_ratio: float = Field(4.0, gt=0)
     use_swiglu_ffn: bool = True
     layerscale_value: float = Field(1e-5, gt=0)
+    position_gain: float = Field(0.6, gt=0)
     patch_size: int = Field(16, gt=0)
 
     def encoder_config(self, image_size: int) -> EncoderConfig:
-        given = self.model_dump(exclude={"size", "initial"}, exclude_none=True)
+        given = self.model_dump(exclude={"size", "initial", "position_gain"}, exclude_none=True)
         return EncoderConfig.model_validate(SIZES[self.size] | given | {"num_channels": 1, "image_size": image_size})
 
 
@@ -167,7 +171,7 @@ class LossSettings(_Table):
 
     distillation : of a frozen network's features, see [guide]
     reconstruction : of the masked patches' pixels
-    retention : of the features of an encoder that never learned, at CLS and the seen patches
+    retention : of the features of the untrained encoder that the student begins as
     teacher_temperature : at the start, and after the share `teacher_temperature_warmup` of a stage's steps
     """
 
@@ -287,6 +291,11 @@ class PretrainingConfig(_Table):
             raise ValueError(
                 f"guide.weights: expected with losses.distillation and not without it, got {self.guide.weights!r} and "
                 f"{self.losses.distillation}"
+            )
+        if self.losses.retention and self.model.initial != "random-encoder":
+            raise ValueError(
+                "model.initial: expected 'random-encoder' with losses.retention, which keeps what the student began "
+                f"as, got {self.model.initial!r}"
             )
         for stage in self.stages:
             self._check_sizes(stage)

@@ -74,7 +74,7 @@ def shard(model: StudentTeacher, processes: Processes, *, half_precision: bool) 
             branch.ibot_head,
             branch.guided_maps,
             branch.pixel_map,
-            branch.retention_maps,
+            branch.retention,
         ):
             if module is not None:
                 # The teacher has no backward pass that would put it back into shards for its update.

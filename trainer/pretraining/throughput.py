@@ -48,7 +48,7 @@ def step_operations(config: PretrainingConfig) -> float:
     if losses.reconstruction:
         student += 2.0 * encoder.hidden_size * patches * encoder.patch_size**2
     if losses.retention:
-        student += 2.0 * encoder.hidden_size**2 * (patches - masked + NUM_GLOBAL)
+        student += 2.0 * encoder.hidden_size**2 * (patches - masked)
     asks_teacher = losses.dino or losses.ibot
     teacher = seen + (NUM_GLOBAL + masked) * _head_operations(config) if asks_teacher else 0.0
     frozen = NUM_GLOBAL * crops.global_size**2 * OPERATIONS_PER_PIXEL if losses.distillation else 0.0

@@ -93,6 +93,17 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_bit(whole_run: Path, alone: Pr
         assert torch.equal(tensor, expected[name]), name
 
 
+def test_what_is_kept_is_measured_alike_by_a_run_that_was_stopped(alone: Processes, tmp_path: Path) -> None:
+    config = run_config(model={"initial": "random-encoder"}, losses={"retention": 1.0})
+    assert train(config, tmp_path / "stopped", alone, RunData(StopsAfter)) is Ending.STOPPED
+    for run in ("stopped", "whole"):
+        assert train(config, tmp_path / run, alone) is Ending.FINISHED
+    expected = weights(tmp_path / "whole", config)
+    assert expected["student.retention.batches"].item() == 10
+    for name, tensor in weights(tmp_path / "stopped", config).items():
+        assert torch.equal(tensor, expected[name]), name
+
+
 def test_a_finished_run_stays_as_it_is(whole_run: Path, alone: Processes) -> None:
     before = losses(whole_run)
     assert train(run_config(), whole_run, alone) is Ending.FINISHED

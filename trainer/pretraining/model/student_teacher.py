@@ -22,7 +22,7 @@ from trainer.pretraining.model.guide import GuideFeatures
 from trainer.pretraining.model.guided_maps import GuidedMaps
 from trainer.pretraining.model.masked_encoder import MaskedEncoder
 from trainer.pretraining.model.projection_head import DINOHead
-from trainer.pretraining.model.untrained import RetentionMaps
+from trainer.pretraining.model.untrained import Retention
 from trainer.pretraining.schedules import StepSettings
 from trainer.pretraining.views.crops import NUM_GLOBAL, CropBatch
 
@@ -61,7 +61,7 @@ class Branch(nn.Module):
         self.ibot_head = None if config.losses.shared_head else DINOHead(width, config.losses)
         self.guided_maps = GuidedMaps(width) if config.losses.distillation else None
         self.pixel_map = nn.Linear(width, config.model.patch_size**2) if config.losses.reconstruction else None
-        self.retention_maps = RetentionMaps(width) if config.losses.retention else None
+        self.retention = Retention(width) if config.losses.retention else None
 
     def score_patches(self, tokens: Tensor) -> Tensor:
         """(M, D) to (M, K)."""
@@ -73,7 +73,7 @@ class Branch(nn.Module):
         for head in (self.dino_head, self.ibot_head):
             if head is not None:
                 projection_head.initialise(head, generator)
-        for part in (self.guided_maps, self.pixel_map, self.retention_maps):
+        for part in (self.guided_maps, self.pixel_map):
             for linear in () if part is None else part.modules():
                 if isinstance(linear, nn.Linear):
                     guided_maps.initialise(linear, generator)
@@ -90,8 +90,9 @@ class StudentTeacher(nn.Module):
         self.student = Branch(config, drop_path=config.run.drop_path)
         self.teacher = Branch(config, drop_path=0.0)
         self.student.initialise(torch.Generator().manual_seed(config.run.seed))
-        if config.model.initial == "random-features":
-            masked_encoder.take_random_features(self.student.encoder, config.encoder_config, seed=config.run.seed)
+        masked_encoder.take_random_features(
+            self.student.encoder, config.encoder_config, config.model, seed=config.run.seed
+        )
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         self.train()
@@ -147,8 +148,8 @@ class StudentTeacher(nn.Module):
         if self.student.pixel_map is not None:
             pixels = self.student.pixel_map(tokens[:, 1:])
             losses["reconstruction"] = reconstruction_loss(pixels, batch.global_crops, batch.masks)
-        if self.student.retention_maps is not None and kept is not None:
-            losses["retention"] = self.student.retention_maps(tokens, kept, batch.masks)
+        if self.student.retention is not None and kept is not None:
+            losses["retention"] = self.student.retention(tokens, kept, batch.masks)
         losses["total"] = torch.stack([getattr(settings, name) * loss for name, loss in losses.items()]).sum()
         signs = {} if targets is None else self._signs(batch, losses, targets)
         if targets is not None and len(views[0]) > 1:

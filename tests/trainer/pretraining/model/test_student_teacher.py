@@ -1,6 +1,6 @@
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,21 +216,21 @@ def test_losses_and_gradients_ask_a_device_for_nothing() -> None:
     assert waits.found != []
 
 
-@pytest.mark.parametrize("initial", ["truncated-normal", "random-features"])
+@pytest.mark.parametrize("initial", ["truncated-normal", "random-features", "random-encoder"])
 def test_start_weights_are_those_that_a_training_begins_with(initial: str) -> None:
-    config = tiny_config(model={"initial": initial}, run={"seed": 3})
+    config = tiny_config(model={"initial": initial, "position_gain": 1.3}, run={"seed": 3})
     began = StudentTeacher(config).student.encoder.snapshot_state()
-    told = start_weights(config.encoder_config, config.model.initial, seed=3, first_size=config.crops.global_size)
+    told = start_weights(config.encoder_config, config.model, seed=3, first_size=config.crops.global_size)
     assert told.keys() == began.keys()
     assert all(torch.equal(told[name], tensor) for name, tensor in began.items())
 
 
-@pytest.mark.parametrize("initial", ["truncated-normal", "random-features"])
-def test_start_weights_on_a_later_stages_grid_are_still_those_of_the_first(initial: Literal["random-features"]) -> None:
-    config = tiny_config(model={"initial": initial}, run={"seed": 3})
+@pytest.mark.parametrize("initial", ["truncated-normal", "random-features", "random-encoder"])
+def test_start_weights_on_a_later_stages_grid_are_still_those_of_the_first(initial: str) -> None:
+    config = tiny_config(model={"initial": initial, "position_gain": 1.3}, run={"seed": 3})
     size = config.crops.global_size
     began = StudentTeacher(config).student.encoder.snapshot_state()
     later = config.encoder_config.model_copy(update={"image_size": 2 * size})
-    told = start_weights(later, initial, seed=3, first_size=size)
+    told = start_weights(later, config.model, seed=3, first_size=size)
     for name, tensor in hand_over(began, later.grid_size).items():
         assert torch.equal(told[name], tensor), name

@@ -1,28 +1,29 @@
 """What an encoder that never learned tells stays readable in the student's tokens."""
 
 import numpy as np
+import pytest
 import torch
-from torch import nn
 
 from slice_cases import body_slice, tiny_config
 from trainer.features.random_features import RandomEncoderSettings, random_state
-from trainer.pretraining.losses.distillation import standardised
 from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.student_teacher import StudentTeacher
-from trainer.pretraining.model.untrained import RetentionMaps, open_untrained
+from trainer.pretraining.model.untrained import Retention, open_untrained
 from trainer.pretraining.schedules import build_schedules
 from trainer.pretraining.views.crops import make_crops
 
 CPU = torch.device("cpu")
 LOSSES = dict.fromkeys(("dino", "ibot", "koleo", "sigreg"), 0.0) | {"retention": 2.0}
+MODEL = {"initial": "random-encoder"}
 
 
-def test_it_is_the_random_encoder_of_the_run_s_seed_and_never_learns() -> None:
+def test_it_is_the_random_encoder_of_the_run_s_seed_and_gains_and_never_learns() -> None:
     assert open_untrained(tiny_config(), CPU) is None
-    config = tiny_config(losses=LOSSES, run={"seed": 5})
+    config = tiny_config(losses=LOSSES, model=MODEL | {"position_gain": 1.3, "layerscale_value": 0.5}, run={"seed": 5})
     untrained = open_untrained(config, CPU)
     assert untrained is not None
-    expected = random_state(config.encoder_config, RandomEncoderSettings(seed=5))
+    settings = RandomEncoderSettings(seed=5, position_gain=1.3, block_gain=0.5)
+    expected = random_state(config.encoder_config, settings)
     for name, tensor in untrained.vit.state_dict().items():
         assert torch.equal(tensor, expected[name])
     assert not any(parameter.requires_grad for parameter in untrained.parameters())
@@ -30,7 +31,7 @@ def test_it_is_the_random_encoder_of_the_run_s_seed_and_never_learns() -> None:
 
 def test_it_is_the_same_encoder_in_every_stage() -> None:
     stages = [{"name": "low", "steps": 1, "global_size": 32}, {"name": "high", "steps": 1, "global_size": 64}]
-    config = tiny_config(losses=LOSSES, stages=stages)
+    config = tiny_config(losses=LOSSES, model=MODEL, stages=stages)
     low, high = (open_untrained(config.at_stage(stage), CPU) for stage in config.stages)
     assert low is not None
     assert high is not None
@@ -39,34 +40,58 @@ def test_it_is_the_same_encoder_in_every_stage() -> None:
         assert torch.equal(later[name], tensor), name
 
 
-def test_maps_that_answer_as_it_does_lose_nothing_and_masked_patches_are_not_asked() -> None:
-    generator = torch.Generator().manual_seed(0)
-    kept = torch.randn(3, 5, 8, generator=generator)
+def test_a_student_that_stayed_what_it_was_loses_nothing_and_masked_patches_are_not_asked() -> None:
+    kept = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
     masks = torch.zeros(3, 4, dtype=torch.bool)
     masks[0, 1] = masks[2, :2] = True
-    maps = RetentionMaps(8)
-    with torch.no_grad():
-        for linear in (maps.of_patches, maps.of_cls):
-            nn.init.eye_(linear.weight)
-            nn.init.zeros_(linear.bias)
-    tokens = torch.full((3, 5, 8), 100.0)
-    tokens[:, 0] = standardised(kept[:, 0])
-    tokens[:, 1:][~masks] = standardised(kept[:, 1:][~masks])
-    assert maps(tokens, kept, masks).item() == 0.0
-    tokens[1, 3] += 2.0  # Huber's distance of 2 is 1.5
-    np.testing.assert_allclose(maps(tokens, kept, masks).item(), 1.5 / (~masks).sum().item(), rtol=1e-6)
+    tokens = kept.clone()
+    tokens[:, 1:][masks] = 100.0
+    np.testing.assert_allclose(Retention(8)(tokens, kept, masks).item(), 0.0, atol=1e-9)
+    tokens[1, 0] += 1.0  # CLS of the crop without a mask
+    assert Retention(8)(tokens, kept, masks).item() > 0.1
 
 
-def test_a_student_learns_from_it_alone() -> None:
-    config = tiny_config(losses=LOSSES)
+def test_a_linear_map_of_the_patches_may_change_but_not_their_mean() -> None:
+    generator = torch.Generator().manual_seed(0)
+    kept, masks = torch.randn(64, 5, 8, generator=generator), torch.zeros(64, 4, dtype=torch.bool)
+    around = kept[:, 1:] - kept[:, 1:].mean(dim=1, keepdim=True)
+    turned = kept.clone()
+    turned[:, 1:] += around  # twice as far from their mean
+    apart = Retention(8)
+    before = apart(turned, kept, masks).item()
+    moved = turned.clone()
+    moved[:, 1:] += 1.0
+    assert apart(moved, kept, masks).item() > before + 0.1
+
+
+def test_the_covariance_is_the_mean_of_the_batches() -> None:
+    generator = torch.Generator().manual_seed(0)
+    apart, batches = Retention(4), torch.randn(3, 16, 5, 4, generator=generator)
+    for kept in batches:
+        apart(kept, kept, torch.zeros(16, 4, dtype=torch.bool))
+    of_image = np.concatenate([batches[:, :, 0].numpy(), batches[:, :, 1:].mean(dim=2).numpy()], axis=-1)
+    expected = np.mean([np.cov(one, rowvar=False, bias=True) for one in of_image], axis=0)
+    np.testing.assert_allclose(apart.covariance.numpy(), expected, atol=1e-6)
+
+
+def test_retention_asks_for_the_start_that_it_keeps() -> None:
+    with pytest.raises(ValueError, match="model.initial: expected 'random-encoder' with losses.retention"):
+        tiny_config(losses=LOSSES)
+
+
+def test_a_student_begins_as_what_it_keeps_and_is_told_once_it_has_moved() -> None:
+    config = tiny_config(losses=LOSSES, model=MODEL)
     model, untrained = StudentTeacher(config), open_untrained(config, CPU)
     batch = make_crops([body_slice(seed=seed) for seed in range(4)], config, np.random.default_rng(0))
     step = build_schedules(config, config.stages[0], global_batch_size=4).at(7)
     assert untrained is not None
-    losses = model.judge(batch, step, kept=untrained(batch.global_crops)).losses
+    kept = untrained(batch.global_crops)
+    with torch.no_grad():
+        model.student.encoder.vit.norm.bias += 0.1
+    losses = model.judge(batch, step, kept=kept).losses
     assert losses.keys() == {"retention", "total"}
     torch.testing.assert_close(losses["total"], 2.0 * losses["retention"])
     losses["total"].backward()  # type: ignore[no-untyped-call]
-    gradient = model.student.encoder.vit.patch_embed.proj.weight.grad
+    gradient = model.student.encoder.vit.norm.bias.grad
     assert gradient is not None
-    assert gradient.abs().sum() > 0
+    assert (gradient > 0).sum() > 0.9 * len(gradient)
