@@ -96,7 +96,7 @@ def start_weights(
 ) -> Mapping[str, Tensor]:
     """What a pre-training begins with, as a snapshot has it, of the architecture and on the grid of *config*.
 
-    settings : of which `initial` and `position_gain` are read
+    settings : of which the start and its gains are read
     first_size : pixels of its first stage, for which it draws: the same seed gives another encoder for another size
     """
     first = config.model_copy(update={"image_size": first_size})
@@ -116,14 +116,9 @@ def take_random_features(encoder: MaskedEncoder, config: EncoderConfig, settings
     """
     if settings.initial == "truncated-normal":
         return
-    drawn = random_gains(settings, seed)
+    drawn = RandomEncoderSettings(seed=seed, position_gain=settings.position_gain, block_gain=settings.layerscale_value)
     if settings.initial == "random-features":
         drawn = replace(drawn, bias_gain=0.0)
     encoder.vit.load_state_dict(random_state(config, drawn))
     if settings.initial == "random-features":
         encoder.vit.cls_token.mul_(CLS_SHARE)
-
-
-def random_gains(settings: ModelSettings, seed: int) -> RandomEncoderSettings:
-    """The random encoder that a model's settings ask for."""
-    return RandomEncoderSettings(seed=seed, position_gain=settings.position_gain, block_gain=settings.layerscale_value)

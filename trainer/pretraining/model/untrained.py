@@ -7,34 +7,32 @@ data finds new features at their cost, unless it is asked to keep them.
 import torch
 from torch import Tensor, nn
 
-from trainer.features.random_features import random_state
 from trainer.pretraining.collectives import num_ranks, sum_over_ranks
 from trainer.pretraining.config import PretrainingConfig
 from trainer.pretraining.losses.distillation import EPS, distillation_loss
 from trainer.pretraining.losses.retention import retention_loss
-from trainer.pretraining.model.masked_encoder import MaskedEncoder, random_gains
-from trainer.pretraining.model.position_table import hand_over
+from trainer.pretraining.model.masked_encoder import MaskedEncoder, start_weights
 
 IMAGE_WEIGHT = 3.0
 """Of CLS and the mean against the patches."""
 
 
 def open_untrained(config: PretrainingConfig, device: torch.device) -> MaskedEncoder | None:
-    """Random features of the student's architecture and gains, frozen, drawn by the run's seed; None to keep nothing.
+    """The encoder that the run began with, frozen; None where nothing is kept.
 
     In every stage the encoder that was drawn for the first: for another grid the same seed draws another encoder.
     """
     if not config.losses.retention:
         return None
     encoder = MaskedEncoder(config.encoder_config, drop_path=0.0, checkpointing=False)
-    first = config.at_stage(config.stages[0]).encoder_config
-    drawn = random_state(first, random_gains(config.model, config.run.seed))
-    encoder.vit.load_state_dict(hand_over(drawn, config.encoder_config.grid_size))
+    first_size = config.at_stage(config.stages[0]).crops.global_size
+    start = start_weights(config.encoder_config, config.model, seed=config.run.seed, first_size=first_size)
+    encoder.vit.load_state_dict(start)
     return encoder.requires_grad_(False).to(device)
 
 
 class Retention(nn.Module):
-    """How far the student is from what it keeps; which began as the encoder that is kept.
+    """How far the student is from the encoder that it began as.
 
     Patches may change as long as a linear map of them answers as the untrained encoder's do. CLS and the mean of the
     patches, which speak for the whole image, stay what they are; only crops without a mask are asked for these.
@@ -70,7 +68,10 @@ class Retention(nn.Module):
     def _meet(self, features: Tensor) -> None:
         """Take the batch, of all ranks, into the mean of the batches' covariances."""
         centred = features - sum_over_ranks(features.mean(dim=0)) / num_ranks()
-        found = sum_over_ranks(centred.mT @ centred / len(centred)) / num_ranks()
+        # A product that is rounded to bfloat16 may be no covariance any more.
+        with torch.autocast(features.device.type, enabled=False):
+            product = centred.mT @ centred
+        found = sum_over_ranks(product / len(centred)) / num_ranks()
         self.batches += 1
         self.covariance += (found - self.covariance) / self.batches
 

@@ -64,11 +64,12 @@ def test_a_linear_map_of_the_patches_may_change_but_not_their_mean() -> None:
     assert apart(moved, kept, masks).item() > before + 0.1
 
 
-def test_the_covariance_is_the_mean_of_the_batches() -> None:
+def test_the_covariance_is_the_mean_of_the_batches_in_half_precision_too() -> None:
     generator = torch.Generator().manual_seed(0)
     apart, batches = Retention(4), torch.randn(3, 16, 5, 4, generator=generator)
     for kept in batches:
-        apart(kept, kept, torch.zeros(16, 4, dtype=torch.bool))
+        with torch.autocast("cpu", torch.bfloat16):
+            apart(kept, kept, torch.zeros(16, 4, dtype=torch.bool))
     of_image = np.concatenate([batches[:, :, 0].numpy(), batches[:, :, 1:].mean(dim=2).numpy()], axis=-1)
     expected = np.mean([np.cov(one, rowvar=False, bias=True) for one in of_image], axis=0)
     np.testing.assert_allclose(apart.covariance.numpy(), expected, atol=1e-6)
