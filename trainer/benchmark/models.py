@@ -20,7 +20,7 @@ from trainer.features.slice_models import (
     random_model,
     untrained_model,
 )
-from trainer.pretraining.config import ModelSettings, read_config
+from trainer.pretraining.config import Initial, read_config
 from trainer.pretraining.model.masked_encoder import start_weights
 
 RANDOM, PIXELS, PLACE, BEFORE_TRAINING = "random", "pixels", "place", "before-training"
@@ -54,13 +54,13 @@ class ModelSpec:
     word : one of `BUILT_IN`, a folder, or a rival's kind, "=" and its folder
     like : architecture of what is built in
     device : that networks run on
-    start, seed, first_size : how the weights of *like* began, and in images of how many pixels; 0 for those of *like*
+    initial, seed, first_size : how the weights of *like* began, and in images of how many pixels; 0 for those of *like*
     """
 
     word: str
     like: EncoderConfig
     device: str
-    start: ModelSettings = ModelSettings()
+    initial: Initial = "truncated-normal"
     seed: int = 0
     first_size: int = 0
 
@@ -97,7 +97,7 @@ def open_spec(spec: ModelSpec) -> FeatureModel:
         return place_model(spec.like)
     if spec.word == BEFORE_TRAINING:
         first_size = spec.first_size or spec.like.image_size
-        start = start_weights(spec.like, spec.start, seed=spec.seed, first_size=first_size)
+        start = start_weights(spec.like, spec.initial, seed=spec.seed, first_size=first_size)
         return untrained_model(spec.word, spec.like, start, device=spec.device)
     kind, found, folder = spec.word.partition("=")
     if found:
@@ -116,7 +116,7 @@ def _with_start(spec: ModelSpec) -> ModelSpec:
         return spec
     settings = read_config(config)
     first = settings.at_stage(settings.stages[0]).crops.global_size
-    return replace(spec, start=settings.model, seed=settings.run.seed, first_size=first)
+    return replace(spec, initial=settings.model.initial, seed=settings.run.seed, first_size=first)
 
 
 def _check(word: str) -> None:

@@ -24,6 +24,8 @@ SIZES = {
 }
 """B, L and g are DINOv2's, with SwiGLU as Curia has it at every size; small is the embedded model's."""
 
+Initial = Literal["truncated-normal", "random-features"]
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,13 +34,11 @@ class _Table(BaseModel):
 class ModelSettings(_Table):
     """A size by name; any field that is given beside it wins over the size's own. Fields are EncoderConfig's.
 
-    initial : how weights begin; "random-encoder" as `trainer.features.random_features` draws them, smooth filters and a
-        position table from the first step on; "random-features" without what all its tokens share
-    position_gain : standard deviation of that position table; of random features it decides how much they tell of
-        where something lies
+    initial : how weights begin; "random-features" with smooth filters and a position table, as
+        `trainer.features.random_features` draws them
     """
 
-    initial: Literal["truncated-normal", "random-features", "random-encoder"] = "truncated-normal"
+    initial: Initial = "truncated-normal"
     size: Literal["small", "B", "L", "g"] = "B"
     hidden_size: int | None = Field(None, gt=0)
     num_hidden_layers: int | None = Field(None, gt=0)
@@ -46,11 +46,10 @@ class ModelSettings(_Table):
     mlp_ratio: float = Field(4.0, gt=0)
     use_swiglu_ffn: bool = True
     layerscale_value: float = Field(1e-5, gt=0)
-    position_gain: float = Field(0.6, gt=0)
     patch_size: int = Field(16, gt=0)
 
     def encoder_config(self, image_size: int) -> EncoderConfig:
-        given = self.model_dump(exclude={"size", "initial", "position_gain"}, exclude_none=True)
+        given = self.model_dump(exclude={"size", "initial"}, exclude_none=True)
         return EncoderConfig.model_validate(SIZES[self.size] | given | {"num_channels": 1, "image_size": image_size})
 
 
@@ -292,9 +291,9 @@ class PretrainingConfig(_Table):
                 f"guide.weights: expected with losses.distillation and not without it, got {self.guide.weights!r} and "
                 f"{self.losses.distillation}"
             )
-        if self.losses.retention and self.model.initial != "random-encoder":
+        if self.losses.retention and self.model.initial != "random-features":
             raise ValueError(
-                "model.initial: expected 'random-encoder' with losses.retention, which keeps what the student began "
+                "model.initial: expected 'random-features' with losses.retention, which keeps what the student began "
                 f"as, got {self.model.initial!r}"
             )
         for stage in self.stages:

@@ -94,7 +94,7 @@ def test_sigterm_saves_and_the_run_goes_on_to_the_bit(whole_run: Path, alone: Pr
 
 
 def test_what_is_kept_is_measured_alike_by_a_run_that_was_stopped(alone: Processes, tmp_path: Path) -> None:
-    config = run_config(model={"initial": "random-encoder"}, losses={"retention": 1.0})
+    config = run_config(model={"initial": "random-features"}, losses={"retention": 1.0})
     assert train(config, tmp_path / "stopped", alone, RunData(StopsAfter)) is Ending.STOPPED
     for run in ("stopped", "whole"):
         assert train(config, tmp_path / run, alone) is Ending.FINISHED

@@ -40,7 +40,7 @@ def test_a_step_costs_about_what_torch_counts() -> None:
 
 def test_a_distilling_step_costs_what_torch_counts_and_no_teacher() -> None:
     config = tiny_config(
-        model={"patch_size": 16, "initial": "random-encoder"},
+        model={"patch_size": 16, "initial": "random-features"},
         crops={"global_size": 64, "local_size": 32},
         losses=dict.fromkeys(("dino", "ibot", "koleo", "sigreg"), 0.0)
         | {"distillation": 1.0, "reconstruction": 0.3, "retention": 1.0},

@@ -4,7 +4,6 @@ Inside is the very model that the application runs (`operators.encoder`); what i
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from operators.encoder.vision_transformer import EncoderConfig, build_vision_transformer, interpolate_positions
 from trainer.features.random_features import RandomEncoderSettings, random_state
-from trainer.pretraining.config import ModelSettings
+from trainer.pretraining.config import Initial
 from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.stochastic_depth import StochasticDepthBlock
 
@@ -91,34 +90,26 @@ def initialise(encoder: MaskedEncoder, generator: torch.Generator) -> None:
     nn.init.zeros_(encoder.mask_token)
 
 
-def start_weights(
-    config: EncoderConfig, settings: ModelSettings, *, seed: int, first_size: int
-) -> Mapping[str, Tensor]:
+def start_weights(config: EncoderConfig, initial: Initial, *, seed: int, first_size: int) -> Mapping[str, Tensor]:
     """What a pre-training begins with, as a snapshot has it, of the architecture and on the grid of *config*.
 
-    settings : of which the start and its gains are read
     first_size : pixels of its first stage, for which it draws: the same seed gives another encoder for another size
     """
     first = config.model_copy(update={"image_size": first_size})
     encoder = MaskedEncoder(first, drop_path=0.0, checkpointing=False)
     initialise(encoder, torch.Generator().manual_seed(seed))
-    take_random_features(encoder, first, settings, seed=seed)
+    if initial == "random-features":
+        take_random_features(encoder, first, seed=seed)
     return hand_over(encoder.snapshot_state(), config.grid_size)
 
 
 @torch.no_grad()
-def take_random_features(encoder: MaskedEncoder, config: EncoderConfig, settings: ModelSettings, *, seed: int) -> None:
+def take_random_features(encoder: MaskedEncoder, config: EncoderConfig, *, seed: int) -> None:
     """Another start, for a training too short to find filters and places by itself: `trainer.features`' random encoder.
 
-    Smooth random filters, a position table of waves, blocks that keep a token's variance. In "random-features" what all
-    tokens have in common there is left out and CLS begins small: either would drown what tells one slice's CLS from
-    another's. Nothing is done where `initial` is neither.
+    Smooth random filters, a position table of waves, blocks that keep a token's variance. What all tokens have in
+    common there is left out and CLS begins small: either would drown what tells one slice's CLS from another's.
     """
-    if settings.initial == "truncated-normal":
-        return
-    drawn = RandomEncoderSettings(seed=seed, position_gain=settings.position_gain, block_gain=settings.layerscale_value)
-    if settings.initial == "random-features":
-        drawn = replace(drawn, bias_gain=0.0)
+    drawn = RandomEncoderSettings(seed=seed, bias_gain=0.0, block_gain=config.layerscale_value)
     encoder.vit.load_state_dict(random_state(config, drawn))
-    if settings.initial == "random-features":
-        encoder.vit.cls_token.mul_(CLS_SHARE)
+    encoder.vit.cls_token.mul_(CLS_SHARE)

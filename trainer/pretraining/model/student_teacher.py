@@ -90,9 +90,8 @@ class StudentTeacher(nn.Module):
         self.student = Branch(config, drop_path=config.run.drop_path)
         self.teacher = Branch(config, drop_path=0.0)
         self.student.initialise(torch.Generator().manual_seed(config.run.seed))
-        masked_encoder.take_random_features(
-            self.student.encoder, config.encoder_config, config.model, seed=config.run.seed
-        )
+        if config.model.initial == "random-features":
+            masked_encoder.take_random_features(self.student.encoder, config.encoder_config, seed=config.run.seed)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         self.train()

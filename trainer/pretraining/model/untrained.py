@@ -26,7 +26,7 @@ def open_untrained(config: PretrainingConfig, device: torch.device) -> MaskedEnc
         return None
     encoder = MaskedEncoder(config.encoder_config, drop_path=0.0, checkpointing=False)
     first_size = config.at_stage(config.stages[0]).crops.global_size
-    start = start_weights(config.encoder_config, config.model, seed=config.run.seed, first_size=first_size)
+    start = start_weights(config.encoder_config, config.model.initial, seed=config.run.seed, first_size=first_size)
     encoder.vit.load_state_dict(start)
     return encoder.requires_grad_(False).to(device)
 

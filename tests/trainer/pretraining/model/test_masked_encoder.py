@@ -9,7 +9,6 @@ from operators.encoder.vision_transformer import build_vision_transformer
 from slice_cases import tiny_config
 from trainer.export.model_folder import write_snapshot
 from trainer.features.random_features import RandomEncoderSettings, random_state
-from trainer.pretraining.config import ModelSettings
 from trainer.pretraining.model.masked_encoder import CLS_SHARE, MaskedEncoder, initialise, take_random_features
 
 CONFIG = tiny_config().encoder_config
@@ -104,10 +103,8 @@ def test_every_parameter_is_initialised_by_the_seed() -> None:
 
 def test_random_features_are_the_random_encoder_s_without_what_all_tokens_share() -> None:
     model = encoder()
-    told = {"initial": "random-features", "position_gain": 1.3, "layerscale_value": CONFIG.layerscale_value}
-    take_random_features(model, CONFIG, ModelSettings.model_validate(told), seed=4)
-    settings = RandomEncoderSettings(seed=4, bias_gain=0.0, position_gain=1.3, block_gain=CONFIG.layerscale_value)
-    expected = random_state(CONFIG, settings)
+    take_random_features(model, CONFIG, seed=4)
+    expected = random_state(CONFIG, RandomEncoderSettings(seed=4, bias_gain=0.0, block_gain=CONFIG.layerscale_value))
     assert not expected["patch_embed.proj.bias"].any()
     expected["cls_token"] = CLS_SHARE * expected["cls_token"]
     assert model.snapshot_state().keys() == expected.keys()

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from slice_cases import body_slice, tiny_config
-from trainer.features.random_features import RandomEncoderSettings, random_state
 from trainer.pretraining.model.position_table import hand_over
 from trainer.pretraining.model.student_teacher import StudentTeacher
 from trainer.pretraining.model.untrained import Retention, open_untrained
@@ -14,16 +13,15 @@ from trainer.pretraining.views.crops import make_crops
 
 CPU = torch.device("cpu")
 LOSSES = dict.fromkeys(("dino", "ibot", "koleo", "sigreg"), 0.0) | {"retention": 2.0}
-MODEL = {"initial": "random-encoder"}
+MODEL = {"initial": "random-features"}
 
 
-def test_it_is_the_random_encoder_of_the_run_s_seed_and_gains_and_never_learns() -> None:
+def test_it_is_what_the_run_began_with_and_never_learns() -> None:
     assert open_untrained(tiny_config(), CPU) is None
-    config = tiny_config(losses=LOSSES, model=MODEL | {"position_gain": 1.3, "layerscale_value": 0.5}, run={"seed": 5})
+    config = tiny_config(losses=LOSSES, model=MODEL, run={"seed": 5})
     untrained = open_untrained(config, CPU)
     assert untrained is not None
-    settings = RandomEncoderSettings(seed=5, position_gain=1.3, block_gain=0.5)
-    expected = random_state(config.encoder_config, settings)
+    expected = StudentTeacher(config).student.encoder.snapshot_state()
     for name, tensor in untrained.vit.state_dict().items():
         assert torch.equal(tensor, expected[name])
     assert not any(parameter.requires_grad for parameter in untrained.parameters())
@@ -76,7 +74,7 @@ def test_the_covariance_is_the_mean_of_the_batches_in_half_precision_too() -> No
 
 
 def test_retention_asks_for_the_start_that_it_keeps() -> None:
-    with pytest.raises(ValueError, match="model.initial: expected 'random-encoder' with losses.retention"):
+    with pytest.raises(ValueError, match="model.initial: expected 'random-features' with losses.retention"):
         tiny_config(losses=LOSSES)
 
 
