@@ -136,7 +136,7 @@ def _decoding(tasks: Iterator[Task], *, workers: int, ahead: int) -> Iterator[De
                 first, future = waiting.popleft()
                 yield first, future.result
     finally:
-        # Not waited for: whoever lets go of this last may be one of the pool's own threads, which cannot join itself.
+        # Not waited for: garbage collection may close this in one of the pool's threads, which cannot join itself.
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -2,13 +2,17 @@ import json
 import logging
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from shard_cases import number_of, write_shards
 from trainer.pretraining.config import PretrainingConfig
+from trainer.pretraining.data import loader
 from trainer.pretraining.data.loader import LoaderState, iterate_batches
-from trainer.pretraining.data.shards import DamagedShardError, index_shard
+from trainer.pretraining.data.sample_order import Place
+from trainer.pretraining.data.samples import SliceSample
+from trainer.pretraining.data.shards import DamagedShardError, ShardIndex, index_shard
 
 SIZES = [7, 5, 9, 4, 6]
 TOTAL = sum(SIZES)
@@ -117,3 +121,21 @@ def test_the_wait_for_data_is_counted(tmp_path: Path) -> None:
     state = LoaderState()
     _numbers(_config(tmp_path), 2, state)
     assert 0 < state.wait_seconds < 60
+
+
+def test_decoding_may_be_closed_by_one_of_its_own_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the garbage collector does, in whichever thread it happens to run."""
+    write_shards(tmp_path, SIZES)
+    shard = index_shard(next((tmp_path / "train").glob("*.tar")))
+    decoding = loader._decoding(iter([(Place(), shard, 0)]), workers=1, ahead=1)
+    waits, read_slice = Event(), loader.read_slice
+
+    def read_and_close(index: ShardIndex, number: int) -> SliceSample:
+        assert waits.wait(60)
+        decoding.close()  # type: ignore[attr-defined]
+        return read_slice(index, number)
+
+    monkeypatch.setattr(loader, "read_slice", read_and_close)
+    _, result = next(decoding)
+    waits.set()
+    assert number_of(result()) >= 0
