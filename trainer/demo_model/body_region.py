@@ -19,13 +19,18 @@ from trainer.features.scans import Scan
 from trainer.features.slice_encoder import SliceEncoder
 from trainer.heads.linear import fit_classes
 
-STRENGTH = 0.03
-THRESHOLD = 0.7
+STRENGTH = 1.0
+THRESHOLD = 0.65
 """Probability of the likeliest region under which the head says that it is unsure."""
 
 _NAMES = [label.name for label in REGIONS]
-MOST_SLICES = 24
-"""How many slices of each person and region are fitted on, so that nobody counts for much."""
+MOST_SLICES = 72
+"""How many slices of each person and region are fitted on, in all fields of view, so that nobody counts for much."""
+
+_RARE = {"abdomen", "extremity", "other"}
+MORE_OF_RARE = 3
+"""Narrower fields of view of each scan of regions that a handful of people show; of whole ones alone the head learned
+these people's framing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +69,22 @@ def fit_body_region(scans: Sequence[RegionScan]) -> Linear:
     return fit_classes(np.concatenate(features), np.concatenate(classes), num_classes=len(_NAMES), strength=STRENGTH)
 
 
+def shows_rare_region(scan: Scan) -> bool:
+    return not _RARE.isdisjoint(scan.regions)
+
+
 def measure_body_region(
-    scans: Sequence[RegionScan], linear: Linear, *, seed: int, tell: Callable[[str], None]
+    scans: Sequence[RegionScan],
+    others: Sequence[RegionScan],
+    linear: Linear,
+    *,
+    seed: int,
+    tell: Callable[[str], None],
 ) -> dict[str, float | int | str]:
     """Figures on people whom neither encoder nor head saw; for a region without any, by leaving out one person a fit.
 
-    linear : fitted on the shown people
+    others : more fields of view of shown people, fitted on and not asked about
+    linear : fitted on the shown people and *others*
     """
     held_out = [scan for scan in scans if is_held_out(scan.patient)]
     answers = _answers(held_out, linear)
@@ -79,7 +94,7 @@ def measure_body_region(
     )
     shown = [scan for scan in scans if not is_held_out(scan.patient)]
     for patient in few:
-        rest = [scan for scan in shown if scan.patient != patient]
+        rest = [scan for scan in (*shown, *others) if scan.patient != patient]
         if {region for scan in rest for region in scan.regions if region} == set(_NAMES):
             answers |= _answers([scan for scan in shown if scan.patient == patient], fit_body_region(rest))
             tell(f"body region without {patient}")
@@ -139,7 +154,8 @@ def body_region_record(encoder_sha256: str, measured: dict[str, float | int | st
             "two thirds of: brain tumour MR (147 families), hippocampus crops (105), lung nodule CT crops (604 "
             "people), cardiac MR (30), lung-cancer CT (28, the slices that show lung), extremities (23, CT and MR, "
             "cropped around a tumour); abdomen: CT of 3 people, MR of 1; other: pelvis and shoulders of 1 each, and "
-            "phantoms (noise, clouds, air); of every other person also a narrower field of view"
+            "phantoms (noise, clouds, air); of every other person also a narrower field of view, of extremity, abdomen "
+            "and other three more"
         ),
         measured=measured,
     )

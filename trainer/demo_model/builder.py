@@ -17,7 +17,7 @@ from trainer.export.model_card import write_card
 from trainer.export.model_folder import write_digests, write_model_file
 from trainer.pretraining.config import read_config
 
-VERSION = "0.6.0"
+VERSION = "0.7.0"
 CONFIG = Path(__file__).parents[1] / "pretraining/configs/embedded.toml"
 GUIDE = Path(__file__).parent / "guide/efficientnet_lite0.safetensors"
 
@@ -74,8 +74,9 @@ class DemoModelBuilder:
         return {
             "features": (
                 "pre-trained without labels on the slices counted below (docs/pre-training.md, docs/demo-model.md): "
-                "features of EfficientNet-Lite0 distilled at masked patches too, and masked pixels filled in. A third "
-                "of the people were never shown, nor the slices of the bundled demo study"
+                "features of EfficientNet-Lite0 distilled at masked patches too, masked pixels filled in, and what its "
+                "random start tells of an image kept. A third of the people were never shown, nor the slices of the "
+                "bundled demo study"
             ),
             "config": f"trainer/pretraining/configs/{self.config_name}",
             "config_sha256": self.config_sha256,

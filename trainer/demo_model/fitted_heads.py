@@ -17,7 +17,14 @@ from structlog import get_logger
 
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
-from trainer.demo_model.body_region import body_region_record, fit_body_region, measure_body_region, region_scans
+from trainer.demo_model.body_region import (
+    MORE_OF_RARE,
+    body_region_record,
+    fit_body_region,
+    measure_body_region,
+    region_scans,
+    shows_rare_region,
+)
 from trainer.demo_model.cases import Case
 from trainer.demo_model.classified_heads import CLASSIFIED, ClassifiedHead, train_classified_head
 from trainer.demo_model.cropped import cropped
@@ -101,7 +108,7 @@ def fit_heads(task: HeadTask) -> Iterator[tuple[str, FittedHead]]:
 
 
 def fit_body_region_head(task: HeadTask) -> FittedHead:
-    """On whole fields of view, and on narrower ones of every other person."""
+    """On whole fields of view and on narrower ones: of every other person one, of shown people of rare regions more."""
     snapshot = task.snapshot()
     whole = [
         scan.thinned(scan.sparse_step)
@@ -121,9 +128,12 @@ def fit_body_region_head(task: HeadTask) -> FittedHead:
     people = sorted({scan.patient for scan in whole})
     narrowed = {name for place, name in enumerate(people) if place % 2 == 0}
     scans: list[Scan] = [*whole, *(cropped(scan) for scan in whole if scan.patient in narrowed)]
-    encoded = region_scans(scans, Encoder(snapshot), snapshot.input_settings)
-    linear = fit_body_region([scan for scan in encoded if not is_held_out(scan.patient)])
-    measured = measure_body_region(encoded, linear, seed=SEED, tell=log.info)
+    rare = (scan for scan in whole if shows_rare_region(scan) and not is_held_out(scan.patient))
+    copies = [cropped(replace(scan, name=f"{scan.name} {draw}")) for scan in rare for draw in range(MORE_OF_RARE)]
+    encode = partial(region_scans, encoder=Encoder(snapshot), settings=snapshot.input_settings)
+    encoded, others = encode(scans), encode(copies)
+    linear = fit_body_region([*(scan for scan in encoded if not is_held_out(scan.patient)), *others])
+    measured = measure_body_region(encoded, others, linear, seed=SEED, tell=log.info)
     record = body_region_record(snapshot.sha256, measured, task.version)
     write_head(record, REGIONS, linear.tensors, task.place(record.name))
     return FittedHead(measured)
