@@ -10,6 +10,7 @@ from operators.domain.value_meaning import ValueMeaning
 from operators.heads.dense import DecoderRecord
 from operators.heads.finding import Calibration, DecodedFindingRecord
 from operators.heads.scope import Modality, Region
+from trainer.demo_model.body_region import THRESHOLD as REGION_CONFIDENCE
 from trainer.demo_model.open_data import read_sarcoma_scans
 from trainer.demo_model.outlines import TOP_TOKENS, OutlineFigures
 from trainer.demo_model.pack_scans import (
@@ -28,7 +29,6 @@ MOST_TUMOUR_SLICES = 24
 """Of a person: nearly all that there are."""
 
 THRESHOLD = 0.5
-REGION_CONFIDENCE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
