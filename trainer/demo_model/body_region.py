@@ -20,6 +20,7 @@ from trainer.features.slice_encoder import SliceEncoder
 from trainer.heads.linear import fit_classes
 
 STRENGTH = 1.0
+"""Inverse of the L2 penalty; like the threshold chosen by folds of the shown people (docs/demo-model.md)."""
 THRESHOLD = 0.65
 """Probability of the likeliest region under which the head says that it is unsure."""
 
@@ -70,6 +71,7 @@ def fit_body_region(scans: Sequence[RegionScan]) -> Linear:
 
 
 def shows_rare_region(scan: Scan) -> bool:
+    """Whether any of its slices shows a region that a handful of people show."""
     return not _RARE.isdisjoint(scan.regions)
 
 
