@@ -51,6 +51,7 @@ from trainer.demo_model.pack_scans import (
     read_ventricle_scans,
 )
 from trainer.demo_model.training_processes import THREADS
+from trainer.demo_model.unseen_evidence import unseen_evidence
 from trainer.export.model_folder import write_head
 from trainer.features.scans import Scan
 from trainer.head_training.head_folder import write_feature_fit
@@ -168,13 +169,8 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
     shown = (one.scan for one in scans if not one.held_out)
     others = list(outlined(other for scan in shown for other in moved(scan, times=head.moved, seed=SEED)))
     decoder = fit_outline([*scans, *others], head.fit)
-    figures = measure_outline(
-        decoder,
-        scans,
-        minimum_volume_ml=head.minimum_volume_ml,
-        threshold=0.0 if head.task == "segmentation" else None,
-        seed=SEED,
-    )
+    chosen_on = list(unseen_evidence(scans, others, head.fit, folds=head.folds)) if head.task == "finding" else []
+    figures = measure_outline(decoder, scans, chosen_on=chosen_on, minimum_volume_ml=head.minimum_volume_ml, seed=SEED)
     if float(figures.measured["dice"]) < head.lowest_dice:
         return FittedHead(figures.measured | {"shipped": NOT_SHIPPED})
     record = record_of(head, figures, encoder_sha256=snapshot.sha256, version=task.version)

@@ -111,24 +111,22 @@ def measure_outline(
     decoder: PixelDecoder,
     scans: Sequence[OutlinedScan],
     *,
+    chosen_on: Sequence[tuple[OutlinedScan, Volume]],
     minimum_volume_ml: float,
-    threshold: float | None,
     seed: int,
 ) -> OutlineFigures:
     """Dice on the source's grid by person, over all of a person's slices that were read.
 
-    threshold : evidence from which a voxel belongs to it; None to choose it on the shown people
+    chosen_on : shown people with evidence, for the mask's threshold and the calibration; empty for anatomy, which is
+        there in every slice and begins where its log odds pass 0
     """
-    shown = [scan for scan in scans if not scan.held_out]
-    chosen_on = [(scan, evidence_of(decoder, scan)) for scan in shown]
-    if threshold is None:
+    threshold, slope, intercept = 0.0, 1.0, 0.0
+    if chosen_on:
         by_threshold = {t: np.mean(list(_dice(chosen_on, t, minimum_volume_ml).values())) for t in MASK_THRESHOLDS}
         threshold = max(by_threshold, key=by_threshold.__getitem__)
+        slope, intercept = fit_calibration(*_scores(chosen_on))
     judged = [(scan, evidence_of(decoder, scan)) for scan in scans if scan.held_out]
     by_person = _dice(judged, threshold, minimum_volume_ml)
-    scores, present = _scores(chosen_on)
-    # Anatomy is there in every slice, and nobody asks whether it is.
-    slope, intercept = (1.0, 0.0) if present.all() else fit_calibration(scores, present)
     measured: dict[str, float | int | str] = {
         "protocol": (
             "people whom neither the encoder nor the head saw; Dice on the source's grid over all of a person's slices "
@@ -138,6 +136,7 @@ def measure_outline(
     measured |= mean_figure(by_person, seed=seed).record("dice")
     measured |= _slice_auc(judged, seed=seed)
     cases = tuple(_cases(judged, by_person, threshold, minimum_volume_ml))
+    shown = [scan for scan in scans if not scan.held_out]
     scope = fit_scope([series_vector(scan.features) for scan in shown], [scan.scan.patient for scan in shown])
     near = [scope.fit.distance(series_vector(scan.features)) <= scope.limits.limit for scan, _ in judged]
     measured["in_scope"] = round(float(np.mean(near)), 3)

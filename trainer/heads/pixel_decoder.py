@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from trainer.heads.unet import UNetInTraining
 
 SMOOTH = 1.0
 """Cells that soft Dice adds above and below, so that a batch without a class asks for none of it."""
+
+DiceOver = Literal["batch", "slice"]
 
 _NETWORKS: dict[DecoderKind, type[DecoderInTraining | UNetInTraining]] = {
     "decoder": DecoderInTraining,
@@ -32,6 +35,9 @@ class DecoderFit:
     hidden : channels
     steps, batch_size : of AdamW with a learning rate that falls as a half cosine
     dropout : share of the encoder's features that are left out of a slice
+    empty : share of a batch that shows nothing to outline, where there are such slices
+    dice_over : what soft Dice is taken of: all cells of a batch, or each slice's, so that small things count as much as
+        large ones
     """
 
     kind: DecoderKind = "decoder"
@@ -42,14 +48,16 @@ class DecoderFit:
     lr: float = 4e-3
     weight_decay: float = 1e-2
     dropout: float = 0.1
+    empty: float = 0.5
+    dice_over: DiceOver = "batch"
     seed: int = 0
 
 
 def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> PixelDecoder:
-    """Cross-entropy and soft Dice (Milletari et al. 2016) of all cells of a batch.
+    """Cross-entropy and soft Dice (Milletari et al. 2016).
 
-    Slices with and without anything to outline come equally often, where there are both, and so do people,
-    however many slices they have.
+    Among slices with something to outline people come equally often, however many slices they have; so among those
+    without.
     """
     mean, scale = _standard(slices, fit.seed)
     network = _NETWORKS[fit.kind](
@@ -68,7 +76,8 @@ def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Pi
         # Whole channels are dropped: a decoder that leans on a few of them knows few patients by heart.
         tokens = functional.dropout1d(tokens.mT, fit.dropout).mT
         images = torch.from_numpy(batch.images.astype(np.float32))[:, None]
-        loss = outline_loss(network(tokens, images), torch.from_numpy(batch.classes).long())
+        classes = torch.from_numpy(batch.classes).long()
+        loss = outline_loss(network(tokens, images), classes, dice_over=fit.dice_over)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -76,14 +85,15 @@ def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Pi
     return network.finished(mean, scale)
 
 
-def outline_loss(evidence: Tensor, classes: Tensor) -> Tensor:
+def outline_loss(evidence: Tensor, classes: Tensor, *, dice_over: DiceOver) -> Tensor:
     """The loss of (n, C, G, G) evidence, background having 0, and (n, G, G) classes, some of them `UNKNOWN`."""
     scores = torch.cat([torch.zeros_like(evidence[:, :1]), evidence], dim=1)
     entropy = functional.cross_entropy(scores, classes, ignore_index=UNKNOWN)
     known = classes != UNKNOWN
     probabilities = scores.softmax(dim=1)[:, 1:] * known[:, None]
     true = functional.one_hot(classes * known, scores.shape[1]).permute(0, 3, 1, 2)[:, 1:].float()
-    both, all_ = (probabilities * true).sum(dim=(0, 2, 3)), (probabilities + true).sum(dim=(0, 2, 3))
+    cells = (0, 2, 3) if dice_over == "batch" else (2, 3)
+    both, all_ = (probabilities * true).sum(dim=cells), (probabilities + true).sum(dim=cells)
     return entropy + 1.0 - ((2.0 * both + SMOOTH) / (all_ + SMOOTH)).mean()
 
 
@@ -101,14 +111,14 @@ def decode(decoder: PixelDecoder, slices: OutlinedSlices, *, block: int = 16) ->
 
 def _batches(slices: SliceSource, fit: DecoderFit) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(fit.seed)
-    shown, people = slices.shown, slices.people
-    kinds = [
+    people = slices.people
+    showing, empty = (
         [np.flatnonzero(kind & (people == person)) for person in np.unique(people[kind])]
-        for kind in (shown, ~shown)
-        if kind.any()
-    ]
+        for kind in (slices.shown, ~slices.shown)
+    )
+    share = fit.empty if showing and empty else float(not showing)
     for _ in range(fit.steps):
-        drawn = [kinds[pick] for pick in rng.integers(len(kinds), size=fit.batch_size)]
+        drawn = [empty if draw < share else showing for draw in rng.random(fit.batch_size)]
         yield np.array([rng.choice(of_kind[rng.integers(len(of_kind))]) for of_kind in drawn])
 
 

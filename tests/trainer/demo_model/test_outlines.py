@@ -11,8 +11,9 @@ from operators.domain.volume import Volume
 from trainer.demo_model.cropped import cropped
 from trainer.demo_model.held_out import is_held_out
 from trainer.demo_model.moved import moved
-from trainer.demo_model.outlines import OutlinedScan, fit_outline, measure_outline, outlined_scans
+from trainer.demo_model.outlines import OutlinedScan, evidence_of, fit_outline, measure_outline, outlined_scans
 from trainer.demo_model.scope_of_outlines import fit_scope
+from trainer.demo_model.unseen_evidence import unseen_evidence
 from trainer.features.pixel_statistics import PixelStatistics
 from trainer.features.scans import Scan
 from trainer.heads.pixel_decoder import DecoderFit
@@ -41,8 +42,9 @@ def scans() -> list[OutlinedScan]:
 
 
 def test_people_whom_nobody_saw_are_outlined_and_measured(scans: list[OutlinedScan]) -> None:
-    decoder = fit_outline(scans, DecoderFit(levels=2, hidden=8, steps=150, batch_size=4))
-    figures = measure_outline(decoder, scans, minimum_volume_ml=0.01, threshold=None, seed=0)
+    fit = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
+    chosen_on = list(unseen_evidence(scans, [], fit, folds=2))
+    figures = measure_outline(fit_outline(scans, fit), scans, chosen_on=chosen_on, minimum_volume_ml=0.01, seed=0)
     held_out = [scan for scan in scans if is_held_out(scan.scan.patient)]
     assert 0 < len(held_out) < PEOPLE
     assert figures.measured["dice_patients"] == len(held_out)
@@ -52,6 +54,21 @@ def test_people_whom_nobody_saw_are_outlined_and_measured(scans: list[OutlinedSc
     best, worst = figures.cases
     assert best.title >= worst.title
     assert best.found.shape == best.true.shape == (128, 128)
+
+
+def test_threshold_and_calibration_are_chosen_where_the_decoder_did_not_see_the_person(
+    scans: list[OutlinedScan],
+) -> None:
+    fit = DecoderFit(levels=2, hidden=8, steps=20, batch_size=4)
+    shown = [scan for scan in scans if not scan.held_out]
+    without = shown[0].scan.patient
+    others = [replace(scan, scan=replace(scan.scan, name="moved")) for scan in shown]
+    answers = list(unseen_evidence(scans, others, fit, folds=len(shown)))
+    assert {scan.scan.patient for scan, _ in answers} == {scan.scan.patient for scan in shown}
+    assert len(answers) == len(shown)
+    evidence = next(evidence for scan, evidence in answers if scan.scan.patient == without)
+    decoder = fit_outline([scan for scan in (*shown, *others) if scan.scan.patient != without], fit)
+    np.testing.assert_array_equal(evidence.array, evidence_of(decoder, shown[0]).array)
 
 
 def test_a_scope_holds_its_people_and_rules_out_others() -> None:

@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from trainer.evaluation.overlap import dice, hd95, surface_distance
-from trainer.heads.pixel_decoder import SMOOTH, outline_loss
+from trainer.heads.pixel_decoder import SMOOTH, DiceOver, outline_loss
 
 ROOT = Path(__file__).parents[3]
 MONAI = ROOT / "build/rivals"
@@ -25,15 +26,15 @@ import numpy as np, torch
 from monai.losses import DiceCELoss
 from monai.metrics import DiceMetric, HausdorffDistanceMetric, SurfaceDistanceMetric
 asked, smooth = dict(np.load(sys.argv[1])), float(sys.argv[2])
-kept_out = dict(to_onehot_y=True, softmax=True, include_background=False, batch=True)
-loss = DiceCELoss(**kept_out, smooth_nr=smooth, smooth_dr=smooth)
+asked_of = dict(to_onehot_y=True, softmax=True, include_background=False, smooth_nr=smooth, smooth_dr=smooth)
 evidence, classes = torch.from_numpy(asked["evidence"]), torch.from_numpy(asked["classes"])
 scores = torch.cat([torch.zeros_like(evidence[:, :1]), evidence], dim=1)
 masks = [torch.from_numpy(asked[name])[:, None].float() for name in ("predicted", "true")]
 spacing = tuple(asked["spacing"].tolist())
 metrics = [DiceMetric(), HausdorffDistanceMetric(percentile=95), SurfaceDistanceMetric(symmetric=True)]
 found = [metrics[0](*masks), *(metric(*masks, spacing=spacing) for metric in metrics[1:])]
-print(json.dumps([loss(scores, classes[:, None]).item(), *(one[:, 0].tolist() for one in found)]))
+losses = [DiceCELoss(**asked_of, batch=batch)(scores, classes[:, None]).item() for batch in (True, False)]
+print(json.dumps([losses, *(one[:, 0].tolist() for one in found)]))
 """
 
 
@@ -55,8 +56,12 @@ def test_loss_dice_and_distances_are_those_of_monai(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", ASKED, str(tmp_path / "asked.npz"), str(SMOOTH)]
     environment = os.environ | {"PYTHONPATH": str(MONAI), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
-    loss, dices, borders, surfaces = json.loads(done.stdout)
-    assert outline_loss(torch.from_numpy(evidence), torch.from_numpy(classes)).item() == pytest.approx(loss, rel=1e-5)
+    losses, dices, borders, surfaces = json.loads(done.stdout)
+    ours = [
+        outline_loss(torch.from_numpy(evidence), torch.from_numpy(classes), dice_over=dice_over).item()
+        for dice_over in get_args(DiceOver)
+    ]
+    assert ours == pytest.approx(losses, rel=1e-5)
     pairs = list(zip(predicted, true, strict=True))
     assert [dice(*pair) for pair in pairs] == pytest.approx(dices, rel=1e-5)
     assert [hd95(*pair, spacing) for pair in pairs] == pytest.approx(borders, rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainer.heads.outlined_slices import UNKNOWN, OutlinedSlices
-from trainer.heads.pixel_decoder import DecoderFit, decode, fit_decoder, outline_loss
+from trainer.heads.pixel_decoder import DecoderFit, DiceOver, decode, fit_decoder, outline_loss
 from trainer.heads.unet import UNetInTraining
 
 GRID, CELLS = 8, 32
@@ -47,21 +47,44 @@ def test_the_same_seed_gives_the_same_decoder(fit: DecoderFit) -> None:
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_the_loss_is_small_only_where_everything_is_right() -> None:
+@pytest.mark.parametrize("dice_over", ["batch", "slice"])
+def test_the_loss_is_small_only_where_everything_is_right(dice_over: DiceOver) -> None:
     classes = torch.zeros(1, 4, 4, dtype=torch.long)
     classes[0, :2] = 1
     right = torch.where(classes[:, None] == 1, 20.0, -20.0)
-    assert outline_loss(right, classes) < 1e-3
+    assert outline_loss(right, classes, dice_over=dice_over) < 1e-3
     # Half of all cells are wrong: cross-entropy 20 each, and nothing overlaps.
-    assert outline_loss(-right, classes).item() > 20
+    assert outline_loss(-right, classes, dice_over=dice_over).item() > 20
 
 
-def test_what_nobody_knows_counts_for_nothing() -> None:
+def test_what_is_small_counts_as_much_as_what_is_large_where_dice_is_taken_by_slice() -> None:
+    """Of 1 and 15 cells one slice's are missed: of all 16 cells that is little or nearly all, by slice always half."""
+    classes = torch.zeros(2, 4, 4, dtype=torch.long)
+    classes[0, 0, 0] = 1
+    classes[1].flatten()[1:] = 1
+    sure = torch.where(classes[:, None] == 1, 20.0, -20.0)
+    losses = {}
+    for missed in (0, 1):
+        evidence = sure.clone()
+        evidence[missed] = -20.0
+        entropy = 20.0 * classes[missed].sum() / 32
+        for dice_over in ("batch", "slice"):
+            losses[dice_over, missed] = (outline_loss(evidence, classes, dice_over=dice_over) - entropy).item()
+    # (2 x both + 1) / (predicted + true + 1), of the slices: 1 / 2 and 1, or 1 and 1 / 16.
+    assert losses["slice", 0] == pytest.approx(1 - (1 / 2 + 1) / 2, abs=1e-4)
+    assert losses["slice", 1] == pytest.approx(1 - (1 + 1 / 16) / 2, abs=1e-4)
+    assert losses["batch", 0] == pytest.approx(1 - (2 * 15 + 1) / (15 + 16 + 1), abs=1e-4)
+    assert losses["batch", 1] == pytest.approx(1 - (2 * 1 + 1) / (1 + 16 + 1), abs=1e-4)
+
+
+@pytest.mark.parametrize("dice_over", ["batch", "slice"])
+def test_what_nobody_knows_counts_for_nothing(dice_over: DiceOver) -> None:
     classes = torch.zeros(1, 4, 4, dtype=torch.long)
     classes[0, :2], classes[0, 3] = 1, UNKNOWN
     right = torch.where(classes[:, None] == 1, 20.0, -20.0)
     wrong_where_unknown = torch.where(classes[:, None] == UNKNOWN, 20.0, right)
-    assert outline_loss(wrong_where_unknown, classes) == outline_loss(right, classes) < 1e-3
+    losses = [outline_loss(one, classes, dice_over=dice_over) for one in (wrong_where_unknown, right)]
+    assert losses[0] == losses[1] < 1e-3
 
 
 def test_a_person_of_few_slices_counts_as_much_as_one_of_many() -> None:
@@ -75,6 +98,18 @@ def test_a_person_of_few_slices_counts_as_much_as_one_of_many() -> None:
     evidence = decode(fit_decoder(slices, FIT, num_classes=1), slices.only(np.array([0])))
     share = 1.0 / (1.0 + np.exp(-evidence))
     assert 0.3 < np.median(share) < 0.7
+
+
+@pytest.mark.parametrize("empty", [0.25, 0.75])
+def test_a_share_of_what_is_shown_holds_nothing(empty: float) -> None:
+    """At the same tokens some slices are whole and others empty: the evidence learns how often it saw which."""
+    tokens, images = np.zeros((40, GRID**2, 8), np.float16), np.zeros((40, CELLS, CELLS), np.float16)
+    classes = np.zeros((40, CELLS, CELLS), np.uint8)
+    classes[:2] = 1
+    slices = OutlinedSlices(tokens, images, classes, np.array([f"p{k}" for k in range(40)]))
+    evidence = decode(fit_decoder(slices, replace(FIT, empty=empty), num_classes=1), slices.only(np.array([0])))
+    share = 1.0 / (1.0 + np.exp(-np.median(evidence)))
+    assert (share > 0.5) == (empty < 0.5)
 
 
 @torch.no_grad()
