@@ -56,7 +56,7 @@ class OutlineFigures:
 
     cases : the best and the worst of them
     scope : of the shown people
-    slope, intercept, mask_threshold : chosen on the shown people
+    slope, intercept, mask_threshold : chosen on what `measure_outline` was given for it
     """
 
     measured: dict[str, float | int | str]
