@@ -28,6 +28,7 @@ from trainer.demo_model.body_region import (
 from trainer.demo_model.cases import Case
 from trainer.demo_model.classified_heads import CLASSIFIED, ClassifiedHead, train_classified_head
 from trainer.demo_model.cropped import cropped
+from trainer.demo_model.finding_choice import begun_at, choose
 from trainer.demo_model.framings import other_framings
 from trainer.demo_model.head_labels import ORGANS, REGIONS, structure
 from trainer.demo_model.held_out import is_held_out
@@ -51,7 +52,6 @@ from trainer.demo_model.pack_scans import (
     read_ventricle_scans,
 )
 from trainer.demo_model.training_processes import THREADS
-from trainer.demo_model.unseen_evidence import unseen_evidence
 from trainer.export.model_folder import write_head
 from trainer.features.scans import Scan
 from trainer.head_training.head_folder import write_feature_fit
@@ -169,11 +169,14 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
     shown = (one.scan for one in scans if not one.held_out)
     others = list(outlined(other for scan in shown for other in moved(scan, times=head.moved, seed=SEED)))
     decoder = fit_outline([*scans, *others], head.fit)
-    chosen_on = list(unseen_evidence(scans, others, head.fit, folds=head.folds)) if head.task == "finding" else []
-    figures = measure_outline(decoder, scans, chosen_on=chosen_on, minimum_volume_ml=head.minimum_volume_ml, seed=SEED)
+    choice = None
+    if head.task == "finding":
+        choice = choose(scans, others, head.fit, folds=head.folds, minimum_volume_ml=head.minimum_volume_ml)
+        decoder = begun_at(decoder, choice.threshold)
+    figures = measure_outline(decoder, scans, minimum_volume_ml=head.minimum_volume_ml, seed=SEED)
     if float(figures.measured["dice"]) < head.lowest_dice:
         return FittedHead(figures.measured | {"shipped": NOT_SHIPPED})
-    record = record_of(head, figures, encoder_sha256=snapshot.sha256, version=task.version)
+    record = record_of(head, figures, choice, encoder_sha256=snapshot.sha256, version=task.version)
     place = task.place(head.name)
     write_head(record, [structure(head.label)], decoder.tensors, place)
     write_feature_fit(figures.scope.fit, place)

@@ -8,9 +8,10 @@ from typing import Literal
 
 from operators.domain.value_meaning import ValueMeaning
 from operators.heads.dense import DecoderRecord
-from operators.heads.finding import Calibration, DecodedFindingRecord
+from operators.heads.finding import DecodedFindingRecord
 from operators.heads.scope import Modality, Region
 from trainer.demo_model.body_region import THRESHOLD as REGION_CONFIDENCE
+from trainer.demo_model.finding_choice import FindingChoice
 from trainer.demo_model.open_data import read_sarcoma_scans
 from trainer.demo_model.outlines import TOP_TOKENS, OutlineFigures
 from trainer.demo_model.pack_scans import (
@@ -62,9 +63,12 @@ class OutlinedHead:
 
 
 def record_of(
-    head: OutlinedHead, figures: OutlineFigures, *, encoder_sha256: str, version: str
+    head: OutlinedHead, figures: OutlineFigures, choice: FindingChoice | None, *, encoder_sha256: str, version: str
 ) -> DecodedFindingRecord | DecoderRecord:
-    """The head.toml of what was fitted."""
+    """The head.toml of what was fitted.
+
+    choice : None for anatomy, of which nobody asks whether it is there
+    """
     common = {
         "name": head.name,
         "version": version,
@@ -80,14 +84,14 @@ def record_of(
         "data": head.data,
         "measured": figures.measured,
     }
-    if head.task == "segmentation":
+    if choice is None:
         return DecoderRecord.model_validate({"task": "segmentation", **common})
     finding = {
         "task": "finding",
         "top_tokens": TOP_TOKENS,
-        "calibration": Calibration(slope=figures.slope, intercept=figures.intercept),
+        "calibration": choice.calibration,
         "threshold": THRESHOLD,
-        "mask_threshold": figures.mask_threshold,
+        "mask_threshold": 0.0,
     }
     return DecodedFindingRecord.model_validate({**finding, **common})
 

@@ -22,12 +22,10 @@ from trainer.evaluation.predictions import weighted_auc
 from trainer.features.scans import Scan
 from trainer.features.slice_encoder import SliceEncoder
 from trainer.features.token_labels import cell_labels
-from trainer.heads.linear import fit_calibration
 from trainer.heads.outlined_slices import OutlinedSlices
 from trainer.heads.pixel_decoder import DecoderFit, decode, fit_decoder
 
 TOP_TOKENS = 4
-MASK_THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,15 +54,11 @@ class OutlineFigures:
 
     cases : the best and the worst of them
     scope : of the shown people
-    slope, intercept, mask_threshold : chosen on what `measure_outline` was given for it
     """
 
     measured: dict[str, float | int | str]
     cases: tuple[Case, ...]
     scope: FittedScope
-    slope: float
-    intercept: float
-    mask_threshold: float
 
 
 def outlined_scans(
@@ -108,25 +102,11 @@ def joined(slices: Sequence[OutlinedSlices]) -> OutlinedSlices:
 
 
 def measure_outline(
-    decoder: PixelDecoder,
-    scans: Sequence[OutlinedScan],
-    *,
-    chosen_on: Sequence[tuple[OutlinedScan, Volume]],
-    minimum_volume_ml: float,
-    seed: int,
+    decoder: PixelDecoder, scans: Sequence[OutlinedScan], *, minimum_volume_ml: float, seed: int
 ) -> OutlineFigures:
-    """Dice on the source's grid by person, over all of a person's slices that were read.
-
-    chosen_on : shown people with evidence, for the mask's threshold and the calibration; empty for anatomy, which is
-        there in every slice and begins where its log odds pass 0
-    """
-    threshold, slope, intercept = 0.0, 1.0, 0.0
-    if chosen_on:
-        by_threshold = {t: np.mean(list(_dice(chosen_on, t, minimum_volume_ml).values())) for t in MASK_THRESHOLDS}
-        threshold = max(by_threshold, key=by_threshold.__getitem__)
-        slope, intercept = fit_calibration(*_scores(chosen_on))
+    """Dice on the source's grid by person, over all of a person's slices that were read; masks begin at log odds 0."""
     judged = [(scan, evidence_of(decoder, scan)) for scan in scans if scan.held_out]
-    by_person = _dice(judged, threshold, minimum_volume_ml)
+    by_person = dice_by_person(judged, 0.0, minimum_volume_ml)
     measured: dict[str, float | int | str] = {
         "protocol": (
             "people whom neither the encoder nor the head saw; Dice on the source's grid over all of a person's slices "
@@ -135,12 +115,12 @@ def measure_outline(
     }
     measured |= mean_figure(by_person, seed=seed).record("dice")
     measured |= _slice_auc(judged, seed=seed)
-    cases = tuple(_cases(judged, by_person, threshold, minimum_volume_ml))
+    cases = tuple(_cases(judged, by_person, minimum_volume_ml))
     shown = [scan for scan in scans if not scan.held_out]
     scope = fit_scope([series_vector(scan.features) for scan in shown], [scan.scan.patient for scan in shown])
     near = [scope.fit.distance(series_vector(scan.features)) <= scope.limits.limit for scan, _ in judged]
     measured["in_scope"] = round(float(np.mean(near)), 3)
-    return OutlineFigures(measured, cases, scope, slope, intercept, threshold)
+    return OutlineFigures(measured, cases, scope)
 
 
 def evidence_of(decoder: PixelDecoder, scan: OutlinedScan) -> Volume:
@@ -149,7 +129,7 @@ def evidence_of(decoder: PixelDecoder, scan: OutlinedScan) -> Volume:
     return Volume(evidence, scan.features.geometry.rescaled(evidence.shape))
 
 
-def _dice(
+def dice_by_person(
     judged: Sequence[tuple[OutlinedScan, Volume]], threshold: float, minimum_volume_ml: float
 ) -> dict[str, float]:
     """One value for each person; of several scans the mean."""
@@ -166,7 +146,6 @@ def _dice(
 def _cases(
     judged: Sequence[tuple[OutlinedScan, Volume]],
     by_person: Mapping[str, float],
-    threshold: float,
     minimum_volume_ml: float,
 ) -> Iterator[Case]:
     """For the best and the worst person the slice that shows most."""
@@ -179,13 +158,13 @@ def _cases(
         source = scan.scan.volume.geometry
         true = np.asarray(scan.scan.mass.array)
         place = int(true.sum(axis=(1, 2)).argmax())
-        found = without_specks(above(evidence, threshold, source), minimum_volume_ml, source)
+        found = without_specks(above(evidence, 0.0, source), minimum_volume_ml, source)
         image = np.asarray(scan.scan.volume.array[place], np.float32)
         _, row, column = (float(step) for step in source.spacing)
         yield Case(f"Dice {by_person[patient]:.2f}", image, true[place], found[place], (row, column))
 
 
-def _scores(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def slice_answers(judged: Sequence[tuple[OutlinedScan, Volume]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """For every slice its score, and whether it shows anything."""
     scores = [slice_scores(evidence, TOP_TOKENS * 4**scan.levels) for scan, evidence in judged]
     present = [scan.slices.classes.reshape(len(scan.slices), -1).any(axis=1) for scan, _ in judged]
@@ -196,7 +175,7 @@ def _slice_auc(judged: Sequence[tuple[OutlinedScan, Volume]], *, seed: int) -> d
     """The area under the curve of people with slices that show it and slices that do not."""
     values = {}
     for scan, evidence in judged:
-        scores, present = _scores([(scan, evidence)])
+        scores, present = slice_answers([(scan, evidence)])
         if present.any() and not present.all():
             values[scan.scan.patient] = float(weighted_auc(scores, present, np.ones((1, len(scores))))[0])
     return mean_figure(values, seed=seed).record("slice_auc") if values else {}
