@@ -23,8 +23,8 @@ THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
 class FindingChoice:
     """What is chosen.
 
-    threshold : log odds of a decoder, where its mask has the largest mean Dice
-    calibration : of what `begun_at` leaves of the log odds
+    threshold : log odds of a decoder, from which its mask has the largest mean Dice
+    calibration : from a slice's score, after `begun_at`, to a probability
     """
 
     threshold: float
