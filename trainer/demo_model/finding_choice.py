@@ -16,6 +16,7 @@ from trainer.evaluation.folds import patient_folds
 from trainer.heads.linear import fit_calibration
 from trainer.heads.pixel_decoder import DecoderFit
 
+FOLDS = 4
 THRESHOLDS = tuple(np.arange(-2.0, 2.01, 0.5).tolist())
 
 
@@ -32,19 +33,14 @@ class FindingChoice:
 
 
 def choose(
-    scans: Sequence[OutlinedScan],
-    others: Sequence[OutlinedScan],
-    fit: DecoderFit,
-    *,
-    folds: int,
-    minimum_volume_ml: float,
+    scans: Sequence[OutlinedScan], others: Sequence[OutlinedScan], fit: DecoderFit, *, minimum_volume_ml: float
 ) -> FindingChoice:
-    """Of the evidence of *folds* more decoders.
+    """By the evidence of `FOLDS` more decoders.
 
     scans : of everybody
     others : of shown people, moved; fitted on, and not asked about
     """
-    asked = list(unseen_evidence(scans, others, fit, folds=folds))
+    asked = list(unseen_evidence(scans, others, fit, folds=FOLDS))
     by_threshold = {t: np.mean(list(dice_by_person(asked, t, minimum_volume_ml).values())) for t in THRESHOLDS}
     threshold = max(by_threshold, key=by_threshold.__getitem__)
     scores, present = slice_answers(asked)

@@ -171,7 +171,7 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
     decoder = fit_outline([*scans, *others], head.fit)
     choice = None
     if head.task == "finding":
-        choice = choose(scans, others, head.fit, folds=head.folds, minimum_volume_ml=head.minimum_volume_ml)
+        choice = choose(scans, others, head.fit, minimum_volume_ml=head.minimum_volume_ml)
         decoder = begun_at(decoder, choice.threshold)
     figures = measure_outline(decoder, scans, minimum_volume_ml=head.minimum_volume_ml, seed=SEED)
     if float(figures.measured["dice"]) < head.lowest_dice:

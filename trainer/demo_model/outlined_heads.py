@@ -43,7 +43,6 @@ class OutlinedHead:
     lowest_dice : of held-out people, under which the head is left out of the folder
     fit : how its decoder is fitted
     moved : how many times each shown person's scans are also shown moved
-    folds : of shown people, for a finding's threshold and calibration: so many more decoders are fitted
     """
 
     name: str
@@ -59,7 +58,6 @@ class OutlinedHead:
     scans: Callable[[Path], Iterator[Scan]]
     fit: DecoderFit = DecoderFit()
     moved: int = 0
-    folds: int = 4
 
 
 def record_of(

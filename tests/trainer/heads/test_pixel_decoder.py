@@ -58,7 +58,7 @@ def test_the_loss_is_small_only_where_everything_is_right(dice_over: DiceOver) -
 
 
 def test_what_is_small_counts_as_much_as_what_is_large_where_dice_is_taken_by_slice() -> None:
-    """Of 1 and 15 cells one slice's are missed: of all 16 cells that is little or nearly all, by slice always half."""
+    """Of 1 and 15 cells one slice's are missed: over the batch the single cell hardly counts."""
     classes = torch.zeros(2, 4, 4, dtype=torch.long)
     classes[0, 0, 0] = 1
     classes[1].flatten()[1:] = 1
