@@ -17,6 +17,27 @@ def without_small_components(mask: NDArray[np.bool_], smallest: float) -> NDArra
     return _of_sizes(mask, lambda sizes: sizes >= smallest)
 
 
+def without_small_holes(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
+    """The mask with its holes of fewer than *smallest* elements filled.
+
+    A hole is a component of what is not in the mask, as far as it stays in the mask's bounding box. The array's edge
+    closes it, so that a slice has holes, too.
+    """
+    if not mask.any():
+        return mask
+    box = _bounding_box(mask)
+    holes, _ = ndimage.label(~mask[box])
+    small = np.bincount(holes.ravel()) < smallest
+    for axis, (side, length) in enumerate(zip(box, mask.shape, strict=True)):
+        if side.start > 0:
+            small[holes.take(0, axis)] = False
+        if side.stop < length:
+            small[holes.take(-1, axis)] = False
+    filled = mask.copy()
+    filled[box] |= small[holes]
+    return filled
+
+
 def components_by_weight(mask: NDArray[np.bool_], weights: NDArray[np.floating]) -> Iterator[NDArray[np.bool_]]:
     """Each component as a mask of its own, the one whose elements have the largest sum of *weights* first."""
     components, count = ndimage.label(mask)
@@ -35,9 +56,21 @@ def components_at(mask: NDArray[np.bool_], places: Iterable[tuple[slice, ...]]) 
 
 
 def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    components, _ = ndimage.label(mask)
-    sizes = np.bincount(components.ravel())
+    box = _bounding_box(mask)
+    components, _ = ndimage.label(mask[box])
+    sizes = np.bincount(components.ravel(), minlength=1)
     sizes[0] = 0
     keep = choose(sizes)
     keep[0] = False
-    return np.asarray(keep[components])
+    kept = np.zeros_like(mask)
+    kept[box] = keep[components]
+    return kept
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Empty along every axis where the mask is."""
+    box: list[slice] = []
+    for axis in range(mask.ndim):
+        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(mask.ndim) if k != axis)))
+        box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
+    return tuple(box)

@@ -17,7 +17,7 @@ class DecoderRecord(HeadRecord):
     """head.toml of a decoder.
 
     levels : times that the grid of tokens is doubled
-    minimum_volume_ml : smaller connected components are dropped
+    minimum_volume_ml : smaller connected parts are dropped, smaller holes filled
     """
 
     task: Literal["segmentation"]

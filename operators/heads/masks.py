@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.domain.components import components_by_weight, without_small_components
+from operators.domain.components import components_by_weight, without_small_components, without_small_holes
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.heads.evidence import FULL, above, class_probabilities, probability, slabs, strongest_class
@@ -53,7 +53,7 @@ class ClassMasks:
     """Each voxel belongs to the class of the largest evidence above 0.
 
     evidence : one for each label
-    minimum_volume_ml : smaller connected components are dropped
+    minimum_volume_ml : see `cleaned`
     """
 
     head: str
@@ -67,7 +67,7 @@ class ClassMasks:
         label_map = strongest_class(self.evidence, source)
         of_labels = class_probabilities(self.evidence, source) if with_probabilities else (None,) * len(self.labels)
         for number, (label, of_label) in enumerate(zip(self.labels, of_labels, strict=True), start=1):
-            mask = without_specks(label_map == number, self.minimum_volume_ml, source)
+            mask = cleaned(label_map == number, self.minimum_volume_ml, source)
             yield Region(label, self.head, mask, None, of_label)
 
 
@@ -84,7 +84,7 @@ class FindingMask:
 
     def regions(self, source: Geometry, *, with_probabilities: bool) -> Iterator[Region]:
         """The one mask."""
-        mask = without_specks(above(self.evidence, self.threshold, source), self.minimum_volume_ml, source)
+        mask = cleaned(above(self.evidence, self.threshold, source), self.minimum_volume_ml, source)
         of_finding = probability(self.evidence, source) if with_probabilities else None
         yield Region(self.label, self.head, mask, self.finding, of_finding)
 
@@ -108,7 +108,7 @@ class ContributionMasks:
         """The strongest regions, at most `MOST_REGIONS`."""
         values = np.asarray(self.contributions.array, np.float64)
         mask = above(self.contributions, share_threshold(values, self.share), source)
-        kept = without_specks(mask, self.minimum_volume_ml, source)
+        kept = cleaned(mask, self.minimum_volume_ml, source)
         weights = np.concatenate([resample(self.contributions, slab, order=1).array for _, slab in slabs(source)])
         # A share of the strongest token's part, which is no probability but what FRACTIONAL has room for.
         strength = np.rint(FULL * np.clip(weights / values.max(), 0, 1)).astype(np.uint8)
@@ -126,6 +126,10 @@ def share_threshold(values: NDArray[np.floating], share: float) -> float:
     return float(falling[min(kept, len(falling)) - 1] + below) / 2
 
 
-def without_specks(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: Geometry) -> NDArray[np.bool_]:
-    """The mask without connected components (by faces) under a volume."""
-    return without_small_components(mask, minimum_volume_ml / geometry.voxel_volume_ml)
+def cleaned(mask: NDArray[np.bool_], minimum_volume_ml: float, geometry: Geometry) -> NDArray[np.bool_]:
+    """The mask without connected parts under a volume, and then with holes under it filled, both by faces in 3D.
+
+    Masks of different classes stay apart: what lies in a hole is smaller than the hole.
+    """
+    smallest = minimum_volume_ml / geometry.voxel_volume_ml
+    return without_small_holes(without_small_components(mask, smallest), smallest)

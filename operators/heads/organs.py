@@ -17,7 +17,7 @@ class SegmentationRecord(HeadRecord):
     """Linear in each patch token; background has the evidence 0.
 
     subdivision : cells along each side of a patch that are judged each by its own
-    minimum_volume_ml : smaller connected components are dropped
+    minimum_volume_ml : smaller connected parts are dropped, smaller holes filled
     """
 
     task: Literal["segmentation"]

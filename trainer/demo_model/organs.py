@@ -7,7 +7,7 @@ import numpy as np
 from operators.domain.volume import Volume
 from operators.heads.dense import DecoderRecord
 from operators.heads.evidence import strongest_class
-from operators.heads.masks import without_specks
+from operators.heads.masks import cleaned
 from operators.heads.pixel_decoder import PixelDecoder
 from trainer.demo_model.head_labels import ORGANS
 from trainer.demo_model.outlines import OutlinedScan, joined
@@ -83,7 +83,7 @@ def organ_dice(outlined: OutlinedScan, decoder: PixelDecoder) -> dict[str, float
     for number, label in enumerate(ORGANS, start=1):
         true = scan.organs.array == number
         if true.any():
-            mask = without_specks(predicted == number, MINIMUM_VOLUME_ML, source) & known
+            mask = cleaned(predicted == number, MINIMUM_VOLUME_ML, source) & known
             values[label.name] = float(dice(mask, true))
     return values
 

@@ -10,7 +10,7 @@ from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.volume import Volume
 from operators.heads.evidence import above
 from operators.heads.finding import slice_scores
-from operators.heads.masks import without_specks
+from operators.heads.masks import cleaned
 from operators.heads.pixel_decoder import PixelDecoder
 from operators.imaging.encoder_input import make_encoder_input
 from trainer.demo_model.cases import Case
@@ -138,7 +138,7 @@ def dice_by_person(
         assert scan.scan.mass is not None
         source = scan.scan.volume.geometry
         if scan.scan.mass.array.any():
-            mask = without_specks(above(evidence, threshold, source), minimum_volume_ml, source)
+            mask = cleaned(above(evidence, threshold, source), minimum_volume_ml, source)
             values.setdefault(scan.scan.patient, []).append(dice(mask, scan.scan.mass.array))
     return {patient: float(np.mean(found)) for patient, found in values.items()}
 
@@ -158,7 +158,7 @@ def _cases(
         source = scan.scan.volume.geometry
         true = np.asarray(scan.scan.mass.array)
         place = int(true.sum(axis=(1, 2)).argmax())
-        found = without_specks(above(evidence, 0.0, source), minimum_volume_ml, source)
+        found = cleaned(above(evidence, 0.0, source), minimum_volume_ml, source)
         image = np.asarray(scan.scan.volume.array[place], np.float32)
         _, row, column = (float(step) for step in source.spacing)
         yield Case(f"Dice {by_person[patient]:.2f}", image, true[place], found[place], (row, column))

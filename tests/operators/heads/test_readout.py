@@ -3,6 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from hypothesis.strategies import floats, integers
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from operators.domain.concepts import Code
 from operators.domain.features import FeatureVolume
@@ -12,7 +17,7 @@ from operators.heads.finding import slice_scores
 from operators.heads.head import Head, Heads, Needs, SeriesFeatures, ask
 from operators.heads.labels import Label
 from operators.heads.linear import Linear
-from operators.heads.masks import without_specks
+from operators.heads.masks import cleaned
 from operators.heads.measurements import measure
 from operators.heads.readout import predict_findings
 from operators.heads.scope import Scope, region_obstacle, series_obstacle
@@ -241,14 +246,25 @@ def test_localise_wants_one_instance_for_each_slice(heads: Heads) -> None:
         localise(readout.findings, segments, SOPS[:3], points={}, tracking_uid=tracking_uid)
 
 
-def test_specks_under_the_volume_go_and_touching_parts_count_together() -> None:
+def test_small_parts_go_and_touching_ones_count_together() -> None:
     mask = np.zeros((3, 5, 5), bool)
     mask[0, 0, 0] = mask[1, 0, 0] = True
     mask[2, 4, 4] = True
     geometry = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), mask.shape)
-    kept = without_specks(mask, 2.0, geometry)
+    kept = cleaned(mask, 2.0, geometry)
     np.testing.assert_array_equal(np.argwhere(kept), [[0, 0, 0], [1, 0, 0]])
-    assert not without_specks(np.zeros_like(mask), 0.0, geometry).any()
+    assert not cleaned(np.zeros_like(mask), 100.0, geometry).any()
+
+
+@given(arrays(np.uint8, (3, 6, 6), elements=integers(0, 2)), floats(0.0, 12.0))
+def test_cleaned_classes_stay_apart_without_small_parts_and_holes(labels: NDArray[np.uint8], minimum: float) -> None:
+    geometry = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), labels.shape)  # one millilitre a voxel
+    masks = [cleaned(labels == number, minimum, geometry) for number in (1, 2)]
+    assert not (masks[0] & masks[1]).any()
+    for mask in masks:
+        parts, _ = ndimage.label(mask)
+        assert (np.bincount(parts.ravel())[1:] >= minimum).all()
+        np.testing.assert_array_equal(cleaned(mask, minimum, geometry), mask)
 
 
 def test_probabilities_are_kept_when_asked_for(heads: Heads) -> None:
