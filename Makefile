@@ -112,6 +112,7 @@ bench-packs: $(INSTALLED) ## The embedded model on packs of labelled images: DAT
 	$(BIN)/python -m trainer bench --track packs --model app/demo_model --model before-training --model random \
 	    --model pixels --model place --data $(DATA) --out build/bench-packs --no-images $(OPTIONS)
 	$(BIN)/python tests/benchmarks/packs_report.py build/bench-packs docs
+	$(BIN)/python tests/benchmarks/embedded_model_figures.py app/demo_model docs
 
 bench-registration: $(INSTALLED) build/rivals/convexAdam ## How accurately scans are aligned, beside rivals: DATA=<folder with the public data sets>
 	$(BIN)/python -W ignore tests/benchmarks/registration_accuracy.py $(DATA) --encoders
