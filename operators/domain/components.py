@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from operators.domain.bounding_box import bounding_box
+
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The one component with most elements, the first of equals; nothing where the mask is empty."""
@@ -25,7 +27,7 @@ def without_small_holes(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.
     """
     if not mask.any():
         return mask
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     holes, _ = ndimage.label(~mask[box])
     small = np.bincount(holes.ravel()) < smallest
     for axis, (side, length) in enumerate(zip(box, mask.shape, strict=True)):
@@ -56,7 +58,7 @@ def components_at(mask: NDArray[np.bool_], places: Iterable[tuple[slice, ...]]) 
 
 
 def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     components, _ = ndimage.label(mask[box])
     sizes = np.bincount(components.ravel(), minlength=1)
     sizes[0] = 0
@@ -65,12 +67,3 @@ def _of_sizes(mask: NDArray[np.bool_], choose: Callable[[NDArray[np.intp]], NDAr
     kept = np.zeros_like(mask)
     kept[box] = keep[components]
     return kept
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Empty along every axis where the mask is."""
-    box: list[slice] = []
-    for axis in range(mask.ndim):
-        there = np.flatnonzero(mask.any(axis=tuple(k for k in range(mask.ndim) if k != axis)))
-        box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
-    return tuple(box)

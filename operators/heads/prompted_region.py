@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.domain.bounding_box import bounding_box
 from operators.domain.components import components_at
 from operators.domain.geometry import Geometry, Index
 from operators.domain.volume import Volume
@@ -68,6 +69,5 @@ def _token_box(tokens: Geometry, seed: Index, part: Geometry) -> tuple[slice, ..
 
 def _extent(mask: NDArray[np.bool_]) -> tuple[Index, Index]:
     """First index of a mask along each axis, and one after the last."""
-    found = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    first, last = [int(one[0]) for one in found], [int(one[-1]) + 1 for one in found]
-    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+    depth, rows, columns = bounding_box(mask)
+    return (depth.start, rows.start, columns.start), (depth.stop, rows.stop, columns.stop)

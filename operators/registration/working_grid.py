@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from operators.domain.bounding_box import bounding_box
 from operators.domain.geometry import Geometry
 from operators.domain.volume import Volume
 from operators.imaging.resampling import resample
@@ -95,12 +96,9 @@ def _block_means(volume: Volume, factors: list[int]) -> Volume:
 
 def _boxed(grid: Geometry, coarse: Geometry, mask: NDArray[np.bool_]) -> Geometry:
     """The part of *grid* that the mask's box covers, with a margin."""
-    corners = []
-    for axis in range(3):
-        found = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
-        corners.append((found[0] - 0.5, found[-1] + 0.5))
-    low = grid.indices(coarse.positions(np.array([first for first, _ in corners])))
-    high = grid.indices(coarse.positions(np.array([last for _, last in corners])))
+    box = bounding_box(mask)
+    low = grid.indices(coarse.positions(np.array([side.start - 0.5 for side in box])))
+    high = grid.indices(coarse.positions(np.array([side.stop - 0.5 for side in box])))
     margin = MARGIN_MM / grid.spacing
     start = np.clip(np.floor(low - margin), 0, np.array(grid.shape) - 1).astype(int)
     stop = np.clip(np.ceil(high + margin) + 1, start + 1, grid.shape).astype(int)

@@ -9,6 +9,7 @@ from operators.dicom.results.codes import dictionary_meaning
 from operators.dicom.results.registration.carried_segments import carry_segments, fitting
 from operators.dicom.volumes.slice_masks import on_slices
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.bounding_box import bounding_box
 from operators.domain.concepts import Code
 from operators.domain.follow_up import Course, FollowUp, FollowUpDate, Sizes, follow_up, with_prior_value
 from operators.domain.geometry import Geometry
@@ -291,8 +292,8 @@ def _carrying(
 
 def _is_cut_off(mask: np.ndarray, geometry: Geometry, image: Geometry) -> bool:
     """Whether a mask reaches a border of an image; along a single slice's own axis there is none to reach."""
-    spans = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    corners = np.array(np.meshgrid(*((span[0], span[-1]) for span in spans))).reshape(3, -1).T
+    ends = [(side.start, side.stop - 1) for side in bounding_box(mask)]
+    corners = np.array(np.meshgrid(*ends)).reshape(3, -1).T
     places = image.indices(geometry.positions(corners))
     return any(
         places[:, axis].min() < NEAR_BORDER or places[:, axis].max() > image.shape[axis] - 1 - NEAR_BORDER

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.bounding_box import bounding_box
 from operators.domain.geometry import Geometry
 from operators.domain.segment import Segment, SeriesSegments
 
@@ -90,12 +91,11 @@ def _on_nearest_plane(segment: Segment, geometry: Geometry, planes: tuple[Geomet
 
 def _box(array: Any) -> Box:
     """What is not zero, and a voxel of what is round it."""
-    filled = [np.flatnonzero(array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    spans = [
-        slice(max(int(found[0]) - 1, 0), min(int(found[-1]) + 2, size)) if found.size else slice(0, 0)
-        for found, size in zip(filled, array.shape, strict=True)
-    ]
-    return spans[0], spans[1], spans[2]
+    depth, rows, columns = (
+        slice(max(side.start - 1, 0), min(side.stop + 1, size)) if side.stop else side
+        for side, size in zip(bounding_box(array), array.shape, strict=True)
+    )
+    return depth, rows, columns
 
 
 def _reached(box: Box, geometry: Geometry, plane: Geometry) -> tuple[slice, slice]:

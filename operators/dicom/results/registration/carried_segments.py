@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from operators.dicom.study.character_sets import bytes_in, character_set_of, is_defined
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.bounding_box import bounding_box
 from operators.domain.concepts import Code
 from operators.domain.geometry import Geometry
 from operators.domain.segment import PriorSegment, Segment, SeriesSegments
@@ -119,11 +120,11 @@ def _near_boxes(
 def _near_box(
     segment: PriorSegment, looks: NDArray[np.float64], axes: Sequence[NDArray[np.intp]], target: Geometry
 ) -> Box | None:
-    found = [np.flatnonzero(segment.mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    filled = bounding_box(segment.mask)
     # As far as two looks lie apart, and once more for what the transform stretches.
     reach = 2 * STRIDE * float(target.spacing.max()) / segment.geometry.spacing + 1
-    low = np.array([span[0] for span in found]) - reach
-    high = np.array([span[-1] for span in found]) + reach
+    low = np.array([side.start for side in filled]) - reach
+    high = np.array([side.stop - 1 for side in filled]) + reach
     there = segment.geometry.indices(looks)
     near = np.asarray(((there >= low) & (there <= high)).all(axis=-1))
     if not near.any():

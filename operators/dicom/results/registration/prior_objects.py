@@ -13,6 +13,7 @@ from operators.dicom.results.codes import code_of
 from operators.dicom.results.uids import derive_uid
 from operators.dicom.study.header_values import UNREADABLE, is_uid, text_of
 from operators.dicom.volumes.source_series import SourceSeries
+from operators.domain.bounding_box import bounding_box
 from operators.domain.concepts import IMAGE_REGION, SPATIAL_CONCEPT, Code
 from operators.domain.geometry import Geometry
 from operators.domain.segment import PriorSegment
@@ -131,12 +132,12 @@ def _of_structure_set(dataset: Dataset, prior: SourceSeries) -> Iterator[PriorSe
 
 def _cropped(mask: NDArray[np.bool_], geometry: Geometry) -> tuple[NDArray[np.bool_], Geometry]:
     """What is marked, with a voxel round it: a hundred masks of a study's size would fill the memory."""
-    spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    start = (max(int(spans[0][0]) - 1, 0), max(int(spans[1][0]) - 1, 0), max(int(spans[2][0]) - 1, 0))
-    ends = [min(int(span[-1]) + 2, size) for span, size in zip(spans, mask.shape, strict=True)]
-    stop = (ends[0], ends[1], ends[2])
-    block = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    return mask[block].copy(), geometry.cropped(start, stop)
+    depth, rows, columns = (
+        slice(max(side.start - 1, 0), min(side.stop + 1, size))
+        for side, size in zip(bounding_box(mask), mask.shape, strict=True)
+    )
+    start, stop = (depth.start, rows.start, columns.start), (depth.stop, rows.stop, columns.stop)
+    return mask[depth, rows, columns].copy(), geometry.cropped(start, stop)
 
 
 def _filled(contours: Iterable[Dataset], geometry: Geometry) -> NDArray[np.bool_]:
