@@ -39,6 +39,6 @@ def view_study(url: str, study_instance_uid: str, steps: Sequence[Step], picture
     pictures.mkdir(parents=True, exist_ok=True)
     script = ROOT / "tests" / "node" / "view_study.mjs"
     command = [node, script, PUPPETEER, find_browser(), url, study_instance_uid, pictures, json.dumps(steps)]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    seen = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert seen.returncode == 0, seen.stderr
     return dict(json.loads(seen.stdout))

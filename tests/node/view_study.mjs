@@ -16,7 +16,13 @@ const uncaught = [];
 page.on("pageerror", (error) => uncaught.push(String(error)));
 
 const text = () => page.evaluate(() => document.body.innerText);
-const textAppears = (wanted) => page.waitForFunction((wanted) => document.body.innerText.includes(wanted), {}, wanted);
+// OHIF draws a report's outlines and their text with the next picture of the slice, and on a slow machine none comes by itself.
+function appearsOnceDrawn(wanted) {
+    if (document.body.innerText.includes(wanted)) return true;
+    for (const engine of window.cornerstone?.getRenderingEngines() ?? []) engine.render();
+    return false;
+}
+const textAppears = (wanted) => page.waitForFunction(appearsOnceDrawn, { polling: 1000 }, wanted);
 const picture = (name) => page.screenshot({ path: `${pictures}/${name}.png` });
 
 // The boxes (lowest, highest) around coloured pixels, the CT being grey, and around each outline, in LPS mm.
@@ -76,7 +82,11 @@ try {
     await page.waitForNetworkIdle({ idleTime: 500 });
     await picture("study");
     const opened = {};
-    for (const step of JSON.parse(steps)) opened[step[0]] = await open(...step);
+    for (const step of JSON.parse(steps)) {
+        opened[step[0]] = await open(...step).catch((error) => {
+            throw new Error(`step ${JSON.stringify(step)} failed: ${error.message}`);
+        });
+    }
     process.stdout.write(JSON.stringify({ list, opened, uncaught }));
 } catch (error) {
     await picture("failure");
