@@ -84,7 +84,7 @@ try {
     const opened = {};
     for (const step of JSON.parse(steps)) {
         opened[step[0]] = await open(...step).catch((error) => {
-            throw new Error(`step ${JSON.stringify(step)} failed: ${error.message}`);
+            throw new Error(`step ${JSON.stringify(step)} failed: ${error.message}`, { cause: error });
         });
     }
     process.stdout.write(JSON.stringify({ list, opened, uncaught }));

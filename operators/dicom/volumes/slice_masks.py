@@ -91,10 +91,7 @@ def _on_nearest_plane(segment: Segment, geometry: Geometry, planes: tuple[Geomet
 
 def _box(array: Any) -> Box:
     """What is not zero, and a voxel of what is round it."""
-    depth, rows, columns = (
-        slice(max(side.start - 1, 0), min(side.stop + 1, size)) if side.stop else side
-        for side, size in zip(bounding_box(array), array.shape, strict=True)
-    )
+    depth, rows, columns = bounding_box(array, margin=1)
     return depth, rows, columns
 
 

@@ -132,10 +132,7 @@ def _of_structure_set(dataset: Dataset, prior: SourceSeries) -> Iterator[PriorSe
 
 def _cropped(mask: NDArray[np.bool_], geometry: Geometry) -> tuple[NDArray[np.bool_], Geometry]:
     """What is marked, with a voxel round it: a hundred masks of a study's size would fill the memory."""
-    depth, rows, columns = (
-        slice(max(side.start - 1, 0), min(side.stop + 1, size))
-        for side, size in zip(bounding_box(mask), mask.shape, strict=True)
-    )
+    depth, rows, columns = bounding_box(mask, margin=1)
     start, stop = (depth.start, rows.start, columns.start), (depth.stop, rows.stop, columns.stop)
     return mask[depth, rows, columns].copy(), geometry.cropped(start, stop)
 
