@@ -5,14 +5,14 @@ channels and takes a 3 x 3 convolution of both; a last linear map gives each cla
 has 0. Where tokens say what is there, the image says where exactly it ends.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, relu
 
-from operators.heads.head import HeadFolder
-from operators.heads.linear import Linear, Tensors, first_length, named, read_weights
+from operators.heads.linear import Linear, Shapes, Tensors, named
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,25 +52,21 @@ class Decoder:
         return self.classes(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
-def read_decoder(folder: HeadFolder, *, levels: int, num_classes: int) -> Decoder:
-    """The decoder of a head folder.
+def decoder_shapes(length: Callable[[str], int], *, width: int, levels: int, num_classes: int) -> Shapes:
+    """The shape of each tensor in a head's file.
 
-    Raises
-    ------
-    CheckpointError
-        A tensor is missing, unexpected or of another shape.
+    length : first length of the tensor of a name
     """
-    hidden = first_length(folder.path, "narrow.bias")
+    hidden = length("narrow.bias")
     shapes: dict[str, tuple[int, ...]] = {
-        "narrow.weight": (hidden, folder.width),
+        "narrow.weight": (hidden, width),
         "narrow.bias": (hidden,),
         "classes.weight": (num_classes, hidden),
         "classes.bias": (num_classes,),
     }
     names = [f"level{number}" for number in range(1, levels + 1)]
     shapes |= {f"{name}.weight": (hidden, hidden + 1, 3, 3) for name in names}
-    shapes |= {f"{name}.bias": (hidden,) for name in names}
-    return decoder_of(read_weights(folder.path, shapes), levels)
+    return shapes | {f"{name}.bias": (hidden,) for name in names}
 
 
 def decoder_of(tensors: Tensors, levels: int) -> Decoder:

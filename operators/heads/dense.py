@@ -10,19 +10,28 @@ from operators.heads.evidence import CellEvidence
 from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.masks import ClassMasks
-from operators.heads.pixel_decoder import MOST_LEVELS, DecoderKind, PixelDecoder, block_evidence, read_pixel_decoder
+from operators.heads.pixel_decoder import (
+    MOST_LEVELS,
+    MOST_MEMBERS,
+    DecoderKind,
+    PixelDecoder,
+    block_evidence,
+    read_pixel_decoder,
+)
 
 
 class DecoderRecord(HeadRecord):
     """head.toml of a decoder.
 
     levels : times that the grid of tokens is doubled
+    members : decoders whose log odds are averaged
     minimum_volume_ml : smaller connected parts are dropped, smaller holes filled
     """
 
     task: Literal["segmentation"]
     kind: DecoderKind
     levels: int = Field(ge=1, le=MOST_LEVELS)
+    members: int = Field(1, ge=1, le=MOST_MEMBERS)
     minimum_volume_ml: float = Field(0.0, ge=0)
 
 
@@ -61,5 +70,7 @@ class _Reading:
 def read_head(folder: HeadFolder) -> DecoderHead:
     record = folder.record(DecoderRecord)
     labels = segment_labels(read_labels(folder.path), folder.path)
-    decoder = read_pixel_decoder(folder, record.kind, levels=record.levels, num_classes=len(labels))
+    decoder = read_pixel_decoder(
+        folder, record.kind, levels=record.levels, num_classes=len(labels), members=record.members
+    )
     return DecoderHead(record, labels, decoder, folder.algorithm(record))

@@ -16,6 +16,7 @@ from operators.errors import CheckpointError
 WEIGHTS = "model.safetensors"
 
 Tensors = dict[str, NDArray[np.float32]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,7 @@ def read_linear(folder: Path, *, num_outputs: int, num_features: int) -> Linear:
     return Linear(tensors["weight"], tensors["bias"])
 
 
-def read_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]], file: str = WEIGHTS) -> Tensors:
+def read_weights(folder: Path, shapes: Shapes, file: str = WEIGHTS) -> Tensors:
     """The tensors of a head folder, float32, each of the shape that labels and encoder ask for.
 
     Raises

@@ -1,28 +1,33 @@
-"""The two decoders of tokens and image, by the kind that a head's record names."""
+"""The decoders of tokens and image, by the kind that a head's record names."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.errors import CheckpointError
-from operators.heads.decoder import Decoder, decoder_of, read_decoder
+from operators.heads.decoder import decoder_of, decoder_shapes
+from operators.heads.ensemble import Ensemble, Member, prefixes
 from operators.heads.head import FeatureBlock, HeadFolder
-from operators.heads.linear import Tensors
-from operators.heads.unet import UNet, read_unet, unet_of
+from operators.heads.linear import Shapes, Tensors, first_length, read_weights
+from operators.heads.unet import unet_of, unet_shapes
 
 DecoderKind = Literal["decoder", "unet"]
-PixelDecoder = Decoder | UNet
+PixelDecoder = Member | Ensemble
 
 MOST_LEVELS = 3
+MOST_MEMBERS = 16
 
-_READ: dict[DecoderKind, Callable[..., PixelDecoder]] = {"decoder": read_decoder, "unet": read_unet}
-_OF_TENSORS: dict[DecoderKind, Callable[[Tensors, int], PixelDecoder]] = {"decoder": decoder_of, "unet": unet_of}
+_SHAPES: dict[DecoderKind, Callable[..., Shapes]] = {"decoder": decoder_shapes, "unet": unet_shapes}
+_OF_TENSORS: dict[DecoderKind, Callable[[Tensors, int], Member]] = {"decoder": decoder_of, "unet": unet_of}
 
 
-def read_pixel_decoder(folder: HeadFolder, kind: DecoderKind, *, levels: int, num_classes: int) -> PixelDecoder:
-    """The decoder of a head folder.
+def read_pixel_decoder(
+    folder: HeadFolder, kind: DecoderKind, *, levels: int, num_classes: int, members: int
+) -> PixelDecoder:
+    """The decoder of a head folder, or its ensemble of so many.
 
     Raises
     ------
@@ -34,10 +39,17 @@ def read_pixel_decoder(folder: HeadFolder, kind: DecoderKind, *, levels: int, nu
             f"{folder.path.name}/head.toml: levels: {levels} doublings make more than the "
             f"{folder.snapshot.config.patch_size} pixels along a patch"
         )
-    return _READ[kind](folder, levels=levels, num_classes=num_classes)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for prefix in prefixes(members):
+        length = partial(_length, folder, prefix)
+        of_member = _SHAPES[kind](length, width=folder.width, levels=levels, num_classes=num_classes)
+        shapes |= {prefix + name: shape for name, shape in of_member.items()}
+    tensors = read_weights(folder.path, shapes)
+    decoders = [pixel_decoder_of(_without(tensors, prefix), kind, levels) for prefix in prefixes(members)]
+    return decoders[0] if members == 1 else Ensemble(tuple(decoders))
 
 
-def pixel_decoder_of(tensors: Tensors, kind: DecoderKind, levels: int) -> PixelDecoder:
+def pixel_decoder_of(tensors: Tensors, kind: DecoderKind, levels: int) -> Member:
     """The decoder of tensors that are called as in a head's file."""
     return _OF_TENSORS[kind](tensors, levels)
 
@@ -48,3 +60,11 @@ def block_evidence(decoder: PixelDecoder, block: FeatureBlock) -> NDArray[np.flo
     assert block.images is not None, "the head needs them"
     evidence: NDArray[np.float32] = decoder(block.tokens, block.images).cpu().numpy()
     return evidence
+
+
+def _length(folder: HeadFolder, prefix: str, name: str) -> int:
+    return first_length(folder.path, prefix + name)
+
+
+def _without(tensors: Tensors, prefix: str) -> Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, relu
 
-from operators.heads.head import HeadFolder
-from operators.heads.linear import Linear, Tensors, first_length, named, read_weights
+from operators.heads.linear import Linear, Shapes, Tensors, named
 
 BELOW = 2
 """Grids coarser than that of the tokens."""
@@ -85,19 +84,16 @@ def down_and_up(images: Tensor, narrowed: Tensor, down: Sequence[tuple[Layer, La
     return hidden
 
 
-def read_unet(folder: HeadFolder, *, levels: int, num_classes: int) -> UNet:
-    """The U-Net of a head folder.
+def unet_shapes(length: Callable[[str], int], *, width: int, levels: int, num_classes: int) -> Shapes:
+    """The shape of each tensor in a head's file.
 
-    Raises
-    ------
-    CheckpointError
-        A tensor is missing, unexpected or of another shape.
+    length : first length of the tensor of a name
     """
     grids = range(1, levels + BELOW + 2)
-    hidden = first_length(folder.path, "narrow.bias")
-    channels = [first_length(folder.path, f"down{grid}.second.bias") for grid in grids]
+    hidden = length("narrow.bias")
+    channels = [length(f"down{grid}.second.bias") for grid in grids]
     shapes: dict[str, tuple[int, ...]] = {
-        "narrow.weight": (hidden, folder.width),
+        "narrow.weight": (hidden, width),
         "narrow.bias": (hidden,),
         "classes.weight": (num_classes, channels[0]),
         "classes.bias": (num_classes,),
@@ -109,7 +105,7 @@ def read_unet(folder: HeadFolder, *, levels: int, num_classes: int) -> UNet:
         shapes |= {f"down{grid}.second.weight": (here, here, 3, 3), f"down{grid}.second.bias": (here,)}
     for grid, (here, below) in enumerate(zip(channels[:-1], channels[1:], strict=True), start=1):
         shapes |= {f"up{grid}.weight": (here, below + here, 3, 3), f"up{grid}.bias": (here,)}
-    return unet_of(read_weights(folder.path, shapes), levels)
+    return shapes
 
 
 def unet_of(tensors: Tensors, levels: int) -> UNet:

@@ -17,6 +17,7 @@ from structlog import get_logger
 
 from operators.encoder.features import Encoder
 from operators.encoder.snapshot import Snapshot, read_snapshot
+from operators.heads.pixel_decoder import PixelDecoder
 from trainer.demo_model.body_region import (
     MORE_OF_RARE,
     body_region_record,
@@ -28,7 +29,7 @@ from trainer.demo_model.body_region import (
 from trainer.demo_model.cases import Case
 from trainer.demo_model.classified_heads import CLASSIFIED, ClassifiedHead, train_classified_head
 from trainer.demo_model.cropped import cropped
-from trainer.demo_model.finding_choice import begun_at, choose
+from trainer.demo_model.finding_choice import choose, ensemble_of, fit_folds
 from trainer.demo_model.framings import other_framings
 from trainer.demo_model.head_labels import ORGANS, REGIONS, structure
 from trainer.demo_model.held_out import is_held_out
@@ -168,11 +169,14 @@ def fit_outlined_head(head: OutlinedHead, task: HeadTask) -> FittedHead:
     scans = list(outlined(head.scans(task.data)))
     shown = (one.scan for one in scans if not one.held_out)
     others = list(outlined(other for scan in shown for other in moved(scan, times=head.moved, seed=SEED)))
-    decoder = fit_outline([*scans, *others], head.fit)
-    choice = None
+    decoder: PixelDecoder
     if head.task == "finding":
-        choice = choose(scans, others, head.fit, minimum_volume_ml=head.minimum_volume_ml)
-        decoder = begun_at(decoder, choice.threshold)
+        folds = fit_folds(scans, others, head.fit)
+        choice = choose(folds, scans, minimum_volume_ml=head.minimum_volume_ml)
+        decoder = ensemble_of(folds, choice.threshold)
+    else:
+        choice = None
+        decoder = fit_outline([*scans, *others], head.fit)
     figures = measure_outline(decoder, scans, minimum_volume_ml=head.minimum_volume_ml, seed=SEED)
     if float(figures.measured["dice"]) < head.lowest_dice:
         return FittedHead(figures.measured | {"shipped": NOT_SHIPPED})

@@ -11,7 +11,7 @@ from operators.heads.dense import DecoderRecord
 from operators.heads.finding import DecodedFindingRecord
 from operators.heads.scope import Modality, Region
 from trainer.demo_model.body_region import THRESHOLD as REGION_CONFIDENCE
-from trainer.demo_model.finding_choice import FindingChoice
+from trainer.demo_model.finding_choice import FOLDS, FindingChoice
 from trainer.demo_model.open_data import read_sarcoma_scans
 from trainer.demo_model.outlines import TOP_TOKENS, OutlineFigures
 from trainer.demo_model.pack_scans import (
@@ -86,6 +86,7 @@ def record_of(
         return DecoderRecord.model_validate({"task": "segmentation", **common})
     finding = {
         "task": "finding",
+        "members": FOLDS,
         "top_tokens": TOP_TOKENS,
         "calibration": choice.calibration,
         "threshold": THRESHOLD,
@@ -155,7 +156,7 @@ HEADS = (
         ),
         scans=lambda data: chain(read_tumour_scans(data, most=MOST_TUMOUR_SLICES), read_pair_scans(data)),
         # Fewer than one slice in forty shows nothing; tumours of a few cells and of hundreds count alike.
-        fit=replace(UNET, empty=0.1, dice_over="slice"),
+        fit=replace(UNET, levels=2, empty=0.1, dice_over="slice"),
         moved=2,
     ),
     OutlinedHead(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from operators.domain.features import EncoderInputSettings, FeatureVolume
 from operators.domain.volume import Volume
+from operators.heads.ensemble import Member
 from operators.heads.evidence import above
 from operators.heads.finding import slice_scores
 from operators.heads.masks import cleaned
@@ -88,7 +89,7 @@ def outlined_scans(
         yield OutlinedScan(scan, FeatureVolume(features.cls, outlined.tokens, features.geometry), outlined)
 
 
-def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit) -> PixelDecoder:
+def fit_outline(scans: Sequence[OutlinedScan], fit: DecoderFit) -> Member:
     """One class against background, on the shown people alone."""
     return fit_decoder(joined([scan.slices for scan in scans if not scan.held_out]), fit, num_classes=1)
 

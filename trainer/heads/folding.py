@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -36,5 +37,5 @@ def standardised(linear: Linear, mean: Tensor, scale: Tensor) -> Linear:
 
 
 def plain(linear: Linear) -> Linear:
-    """The same in NumPy arrays."""
-    return Linear(linear.weight.detach().numpy(), linear.bias.detach().numpy())
+    """The same in NumPy arrays, row by row however a fit laid them: safetensors writes memory as it lies."""
+    return Linear(*(np.ascontiguousarray(part.detach().numpy()) for part in (linear.weight, linear.bias)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from operators.heads.ensemble import Member
 from operators.heads.pixel_decoder import DecoderKind, PixelDecoder
 from trainer.heads.decoder import DecoderInTraining
 from trainer.heads.outlined_slices import UNKNOWN, OutlinedSlices, SliceSource
@@ -53,7 +54,7 @@ class DecoderFit:
     seed: int = 0
 
 
-def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> PixelDecoder:
+def fit_decoder(slices: SliceSource, fit: DecoderFit, *, num_classes: int) -> Member:
     """Cross-entropy and soft Dice (Milletari et al. 2016).
 
     Among slices with something to outline people come equally often, however many slices they have; so among those

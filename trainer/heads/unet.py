@@ -28,6 +28,8 @@ class UNetInTraining(nn.Module):
         self.classes = nn.Conv2d(channels[0], num_classes, 1)
         convolutions = [part for part in self.modules() if isinstance(part, nn.Conv2d)]
         begin(convolutions, generator)
+        for convolution in convolutions:  # a step on a CPU takes two thirds of the time
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, tokens: Tensor, images: Tensor) -> Tensor:
         """As `UNet` answers, but normed by the batch while in training."""

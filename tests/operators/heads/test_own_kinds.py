@@ -27,10 +27,12 @@ from operators.domain.features import FeatureVolume
 from operators.encoder.snapshot import Snapshot
 from operators.errors import CheckpointError
 from operators.heads.calibration import Isotonic, Output
+from operators.heads.dense import DecoderHead
 from operators.heads.head import HeadAnswer, HeadFolder, SeriesFeatures
 from operators.heads.kinds import read_head
 from operators.heads.labels import Label
 from operators.heads.multi_label import MultiLabelRecord
+from operators.heads.pixel_decoder import DecoderKind
 from operators.heads.survival import SurvivalRecord
 from trainer.export.model_folder import write_head
 
@@ -373,6 +375,43 @@ def test_a_unet_of_other_channels_than_its_grids_hand_on_is_refused(tmp_path: Pa
     record = {"task": "segmentation", "kind": "unet", "levels": 1}
     folder = write_kind(tmp_path, record, ("lung", "liver"), tensors, category=True)
     with pytest.raises(CheckpointError, match=r"up1\.weight: .*\(3, 7, 3, 3\), the file has \(3, 6, 3, 3\)"):
+        answer_of(folder, seen_and_encoded()[0])
+
+
+@pytest.mark.parametrize("kind", ["decoder", "unet"])
+def test_an_ensembles_evidence_is_the_mean_of_what_its_members_say(kind: DecoderKind, tmp_path: Path) -> None:
+    record = {"task": "segmentation", "kind": kind, "levels": 1}
+    members = [
+        unet_tensors((3, 4, 5, 6), hidden=2) if kind == "unet" else decoder(tmp_path / "shapes", levels=1)[1]
+        for _ in range(3)
+    ]
+    folders = [
+        write_kind(tmp_path / str(number), record, ("lung", "liver"), tensors, category=True)
+        for number, tensors in enumerate(members)
+    ]
+    together = {
+        f"member{number}.{name}": tensor
+        for number, tensors in enumerate(members, start=1)
+        for name, tensor in tensors.items()
+    }
+    ensemble = write_kind(tmp_path / "all", record | {"members": 3}, ("lung", "liver"), together, category=True)
+    read = read_kind(ensemble)
+    assert isinstance(read, DecoderHead)
+    assert read.decoder.tensors.keys() == together.keys()
+    series, _ = seen_and_encoded()
+    (mean,) = answer_of(ensemble, series).masks
+    alone = [answer_of(folder, series).masks[0].evidence for folder in folders]
+    assert not np.allclose(alone[0][0].array, alone[1][0].array)
+    for volume, *of_members in zip(mean.evidence, *alone, strict=True):
+        np.testing.assert_allclose(volume.array, np.mean([one.array for one in of_members], axis=0), atol=1e-3)
+
+
+def test_an_ensemble_that_lacks_a_member_is_refused(tmp_path: Path) -> None:
+    tensors = unet_tensors((3, 4, 5, 6), hidden=2)
+    record = {"task": "segmentation", "kind": "unet", "levels": 1, "members": 2}
+    one = {f"member1.{name}": tensor for name, tensor in tensors.items()}
+    folder = write_kind(tmp_path, record, ("lung", "liver"), one, category=True)
+    with pytest.raises(CheckpointError, match=r"member2\.narrow\.bias cannot be read"):
         answer_of(folder, seen_and_encoded()[0])
 
 

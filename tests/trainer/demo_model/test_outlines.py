@@ -11,7 +11,7 @@ from operators.domain.features import EncoderInputSettings
 from operators.domain.volume import Volume
 from operators.heads.pixel_decoder import DecoderKind
 from trainer.demo_model.cropped import cropped
-from trainer.demo_model.finding_choice import FOLDS, THRESHOLDS, begun_at, choose, unseen_evidence
+from trainer.demo_model.finding_choice import THRESHOLDS, begun_at, choose, ensemble_of, fit_folds, unseen_evidence
 from trainer.demo_model.held_out import is_held_out
 from trainer.demo_model.moved import moved
 from trainer.demo_model.outlines import (
@@ -70,7 +70,7 @@ def test_each_shown_person_is_asked_of_a_decoder_that_did_not_see_them(scans: li
     shown = [scan for scan in scans if not scan.held_out]
     without = shown[0].scan.patient
     others = [replace(scan, scan=replace(scan.scan, name="moved")) for scan in shown]
-    answers = list(unseen_evidence(scans, others, fit, folds=len(shown)))
+    answers = list(unseen_evidence(fit_folds(scans, others, fit, folds=len(shown)), scans))
     assert sorted(scan.scan.patient for scan, _ in answers) == sorted(scan.scan.patient for scan in shown)
     evidence = next(evidence for scan, evidence in answers if scan.scan.patient == without)
     decoder = fit_outline([scan for scan in (*shown, *others) if scan.scan.patient != without], fit)
@@ -79,12 +79,13 @@ def test_each_shown_person_is_asked_of_a_decoder_that_did_not_see_them(scans: li
 
 def test_a_mask_begins_and_a_probability_is_told_where_strangers_taught_it(scans: list[OutlinedScan]) -> None:
     fit = DecoderFit(levels=2, hidden=8, steps=150, batch_size=4)
-    choice = choose(scans, [], fit, minimum_volume_ml=0.01)
-    asked = list(unseen_evidence(scans, [], fit, folds=FOLDS))
+    fitted = fit_folds(scans, [], fit)
+    choice = choose(fitted, scans, minimum_volume_ml=0.01)
+    asked = list(unseen_evidence(fitted, scans))
     dice = {t: np.mean(list(dice_by_person(asked, t, 0.01).values())) for t in THRESHOLDS}
     assert dice[choice.threshold] == max(dice.values()) > min(dice.values())
     # Of people whom nobody saw, slices without a disc are improbable and those with one are not.
-    decoder = begun_at(fit_outline(scans, fit), choice.threshold)
+    decoder = ensemble_of(fitted, choice.threshold)
     scores, present = slice_answers([(scan, evidence_of(decoder, scan)) for scan in scans if scan.held_out])
     probability = expit(choice.calibration.slope * scores + choice.calibration.intercept)
     assert probability[present].min() > 0.5 > probability[~present].max()
@@ -95,6 +96,12 @@ def test_a_decoder_begun_elsewhere_is_as_much_surer(kind: DecoderKind, scans: li
     decoder = fit_outline(scans, DecoderFit(kind=kind, levels=2, hidden=8, steps=3, batch_size=4))
     whole, begun = (np.asarray(evidence_of(one, scans[0]).array) for one in (decoder, begun_at(decoder, -1.5)))
     np.testing.assert_allclose(begun, whole + 1.5, atol=1e-4)
+
+
+def test_a_findings_decoders_are_averaged(scans: list[OutlinedScan]) -> None:
+    fitted = fit_folds(scans, [], DecoderFit(kind="unet", levels=2, hidden=8, steps=3, batch_size=4), folds=2)
+    mean = np.mean([evidence_of(fold.decoder, scans[0]).array for fold in fitted], axis=0)
+    np.testing.assert_allclose(evidence_of(ensemble_of(fitted, -1.5), scans[0]).array, mean + 1.5, atol=1e-4)
 
 
 def test_a_scope_holds_its_people_and_rules_out_others() -> None:

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from trainer.heads.outlined_slices import UNKNOWN, OutlinedSlices
 from trainer.heads.pixel_decoder import DecoderFit, DiceOver, decode, fit_decoder, outline_loss
@@ -45,6 +47,14 @@ def test_the_same_seed_gives_the_same_decoder(fit: DecoderFit) -> None:
     few = replace(fit, hidden=4, steps=3)
     one, other = (fit_decoder(discs(8, seed=0), few, num_classes=1).tensors for _ in range(2))
     assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("fit", [FIT, UNET])
+def test_weights_come_back_from_a_file_as_they_were_fitted(fit: DecoderFit, tmp_path: Path) -> None:
+    tensors = fit_decoder(discs(8, seed=0), replace(fit, hidden=4, steps=3), num_classes=1).tensors
+    save_file(tensors, tmp_path / "weights.safetensors")
+    again = load_file(tmp_path / "weights.safetensors")
+    assert all(np.array_equal(again[name], tensors[name]) for name in tensors)
 
 
 @pytest.mark.parametrize("dice_over", ["batch", "slice"])
