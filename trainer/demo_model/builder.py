@@ -17,7 +17,7 @@ from trainer.export.model_card import write_card
 from trainer.export.model_folder import write_digests, write_model_file
 from trainer.pretraining.config import read_config
 
-VERSION = "0.8.1"
+VERSION = "0.9.0"
 CONFIG = Path(__file__).parents[1] / "pretraining/configs/embedded.toml"
 GUIDE = Path(__file__).parent / "guide/efficientnet_lite0.safetensors"
 
