@@ -152,7 +152,7 @@ HEADS = (
             "T1-weighted MR with gadolinium of people with meningioma, glioma or pituitary tumour, single slices, "
             "8-bit grey levels (Cheng 2015, CC BY 4.0), and of people with glioblastoma at two dates in scanner units "
             "(TCIA's Brain-Tumor-Progression, CC BY 3.0). Nearly every slice shows a tumour: what a slice without one "
-            "looks like was learned from few"
+            "looks like was learned from few, and where there is none the head may find one"
         ),
         scans=lambda data: chain(read_tumour_scans(data, most=MOST_TUMOUR_SLICES), read_pair_scans(data)),
         # Fewer than one slice in forty shows nothing; tumours of a few cells and of hundreds count alike.
