@@ -17,11 +17,12 @@ function goTo(wanted, viewport) {
     const options = [...document.querySelectorAll("#vocabulary option")];
     const term = options.find((option) => option.dataset.code === wanted || JSON.parse(option.dataset.names).includes(wanted));
     const means = (name, code) => plain(name) === wanted || code === wanted || (term && code === term.dataset.code);
-    const row = [...document.querySelectorAll("[data-finding]")].find((one) => means(one.dataset.finding, one.dataset.code));
-    const jump = row?.querySelector("[data-jump]");
-    if (jump) {
-        jump.click();
-        return row.dataset.finding;
+    // Several findings may have one code, such as masses of brain and of soft tissue: one with a place comes first.
+    const rows = [...document.querySelectorAll("[data-finding]")].filter((one) => means(one.dataset.finding, one.dataset.code));
+    const placed = rows.find((one) => one.querySelector("[data-jump]"));
+    if (placed) {
+        placed.querySelector("[data-jump]").click();
+        return placed.dataset.finding;
     }
     for (const segmentation of viewport.segmentations) {
         const segment = segmentation.segments.find(({ label, code }) => means(label, code));
@@ -32,5 +33,5 @@ function goTo(wanted, viewport) {
         viewport.canvas.focus();
         return segment.label;
     }
-    return row ? `${row.dataset.finding}: ${row.dataset.answer}, without a place` : null;
+    return rows.map(({ dataset }) => `${dataset.finding}: ${dataset.answer}, without a place`).join("; ") || null;
 }
