@@ -234,6 +234,9 @@ def test_a_page_opens_at_the_place_of_its_finding(with_mass: dict[str, Any], see
     order = [one.SOPInstanceUID for one in _slices(with_mass)]
     place = order.index(mass["localisation"]["sop_instance_uid"])
     assert seen["heat"]["opened"].startswith(f"axial {place + 1} of {len(order)} ")
+    # From another slice a word leads back there, though a mass of the brain was looked for as well.
+    assert seen["heat"]["word"] == ["soft-tissue mass", seen["heat"]["opened"]]
+    assert seen["heat"]["status"] != seen["heat"]["opened"]
 
 
 def test_a_heat_map_glows_as_its_evidence_says_and_where_the_segment_lies(

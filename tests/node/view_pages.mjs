@@ -44,6 +44,14 @@ const difference = () => page.evaluate(() => {
 });
 const beside = () => page.$eval("#earlier p", (element) => element.textContent);
 const status = () => page.$eval("#status", (element) => element.textContent);
+// What the page says of a word and which slice it then shows.
+const goTo = async (words) => {
+    await page.$eval("#words input", (input, words) => { input.value = words; }, words);
+    await page.focus("#words input");
+    await page.keyboard.press("Enter");
+    await frame();
+    return [await page.$eval("#words output", (output) => output.textContent), await status()];
+};
 const press = async (...keys) => { await page.focus("#picture"); for (const key of keys) await page.keyboard.press(key); await frame(); };
 const click = async (selector) => { await page.click(selector); await frame(); };
 
@@ -95,6 +103,7 @@ try {
         const warm = Array.from({ length: width * height }, (_, k) => String.fromCharCode(Math.max(0, data[4 * k] - data[4 * k + 2]))).join("");
         return { width, height, warm: btoa(warm) };
     }));
+    seen.heat.word = await goTo("tumour");
 
     await page.goto(`${url}/curia/studies/${study}`);
     await page.waitForSelector('#picture[data-loaded="all"]');
@@ -157,13 +166,6 @@ try {
     await picture("kept");
     await click("#legend label:last-child input");
     seen.prompt.cleared = await drawn();
-    const goTo = async (words) => {
-        await page.$eval("#words input", (input, words) => { input.value = words; }, words);
-        await page.focus("#words input");
-        await page.keyboard.press("Enter");
-        await frame();
-        return [await page.$eval("#words output", (output) => output.textContent), await status()];
-    };
     seen.words = { skeleton: await goTo(" Skeleton "), code: await goTo("39607008"), spleen: await goTo("spleen"), mass: await goTo("tumour") };
     const told = page.waitForResponse((answer) => answer.url().endsWith("/evidence") && answer.status() === 200);
     const first = await page.$eval("#evidence select", (choice) => [...choice.options].find(({ value }) => value).value);
