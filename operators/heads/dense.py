@@ -7,31 +7,19 @@ from pydantic import Field
 
 from operators.domain.finding import Algorithm, Finding
 from operators.heads.evidence import CellEvidence
-from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecord, Needs, SeriesFeatures
+from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, Needs, SeriesFeatures
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.masks import ClassMasks
-from operators.heads.pixel_decoder import (
-    MOST_LEVELS,
-    MOST_MEMBERS,
-    DecoderKind,
-    PixelDecoder,
-    block_evidence,
-    read_pixel_decoder,
-)
+from operators.heads.pixel_decoder import PixelDecoder, PixelDecoderRecord, block_evidence, read_pixel_decoder
 
 
-class DecoderRecord(HeadRecord):
+class DecoderRecord(PixelDecoderRecord):
     """head.toml of a decoder.
 
-    levels : times that the grid of tokens is doubled
-    members : decoders whose log odds are averaged
     minimum_volume_ml : smaller connected parts are dropped, smaller holes filled
     """
 
     task: Literal["segmentation"]
-    kind: DecoderKind
-    levels: int = Field(ge=1, le=MOST_LEVELS)
-    members: int = Field(1, ge=1, le=MOST_MEMBERS)
     minimum_volume_ml: float = Field(0.0, ge=0)
 
 
@@ -70,7 +58,5 @@ class _Reading:
 def read_head(folder: HeadFolder) -> DecoderHead:
     record = folder.record(DecoderRecord)
     labels = segment_labels(read_labels(folder.path), folder.path)
-    decoder = read_pixel_decoder(
-        folder, record.kind, levels=record.levels, num_classes=len(labels), members=record.members
-    )
+    decoder = read_pixel_decoder(folder, record, num_classes=len(labels))
     return DecoderHead(record, labels, decoder, folder.algorithm(record))

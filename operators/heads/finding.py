@@ -16,14 +16,7 @@ from operators.heads.head import FeatureBlock, HeadAnswer, HeadFolder, HeadRecor
 from operators.heads.labels import Label, read_labels, segment_labels
 from operators.heads.linear import Linear, read_linear
 from operators.heads.masks import FindingMask
-from operators.heads.pixel_decoder import (
-    MOST_LEVELS,
-    MOST_MEMBERS,
-    DecoderKind,
-    PixelDecoder,
-    block_evidence,
-    read_pixel_decoder,
-)
+from operators.heads.pixel_decoder import PixelDecoder, PixelDecoderRecord, block_evidence, read_pixel_decoder
 from operators.heads.records import Record
 
 
@@ -58,16 +51,8 @@ class LinearFindingRecord(FindingRecord):
     inputs: tuple[Literal["tokens"]]
 
 
-class DecodedFindingRecord(FindingRecord):
-    """Of a finding that is outlined by a decoder of the tokens and the image (`operators.heads.pixel_decoder`).
-
-    levels : times that the grid of tokens is doubled
-    members : decoders whose log odds are averaged
-    """
-
-    kind: DecoderKind
-    levels: int = Field(ge=1, le=MOST_LEVELS)
-    members: int = Field(1, ge=1, le=MOST_MEMBERS)
+class DecodedFindingRecord(PixelDecoderRecord, FindingRecord):
+    """Of a finding that is outlined by a decoder of the tokens and the image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +128,7 @@ def read_head(folder: HeadFolder) -> FindingHead:
 def read_decoded_head(folder: HeadFolder) -> FindingHead:
     record = folder.record(DecodedFindingRecord)
     label = _label(folder)
-    decoder = read_pixel_decoder(folder, record.kind, levels=record.levels, num_classes=1, members=record.members)
+    decoder = read_pixel_decoder(folder, record, num_classes=1)
     return FindingHead(record, label, decoder, record.levels, folder.algorithm(record))
 
 

@@ -6,47 +6,56 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from operators.errors import CheckpointError
 from operators.heads.decoder import decoder_of, decoder_shapes
 from operators.heads.ensemble import Ensemble, Member, prefixes
-from operators.heads.head import FeatureBlock, HeadFolder
+from operators.heads.head import FeatureBlock, HeadFolder, HeadRecord
 from operators.heads.linear import Shapes, Tensors, first_length, read_weights
 from operators.heads.unet import unet_of, unet_shapes
 
 DecoderKind = Literal["decoder", "unet"]
 PixelDecoder = Member | Ensemble
 
-MOST_LEVELS = 3
-MOST_MEMBERS = 16
-
 _SHAPES: dict[DecoderKind, Callable[..., Shapes]] = {"decoder": decoder_shapes, "unet": unet_shapes}
 _OF_TENSORS: dict[DecoderKind, Callable[[Tensors, int], Member]] = {"decoder": decoder_of, "unet": unet_of}
 
 
-def read_pixel_decoder(
-    folder: HeadFolder, kind: DecoderKind, *, levels: int, num_classes: int, members: int
-) -> PixelDecoder:
-    """The decoder of a head folder, or its ensemble of so many.
+class PixelDecoderRecord(HeadRecord):
+    """What head.toml says of a decoder.
+
+    levels : times that the grid of tokens is doubled
+    members : decoders whose log odds are averaged
+    """
+
+    kind: DecoderKind
+    levels: int = Field(ge=1, le=3)
+    members: int = Field(1, ge=1, le=16)
+
+
+def read_pixel_decoder(folder: HeadFolder, record: PixelDecoderRecord, *, num_classes: int) -> PixelDecoder:
+    """The decoder of a head folder, or its ensemble.
 
     Raises
     ------
     CheckpointError
         A tensor is missing, unexpected or of another shape, or the levels are too many for a patch.
     """
+    kind, levels = record.kind, record.levels
     if 2**levels > folder.snapshot.config.patch_size:
         raise CheckpointError(
             f"{folder.path.name}/head.toml: levels: {levels} doublings make more than the "
             f"{folder.snapshot.config.patch_size} pixels along a patch"
         )
     shapes: dict[str, tuple[int, ...]] = {}
-    for prefix in prefixes(members):
+    for prefix in prefixes(record.members):
         length = partial(_length, folder, prefix)
         of_member = _SHAPES[kind](length, width=folder.width, levels=levels, num_classes=num_classes)
         shapes |= {prefix + name: shape for name, shape in of_member.items()}
     tensors = read_weights(folder.path, shapes)
-    decoders = [pixel_decoder_of(_without(tensors, prefix), kind, levels) for prefix in prefixes(members)]
-    return decoders[0] if members == 1 else Ensemble(tuple(decoders))
+    decoders = [pixel_decoder_of(_without(tensors, prefix), kind, levels) for prefix in prefixes(record.members)]
+    return decoders[0] if record.members == 1 else Ensemble(tuple(decoders))
 
 
 def pixel_decoder_of(tensors: Tensors, kind: DecoderKind, levels: int) -> Member:
